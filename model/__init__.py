@@ -1,0 +1,1 @@
+"""The domain: what a submission is, how it is judged, what a model is. No I/O, no service."""

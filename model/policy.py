@@ -1,0 +1,86 @@
+"""A site's choices: form, thresholds, effects of rules, audit, fail mode.
+
+A policy is a value with a version; changing one makes another. Nothing here reads a
+submission.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+
+from model.outcome import HeadThresholds, Outcome, Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class FormRules:
+    """What the site's comment form asks for.
+
+    Lengths are bytes of UTF-8 after trimming, the sizes of WordPress' own columns (name
+    TINYTEXT, address VARCHAR(100), URL VARCHAR(200), comment TEXT, each less its margin).
+    `check_deliverability` asks DNS whether the address' domain takes mail.
+    """
+
+    require_name: bool = True
+    require_email: bool = True
+    require_url: bool = False
+    max_name_bytes: int = 245
+    max_email_bytes: int = 100
+    max_url_bytes: int = 200
+    max_content_bytes: int = 65_525
+    check_deliverability: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A site's choices.
+
+    `thresholds` None means the model's own, chosen on held-out genuine comments. `effects`
+    replaces a rule's usual effect by rule name; a rule mapped to ACCEPT is only noted.
+    `audit_rate` in [0, 1] is the share of accepted and rejected comments queued for review
+    whatever the verdict. `fail_open` publishes what could not be scored: a choice a site
+    makes in writing. `publish_addresses` shows addresses that commenters typed themselves.
+
+    Raises ValueError, naming the field, when a number is out of range.
+    """
+
+    form: FormRules = field(default_factory=FormRules)
+    thresholds: HeadThresholds | None = None
+    effects: Mapping[str, Outcome] = MappingProxyType({})
+    audit_rate: float = 0.01
+    fail_open: bool = False
+    publish_addresses: bool = False
+    max_links: int = 2
+    flood_seconds: float = 15.0
+    trust_after: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.audit_rate <= 1:
+            raise ValueError("audit_rate must be from 0 to 1")
+        for name in ("max_links", "flood_seconds", "trust_after"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more")
+
+    @property
+    def version(self) -> str:
+        """A name made from the choices themselves: equal policies have equal versions."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def to_json(self) -> str:
+        """The policy as canonical JSON."""
+        body = asdict(self) | {"effects": {k: v.word for k, v in sorted(self.effects.items())}}
+        return json.dumps(body, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Policy":
+        """The policy that `to_json` wrote. Raises ValueError or TypeError for anything else."""
+        body = json.loads(text)
+        thresholds = body.pop("thresholds")
+        return cls(
+            form=FormRules(**body.pop("form")),
+            thresholds=thresholds
+            and HeadThresholds(**{head: Thresholds(**at) for head, at in thresholds.items()}),
+            effects={rule: Outcome.of(word) for rule, word in body.pop("effects").items()},
+            **body,
+        )

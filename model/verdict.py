@@ -1,0 +1,92 @@
+"""What the machine says: outcome, scores, hits, reasons, spans, versions.
+
+`decide` is the policy's laws as one pure function; it reads nothing and cannot fail.
+"""
+
+from dataclasses import dataclass
+
+from model.outcome import Head, HeadThresholds, Outcome, Scores
+from model.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of what was typed that weighed on a score.
+
+    `field` is `content`, `author.name` or `author.url`; `start` and `end` are code points of
+    that field as submitted, end exclusive; `weight` is the span's share of the log-odds,
+    positive towards the head.
+    """
+
+    field: str
+    start: int
+    end: int
+    head: Head
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class RuleHit:
+    """A rule's match. `evidence` is a phrase a moderator can check; it holds no address.
+
+    `effect` is the least outcome the rule asks for; a hit of a trust rule has `trust` set and
+    may soften instead.
+    """
+
+    rule: str
+    effect: Outcome
+    evidence: str = ""
+    field: str = ""
+    trust: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, for a person: a stable code, a sentence, the field it is about, what shows it."""
+
+    code: str
+    message: str
+    field: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the machine says of one submission. `scores` is None when no model could score.
+
+    `model` and `policy` are version names; `audit` marks a comment queued for review only
+    because it was drawn, with what it would have been in `unaudited`.
+    """
+
+    outcome: Outcome
+    scores: Scores | None
+    reasons: tuple[Reason, ...]
+    hits: tuple[RuleHit, ...]
+    spans: tuple[Span, ...]
+    model: str
+    policy: str
+    audit: bool = False
+    unaudited: Outcome | None = None
+
+
+def decide(
+    policy: Policy,
+    scores: Scores | None,
+    hits: tuple[RuleHit, ...],
+    *,
+    model_thresholds: HeadThresholds,
+) -> Outcome:
+    """The outcome by the policy's laws.
+
+    The scores give an outcome by the site's thresholds, else the model's; no scores give
+    `queue`, or what the site's fail mode says. Trust softens that by one step at the most,
+    however many trust rules hit, and never softens a missing score. Every other hit may only
+    make it more severe.
+    """
+    if scores is None:  # no opinion is not a good opinion
+        outcome = Outcome.ACCEPT if policy.fail_open else Outcome.QUEUE
+    else:
+        outcome = (policy.thresholds or model_thresholds).outcome(scores)
+        if any(hit.trust for hit in hits):
+            outcome = Outcome(max(outcome - 1, Outcome.ACCEPT))
+    return max([outcome, *(hit.effect for hit in hits if not hit.trust)])

@@ -1,0 +1,1 @@
+"""The outside of the domain: HTTP, the database, the moderators' pages. Never trains."""

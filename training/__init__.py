@@ -1,0 +1,1 @@
+"""Labelled examples in, an evaluated model version out. Never serves."""
