@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from types import MappingProxyType
 
 from model.outcome import HeadThresholds, Outcome, Thresholds
 
@@ -47,7 +46,7 @@ class Policy:
 
     form: FormRules = field(default_factory=FormRules)
     thresholds: HeadThresholds | None = None
-    effects: Mapping[str, Outcome] = MappingProxyType({})
+    effects: Mapping[str, Outcome] = field(default_factory=dict)
     audit_rate: float = 0.01
     fail_open: bool = False
     publish_addresses: bool = False
