@@ -6,6 +6,7 @@ Knows syntax and lists of domains, never the network (see `service.deliverabilit
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from disposable_email_domains import blocklist
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, validate_email
@@ -39,7 +40,7 @@ _LABEL = rf"(?:[^{_NOT_IN_DOMAIN}]|(?!{_AT}|{_DOT})(?:%[0-9a-f]{{2}}|&#?[0-9a-z]
 _NOT_IN_LOCAL = r"\s\x00-\x20\"&(),/:;<=>?@\[\\\]\x7f＠﹫“”„«»（），；：、【】「」《》〈〉"
 
 _AT_SIGN = re.compile(_AT, re.IGNORECASE)
-_DOMAIN = re.compile(rf"{_LABEL}(?:{_DOT}{_LABEL})++|\[[0-9a-f.:]*(?:ipv6:)?[0-9a-f.:]*\]", re.I)
+_DOMAIN = re.compile(rf"{_LABEL}(?:{_DOT}{_LABEL})++|\[(?:ipv6:)?[0-9a-f.:]++\]", re.I)
 _ONE_LABEL = re.compile(rf"{_DOT}|{_LABEL}", re.I)
 # Applied to reversed text, so that the search for the start of a local part is one match.
 _LOCAL_REVERSED = re.compile(rf"(?:[^{_NOT_IN_LOCAL}]|;[0-9A-Za-z]{{1,31}}#?(?:;pma)*&)*+")
@@ -73,26 +74,53 @@ def mask_addresses(text: str) -> str:
     percent-encoded, and with HTML references for the at sign or dots. Takes time linear in
     the length of the text.
     """
-    if not _may_have_address(text):
+    found = addresses_in(text)
+    if not found:
         return text
     parts: list[str] = []
-    kept = searched = 0
-    for at in _AT_SIGN.finditer(text):
-        if _is_domain_at(text, at.end()):
-            start = _local_start(text, searched, at.start())
-            local = text[start : at.start()]
-            if local and not _MASKED.fullmatch(local):
-                parts += (text[kept:start], _masked_quoted(local))
-                kept = at.start()
-        searched = at.end()
-    if not parts:
-        return text
+    kept = 0
+    for address in found:
+        parts += (text[kept : address.start], address.masked_local)
+        kept = address.at
     return "".join(parts) + text[kept:]
 
 
 def has_address(text: str) -> bool:
     """Whether an address that is not masked occurs in the text."""
-    return mask_addresses(text) is not text
+    return bool(addresses_in(text))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundAddress:
+    """Where an address stands in a text: its start, its at sign, its end (exclusive).
+
+    `masked_local` is what may be shown for the part from `start` to `at`.
+    """
+
+    start: int
+    at: int
+    end: int
+    masked_local: str
+
+
+def addresses_in(text: str) -> list[FoundAddress]:
+    """The addresses in the text that are not masked yet, in order, apart from each other.
+
+    The parts from `start` to `at` never overlap; a domain may be the next one's local part.
+    """
+    if not _may_have_address(text):
+        return []
+    found: list[FoundAddress] = []
+    searched = 0
+    for at in _AT_SIGN.finditer(text):
+        end = _domain_end(text, at.end())
+        if end:
+            start = _local_start(text, searched, at.start())
+            local = text[start : at.start()]
+            if local and not _MASKED.fullmatch(local):
+                found.append(FoundAddress(start, at.start(), end, _masked_quoted(local)))
+        searched = at.end()
+    return found
 
 
 def _may_have_address(text: str) -> bool:
@@ -102,19 +130,18 @@ def _may_have_address(text: str) -> bool:
     )
 
 
-def _is_domain_at(text: str, start: int) -> bool:
-    """Whether a domain of two labels or more begins there; a version as in react@18.2.0 is none."""
+def _domain_end(text: str, start: int) -> int:
+    """Where the domain of two labels or more that begins there ends, 0 if there is none.
+
+    A version, as in react@18.2.0, is none.
+    """
     domain = _DOMAIN.match(text, start)
     if domain is None:
-        return False
+        return 0
     if text[start] == "[":
-        return True
-    return not _last_label(domain.group()).isdecimal()
-
-
-def _last_label(domain: str) -> str:
-    labels: list[str] = _ONE_LABEL.findall(domain)
-    return labels[-1]
+        return domain.end()
+    labels: list[str] = _ONE_LABEL.findall(domain.group())
+    return 0 if labels[-1].isdecimal() else domain.end()
 
 
 def _local_start(text: str, since: int, end: int) -> int:
@@ -220,11 +247,15 @@ def _is_only_reserved(text: str) -> bool:
 _PUBLIC_SUFFIXES = PublicSuffixList(accept_unknown=True)
 
 
+@lru_cache(maxsize=4096)
 def registered_domain(host: str) -> str:
     """The part of a host that someone registered ("shop.x.co.uk" gives "x.co.uk").
 
-    Hosts that are themselves public suffixes, or have no dot, come back as they are.
+    `host` is in lower-case ASCII. Public suffixes, IP addresses and hosts without a dot come
+    back as they are.
     """
+    if host.endswith("]") or host.rpartition(".")[2].isdecimal():
+        return host
     registered: str | None = _PUBLIC_SUFFIXES.privatesuffix(host)
     return registered or host
 
