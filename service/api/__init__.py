@@ -1,0 +1,1 @@
+"""The HTTP edge: wire forms in, problems and verdicts out. Decides nothing."""

@@ -1,0 +1,561 @@
+"""The wire forms: JSON in, submissions out; verdicts in, JSON out.
+
+Knows what a body may look like and turns it into the domain's types, or into a problem that
+names the field and says what would be right, never what was sent. Whether a comment passes
+the form's rules is not decided here: a missing name or a bad address gets through.
+
+What is forgiven: unknown fields, null for an absent field, a byte order mark, a comma-less
+list of lines, half an emoji. Of a key given twice the last counts. What is not: a wrong type.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from ipaddress import IPv6Address, ip_address
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError, from_json
+
+from model.addresses import mask_addresses
+from model.decision import RejectReason, ReportKind
+from model.outcome import Outcome, Scores
+from model.submission import Article, Author, CommentType, FormFacts, Submission
+from model.verdict import Reason, Verdict
+from service.problems import FieldError, Problem, field_errors
+
+MAX_BATCH = 1000
+
+# What browsers and pages send along is cut rather than refused: no visitor should lose a
+# comment to a long user agent. What the site itself chooses is refused.
+_CUT_AT = 1000
+_ID_LENGTH = 255
+_URL_LENGTH = 2000
+
+_BOM = b"\xef\xbb\xbf"
+_LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+_JSON = re.compile(r"application/(json|[a-z0-9!#$&^_.-]+\+json)\Z")
+
+
+# ------------------------------------------------------------------ what comes in
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "\ufffd")
+
+
+def _masked(text: str) -> str:
+    return mask_addresses(_clean(text))
+
+
+def _masked_and_cut(text: str) -> str:
+    return mask_addresses(_clean(text[:_CUT_AT]))
+
+
+def _url_masked(url: str) -> str:
+    """An author's URL with addresses masked after its host; what is before, the form judges."""
+    url = _clean(url)
+    host = re.match(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?[^/?#]*", url)
+    end = host.end() if host else 0
+    return url[:end] + mask_addresses(url[end:])
+
+
+def _ip(text: str) -> str:
+    """The address in its one usual spelling; an IPv4 address inside IPv6 is just that."""
+    text = text.strip()
+    if not text:
+        return ""
+    try:
+        ip = ip_address(text)
+    except ValueError:
+        raise PydanticCustomError("wrong_ip", "must be an IPv4 or IPv6 address") from None
+    if isinstance(ip, IPv6Address):
+        if ip.scope_id:
+            raise PydanticCustomError("wrong_ip", "must be an IP address without a zone")
+        return str(ip.ipv4_mapped or ip)
+    return str(ip)
+
+
+def _instant(text: str) -> str:
+    """The moment in UTC, as ISO 8601; without an offset it is taken to be UTC."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):  # the year 1 east of Greenwich is the year 0
+        raise PydanticCustomError(
+            "wrong_time", "must be a date and time such as 2026-01-31T09:30:00+07:00"
+        ) from None
+
+
+def _language(text: str) -> str:
+    text = text.strip().replace("_", "-")
+    if text and not re.fullmatch(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8})*", text):
+        raise PydanticCustomError("wrong_language", "must be a language tag such as vi or en-GB")
+    return text
+
+
+def _seconds(value: float) -> float:
+    if not math.isfinite(value) or value < 0:
+        raise PydanticCustomError("out_of_range", "must be a finite number, 0 or more")
+    return value
+
+
+_Text = Annotated[str, AfterValidator(_clean)]
+_Cut = Annotated[str, AfterValidator(_masked_and_cut)]
+_Id = Annotated[str, AfterValidator(_masked), Field(max_length=_ID_LENGTH)]
+
+
+class _In(BaseModel):
+    # Unknown fields are ignored: sites send more than we read, and more next year.
+    model_config = ConfigDict(
+        strict=True, extra="ignore", frozen=True, hide_input_in_errors=True, ser_json_inf_nan="null"
+    )
+
+
+class AuthorIn(_In):
+    """Who wrote it, as claimed. Name, email and URL are judged by the site's form rules."""
+
+    name: _Text | None = Field(None, description="As typed.")
+    email: _Text | None = Field(None, description="As typed. Never shown, stored encrypted.")
+    url: Annotated[str, AfterValidator(_url_masked)] | None = Field(
+        None, description="The author's website; addresses in its path or query are masked."
+    )
+    ip: Annotated[str, AfterValidator(_ip), Field(max_length=100)] | None = Field(
+        None, description="IPv4 or IPv6, of the visitor."
+    )
+    user_agent: _Cut | None = Field(None, description="Cut after 1,000 characters.")
+
+
+class ArticleIn(_In):
+    """What was commented on."""
+
+    title: _Cut | None = Field(None, description="Cut after 1,000 characters.")
+    language: Annotated[str, AfterValidator(_language), Field(max_length=35)] | None = Field(
+        None, description="A BCP 47 tag such as vi or en-GB."
+    )
+    published_at: Annotated[str, AfterValidator(_instant), Field(max_length=64)] | None = Field(
+        None,
+        description="ISO 8601; without an offset it is UTC.",
+        json_schema_extra={"format": "date-time"},
+    )
+
+
+class FormIn(_In):
+    """What the site's form observed."""
+
+    honeypot: _Cut | None = Field(
+        None, description="What was typed into the field that people do not see."
+    )
+    seconds_to_fill: Annotated[float, AfterValidator(_seconds)] | None = Field(
+        None, description="How long the form was open; finite, 0 or more."
+    )
+
+
+class CommentIn(_In):
+    """A comment to be judged. Every field may be left out or null; the form's rules judge that."""
+
+    content: _Text | None = Field(None, description="The comment as typed.")
+    author: AuthorIn | None = None
+    permalink: Annotated[str, AfterValidator(_masked), Field(max_length=_URL_LENGTH)] | None = (
+        Field(None, description="The address of the article.")
+    )
+    article: ArticleIn | None = None
+    parent_id: _Id | None = Field(None, description="The comment this one answers.")
+    type: Literal["comment", "reply", "pingback", "trackback"] | None = None
+    form: FormIn | None = None
+    external_id: _Id | None = Field(None, description="The site's own id of this comment.")
+
+    def submission(self) -> Submission:
+        """The comment as the domain knows it."""
+        return Submission(
+            content=self.content or "",
+            author=_author(self.author),
+            permalink=self.permalink or "",
+            article=_article(self.article),
+            parent_id=self.parent_id or "",
+            type=CommentType(self.type or "comment"),
+            form=_form(self.form),
+            external_id=self.external_id or "",
+        )
+
+
+def _author(sent: AuthorIn | None) -> Author:
+    if sent is None:
+        return Author()
+    return Author(
+        name=sent.name or "",
+        email=sent.email or "",
+        url=sent.url or "",
+        ip=sent.ip or "",
+        user_agent=sent.user_agent or "",
+    )
+
+
+def _article(sent: ArticleIn | None) -> Article:
+    if sent is None:
+        return Article()
+    published = sent.published_at
+    return Article(
+        title=sent.title or "",
+        language=sent.language or "",
+        published_at=datetime.fromisoformat(published) if published else None,
+    )
+
+
+def _form(sent: FormIn | None) -> FormFacts:
+    if sent is None:
+        return FormFacts()
+    return FormFacts(honeypot=sent.honeypot or "", seconds_to_fill=sent.seconds_to_fill)
+
+
+class DecisionIn(_In):
+    """A person's word: accept, or reject with a reason."""
+
+    outcome: Literal["accept", "reject"]
+    reason: Literal["spam", "toxic", "off_topic", "other"] | None = Field(
+        None, description="Required to reject, absent to accept."
+    )
+
+    def reject_reason(self) -> RejectReason | None:
+        """The reason as the domain knows it."""
+        return RejectReason(self.reason) if self.reason else None
+
+
+class ReportIn(_In):
+    """A site's word that a verdict was wrong."""
+
+    kind: Literal["spam", "ham", "toxic"]
+
+    def report(self) -> ReportKind:
+        """The report as the domain knows it."""
+        return ReportKind(self.kind)
+
+
+def read_comment(body: bytes, content_type: str | None) -> Submission:
+    """The submission that a body holds.
+
+    Raises Problem: 415 for a content type that is not JSON (none at all is taken), 400 for
+    what is not JSON or not UTF-8, 422 for wrong fields.
+    """
+    _require_json(content_type, and_lines=False)
+    return _read(CommentIn, body).submission()
+
+
+def read_decision(body: bytes, content_type: str | None) -> DecisionIn:
+    """The decision that a body holds. Raises Problem as `read_comment` does."""
+    _require_json(content_type, and_lines=False)
+    decision = _read(DecisionIn, body)
+    if (decision.outcome == "reject") != (decision.reason is not None):
+        raise _wrong_fields(
+            {"reason": "is required to reject" if decision.reason is None else "goes with reject"}
+        )
+    return decision
+
+
+def read_report(body: bytes, content_type: str | None) -> ReportIn:
+    """The report that a body holds. Raises Problem as `read_comment` does."""
+    _require_json(content_type, and_lines=False)
+    return _read(ReportIn, body)
+
+
+def read_batch(body: bytes, content_type: str | None) -> list[Submission | Problem]:
+    """The submissions that a body holds, in order, a problem in the place of each bad one.
+
+    A JSON array, or one object a line when the content type says so or the body begins with
+    an object; blank lines count for nothing. Raises Problem for the whole: 415, 400 when an
+    array is not JSON, 422 for more than 1,000 items or neither an array nor lines.
+    """
+    lines = _require_json(content_type, and_lines=True)
+    body = body.removeprefix(_BOM)
+    first = body.lstrip()[:1]
+    if lines or first == b"{":
+        return [_from_line(line) for line in _at_most(_lines_of(body))]
+    if first != b"[":
+        _parsed(body)  # what is not JSON at all is told so
+        raise Problem("wrong_fields", "Send an array of comments, or one comment a line.")
+    items = _parsed(body)
+    return [_from_item(item) for item in _at_most(items)]
+
+
+_M = TypeVar("_M", bound=_In)
+
+
+def _read(model: type[_M], body: bytes) -> _M:
+    body = body.removeprefix(_BOM)
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        if not _is_syntax(error):
+            raise _fields_of(error) from None
+    # Only now: the parser refuses half a surrogate pair, as from an emoji that was cut in two.
+    repaired = _repaired(body)
+    try:
+        return model.model_validate_json(repaired)
+    except ValidationError as error:
+        raise _broken(body, error) if _is_syntax(error) else _fields_of(error) from None
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return from_json(body)
+    except ValueError:
+        pass
+    try:
+        return from_json(_repaired(body))
+    except ValueError as error:
+        raise _broken(body, error) from None
+
+
+def _from_line(line: bytes) -> Submission | Problem:
+    try:
+        return _read(CommentIn, line).submission()
+    except Problem as problem:
+        return problem
+
+
+def _from_item(item: object) -> Submission | Problem:
+    try:
+        return CommentIn.model_validate(item).submission()
+    except ValidationError as error:
+        return _fields_of(error)
+
+
+def _lines_of(body: bytes) -> Iterator[bytes]:
+    # Not split(): a body of line breaks alone would become as many objects.
+    return (match.group() for match in re.finditer(rb"[^\s][^\n]*", body))
+
+
+_T = TypeVar("_T")
+
+
+def _at_most(items: Iterable[_T]) -> Iterator[_T]:
+    for count, item in enumerate(items):
+        if count == MAX_BATCH:
+            raise Problem("too_many_items", f"A batch holds at most {MAX_BATCH} comments.")
+        yield item
+
+
+def _require_json(content_type: str | None, *, and_lines: bool) -> bool:
+    """Whether the type says lines. Raises Problem (415) when it says neither that nor JSON."""
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if and_lines and kind in _LINES:
+        return True
+    if kind and not _JSON.match(kind):
+        lines = " or application/x-ndjson" if and_lines else ""
+        raise Problem("wrong_content_type", f"Send Content-Type: application/json{lines}.")
+    return False
+
+
+# An escape in a JSON string: a surrogate pair, half a pair, or any other.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def _repaired(body: bytes) -> bytes:
+    """The JSON with U+FFFD for each half of a surrogate pair; as long as before."""
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if found["half"] else found.group(), body)
+
+
+def _is_syntax(error: ValidationError) -> bool:
+    return error.errors(include_url=False, include_input=False)[0]["type"] == "json_invalid"
+
+
+_PLACE = re.compile(r"at line (\d+) column (\d+)\Z")
+
+
+def _broken(body: bytes, error: ValueError) -> Problem:
+    """What is wrong with JSON, and where; of the parser's own message only the place is kept."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as wrong:
+        return Problem("not_utf8", f"The byte at offset {wrong.start} is not valid UTF-8.")
+    text = str(error)
+    if isinstance(error, ValidationError):
+        text = error.errors(include_url=False, include_input=False)[0]["msg"]
+    found = _PLACE.search(text)
+    place = f" at line {found[1]}, column {found[2]}" if found else ""
+    if "recursion limit" in text:
+        return Problem("too_deep", f"The nesting is too deep{place}.")
+    return Problem("broken_json", f"The JSON is broken or ends early{place}.")
+
+
+def _fields_of(error: ValidationError) -> Problem:
+    details = error.errors(include_url=False, include_input=False)
+    return Problem("wrong_fields", errors=field_errors(details))
+
+
+def _wrong_fields(wrong: Mapping[str, str]) -> Problem:
+    details = [
+        FieldError(field=field, code="wrong_reason", message=message)
+        for field, message in wrong.items()
+    ]
+    return Problem("wrong_fields", errors=details)
+
+
+# ------------------------------------------------------------------ what goes out
+
+
+class ScoresOut(BaseModel):
+    """Calibrated probabilities from 0 to 1."""
+
+    spam: float
+    toxicity: float
+
+
+class ReasonOut(BaseModel):
+    """Why: a stable code, a sentence, the field it is about, what shows it."""
+
+    code: str
+    message: str
+    field: str = ""
+    evidence: str = ""
+
+
+class PublishableOut(BaseModel):
+    """What may be shown: never the address; `html` is safe, `rel` belongs on the link."""
+
+    name: str
+    url: str
+    rel: str
+    html: str
+
+
+VerdictWord = Literal["accept", "queue", "reject"]
+
+
+class VerdictOut(BaseModel):
+    """The answer to a comment. `scores` is null when no model could score."""
+
+    id: str
+    verdict: VerdictWord
+    scores: ScoresOut | None
+    reasons: list[ReasonOut]
+    model: str
+    policy: str
+    publishable: PublishableOut
+
+
+class FieldErrorOut(BaseModel):
+    """What is wrong with one field, and what would be right."""
+
+    field: str
+    code: str
+    message: str
+
+
+class ProblemOut(BaseModel):
+    """An RFC 9457 problem. `type` leads to the list of all codes."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str = ""
+    errors: list[FieldErrorOut] = Field(default_factory=list)
+    verdict: Literal["reject"] | None = Field(
+        None, description="There when the comment did not pass the form's rules."
+    )
+    error_id: str | None = Field(None, description="There with status 500: the id in the log.")
+
+
+class BatchItemOut(BaseModel):
+    """One comment of a batch: with status 200 its verdict, otherwise its problem."""
+
+    index: int
+    status: int
+    answer: VerdictOut | None = None
+    problem: ProblemOut | None = None
+
+
+class BatchOut(BaseModel):
+    """The results of a batch, in the order the comments came."""
+
+    items: list[BatchItemOut]
+
+
+class DecisionOut(BaseModel):
+    """The decision that stands."""
+
+    id: str
+    outcome: Literal["accept", "reject"]
+    reason: Literal["spam", "toxic", "off_topic", "other"] | None
+    moderator: str
+    at: datetime
+
+
+class QueueAuthorOut(BaseModel):
+    """Who wrote it, as a moderator sees it: the address masked."""
+
+    name: str
+    email: str = Field(description="Masked, as in n•••@gmail.com.")
+    url: str
+
+
+class QueueItemOut(BaseModel):
+    """A comment that waits for a decision."""
+
+    id: str
+    received_at: datetime
+    content: str
+    author: QueueAuthorOut
+    permalink: str
+    scores: ScoresOut | None
+    reasons: list[ReasonOut]
+    model: str
+    policy: str
+
+
+class QueueOut(BaseModel):
+    """A page of the queue, and how to ask for the next one."""
+
+    items: list[QueueItemOut]
+    waiting: int = Field(description="How many wait in all.")
+    next: str | None = Field(None, description="Pass as `after`; null on the last page.")
+
+
+_WORDS: Final[Mapping[Outcome, VerdictWord]] = {
+    Outcome.ACCEPT: "accept",
+    Outcome.QUEUE: "queue",
+    Outcome.REJECT: "reject",
+}
+
+
+def scores_out(scores: Scores | None) -> ScoresOut | None:
+    """Scores as they are answered."""
+    return ScoresOut(spam=scores.spam, toxicity=scores.toxicity) if scores else None
+
+
+def reasons_out(reasons: Iterable[Reason]) -> list[ReasonOut]:
+    """Reasons as they are answered."""
+    return [
+        ReasonOut(
+            code=reason.code, message=reason.message, field=reason.field, evidence=reason.evidence
+        )
+        for reason in reasons
+    ]
+
+
+def verdict_out(id: str, verdict: Verdict, publishable: PublishableOut) -> VerdictOut:
+    """A verdict as it is answered."""
+    return VerdictOut(
+        id=id,
+        verdict=_WORDS[verdict.outcome],
+        scores=scores_out(verdict.scores),
+        reasons=reasons_out(verdict.reasons),
+        model=verdict.model,
+        policy=verdict.policy,
+        publishable=publishable,
+    )
+
+
+def batch_item_out(index: int, result: VerdictOut | Problem) -> BatchItemOut:
+    """One result of a batch as it is answered."""
+    if isinstance(result, Problem):
+        problem = ProblemOut.model_validate(result.body())
+        return BatchItemOut(index=index, status=result.status, problem=problem)
+    return BatchItemOut(index=index, status=200, answer=result)
