@@ -144,7 +144,7 @@ def _is_bare_link(written: str) -> bool:
     if suffix.lower() not in _ALSO_WORDS or labels[0].lower() == "www":
         return True
     name = labels[-2]
-    return len(path) > 1 or ("-" in name or not name.isalpha()) and not name.isdecimal()
+    return len(path) > 1 or (("-" in name or not name.isalpha()) and not name.isdecimal())
 
 
 @lru_cache(maxsize=4096)
