@@ -1,0 +1,300 @@
+"""The installation's secrets: encrypt addresses, name authors and IPs without revealing them.
+
+Knows the directory the keys lie in and what each is for. Does not know the database: what is
+encrypted or hashed here is stored by `service.storage`.
+
+Every key is a file of its own, readable by its owner only:
+
+* `address-N.key`: AES-256-GCM for addresses; the highest N encrypts, all decrypt;
+* `match.key`: HMAC-SHA256, names authors, IPs and texts so that they can be matched;
+* `token.key`: HMAC-SHA256, for site keys, sign-in links and sessions.
+"""
+
+import hmac
+import ipaddress
+import os
+import re
+import secrets
+import stat
+import unicodedata
+from pathlib import Path
+
+import idna
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+_KEY_ID_BYTES = 4
+_LAYOUT = b"\x01"  # of a ciphertext: layout, key id, nonce, sealed address and tag
+_HEADER_BYTES = len(_LAYOUT) + _KEY_ID_BYTES + _NONCE_BYTES
+_KEY_TEXT = re.compile(rb"duyet-key-1 ([0-9a-f]{64})\n")
+_ADDRESS_KEY_NAME = re.compile(r"address-([1-9][0-9]{0,8})\.key")
+
+
+class KeyringError(Exception):
+    """The keys cannot be used. The message names the file and what would be right."""
+
+
+class UnreadableAddress(Exception):
+    """A stored address does not open: its key is gone, or it belongs to another comment."""
+
+
+class Keyring:
+    """The keys of one installation. Its repr shows their ids, never their bytes."""
+
+    def __init__(self, directory: Path) -> None:
+        """The keys in `directory`, which must hold all of them. Raises KeyringError."""
+        self._directory = directory
+        self._match = _read_key(directory / "match.key")
+        self._token = _read_key(directory / "token.key")
+        self._address_keys = _read_address_keys(directory)
+
+    @classmethod
+    def open(cls, directory: Path) -> "Keyring":
+        """The keys in `directory`, made first where they are missing.
+
+        Safe when several processes start at once: each file appears whole, and all use the
+        one that came first. Raises KeyringError when a key is malformed, or may be read by
+        anybody but its owner.
+        """
+        _make_private(directory)
+        for name in ("match.key", "token.key"):
+            _create_key(directory / name)
+        if not _address_key_ids(directory):
+            _create_key(directory / "address-1.key")
+        return cls(directory)
+
+    def __repr__(self) -> str:
+        return f"Keyring(address keys {', '.join(map(str, self.address_key_ids))})"
+
+    @property
+    def address_key_ids(self) -> tuple[int, ...]:
+        """The ids of the keys that open addresses, oldest first; the last one encrypts."""
+        return tuple(sorted(self._address_keys))
+
+    @property
+    def newest_address_key_id(self) -> int:
+        """The id of the key that encrypts."""
+        return max(self._address_keys)
+
+    def add_address_key(self) -> int:
+        """Make a new key that encrypts from now on; its id.
+
+        Other processes read it as soon as they meet an address it sealed.
+        """
+        key_id = self.newest_address_key_id + 1
+        while not _create_key(self._directory / f"address-{key_id}.key"):
+            key_id += 1
+        self._address_keys = _read_address_keys(self._directory)
+        return key_id
+
+    def encrypt_address(self, email: str, *, site_id: str, comment_id: str) -> bytes:
+        """The address, sealed for this one comment of this one site.
+
+        33 bytes longer than the address in UTF-8.
+        """
+        key_id = self.newest_address_key_id
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._address_keys[key_id].encrypt(
+            nonce, email.encode(), _bound_to(site_id, comment_id)
+        )
+        return _LAYOUT + key_id.to_bytes(_KEY_ID_BYTES, "big") + nonce + sealed
+
+    def decrypt_address(self, sealed: bytes, *, site_id: str, comment_id: str) -> str:
+        """The address that was sealed for this comment.
+
+        Raises UnreadableAddress when its key is gone, or it was sealed for another comment,
+        or changed.
+        """
+        key = self._address_key(key_id_of(sealed))
+        nonce = sealed[_HEADER_BYTES - _NONCE_BYTES : _HEADER_BYTES]
+        try:
+            address = key.decrypt(nonce, sealed[_HEADER_BYTES:], _bound_to(site_id, comment_id))
+        except (InvalidTag, ValueError):
+            raise UnreadableAddress("a stored address does not belong where it lies") from None
+        return address.decode()
+
+    def _address_key(self, key_id: int) -> AESGCM:
+        if key_id not in self._address_keys:  # another process may have added it since
+            self._address_keys = _read_address_keys(self._directory)
+        if key_id not in self._address_keys:
+            raise UnreadableAddress(f"address-{key_id}.key is missing; restore it from a backup")
+        return self._address_keys[key_id]
+
+    def author_key(self, site_id: str, email: str) -> str:
+        """A stable name, on this site, for whoever uses an address; "" for no address.
+
+        32 hexadecimal digits: 128 bits of HMAC-SHA256. Case, surrounding space, Unicode
+        composition and the domain's script do not matter; dots and plus suffixes do, because
+        what they mean is the mail provider's choice.
+        """
+        return self._name(b"author", site_id, normal_address(email))
+
+    def ip_key(self, site_id: str, ip: str) -> str:
+        """A stable name, on this site, for an IPv4 address or an IPv6 /64; "" if not an IP.
+
+        A /64 is what one subscriber is given, who may take another address in it at will.
+        """
+        read = _read_ip(ip)
+        if read is None:
+            return ""
+        bits = int(read) >> 64 if read.version == 6 else int(read)
+        return self._name(b"ip", site_id, f"{read.version}:{bits:x}")
+
+    def text_key(self, site_id: str, normalised_text: str) -> str:
+        """A stable name, on this site, for a text in normal form; "" for an empty one."""
+        return self._name(b"text", site_id, normalised_text)
+
+    def match_key(self, purpose: str, site_id: str, value: str) -> str:
+        """A stable name, on this site, for anything else that is matched; "" for nothing."""
+        return self._name(purpose.encode(), site_id, value)
+
+    def token_hash(self, token: str) -> str:
+        """What is stored of a random token: 64 hexadecimal digits of HMAC-SHA256."""
+        return hmac.digest(self._token, token.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+    def fingerprints(self) -> dict[str, str]:
+        """What tells these keys from others, by file name, without revealing them.
+
+        Address keys are not among them: a sealed address tells by itself.
+        """
+        keys = {"match.key": self._match, "token.key": self._token}
+        return {n: hmac.digest(k, b"fingerprint", "sha256").hex()[:32] for n, k in keys.items()}
+
+    def _name(self, purpose: bytes, site_id: str, value: str) -> str:
+        if not value:
+            return ""
+        message = b"\0".join((purpose, site_id.encode(), value.encode("utf-8", "surrogatepass")))
+        return hmac.digest(self._match, message, "sha256").hex()[:32]
+
+
+def key_id_of(sealed: bytes) -> int:
+    """The id of the key that sealed an address. Raises UnreadableAddress if it is not one."""
+    if len(sealed) < _HEADER_BYTES or not sealed.startswith(_LAYOUT):
+        raise UnreadableAddress("a stored address has an unknown layout")
+    return int.from_bytes(sealed[1 : 1 + _KEY_ID_BYTES], "big")
+
+
+def new_token() -> str:
+    """A random token of 288 bits, in 48 URL-safe characters."""
+    return secrets.token_urlsafe(36)
+
+
+def normal_address(email: str) -> str:
+    """An address in the form it is matched by; whatever is not an address is casefolded."""
+    text = unicodedata.normalize("NFKC", email).strip().casefold()
+    local, at, domain = text.rpartition("@")
+    if domain.isascii():
+        return text
+    try:
+        domain = idna.encode(domain, uts46=True).decode()
+    except (idna.IDNAError, UnicodeError):
+        return text
+    return f"{local}{at}{domain}"
+
+
+def masked_ip(ip: str) -> str:
+    """The network an IP lies in: IPv4 cut to /24, IPv6 to /48; "" for anything else."""
+    read = _read_ip(ip)
+    if read is None:
+        return ""
+    if read.version == 4:
+        return f"{ipaddress.IPv4Address(int(read) >> 8 << 8)}/24"
+    return f"{ipaddress.IPv6Address(int(read) >> 80 << 80)}/48"
+
+
+def _read_ip(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        read = ipaddress.ip_address(ip.strip().partition("%")[0])
+    except ValueError:
+        return None
+    # The same host, as a dual-stack socket sees it.
+    mapped = read.ipv4_mapped if isinstance(read, ipaddress.IPv6Address) else None
+    return mapped or read
+
+
+def _bound_to(site_id: str, comment_id: str) -> bytes:
+    return b"\0".join((b"duyet address", site_id.encode(), comment_id.encode()))
+
+
+# ------------------------------------------------------------------ files
+
+
+def _make_private(directory: Path) -> None:
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        mode = stat.S_IMODE(directory.stat().st_mode)
+    except OSError as error:
+        raise KeyringError(f"{directory}: {error.strerror}; a directory is needed there") from None
+    if mode & 0o022:
+        raise KeyringError(
+            f"{directory} may be written by others; make it private: chmod 700 {directory}"
+        )
+
+
+def _create_key(path: Path) -> bool:
+    """Make a key file unless there is one; whether it was made.
+
+    The link makes it appear whole or not at all, and fails if another process was first.
+    """
+    if path.exists():
+        return False
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        _write_key(draft)
+        os.link(draft, path)
+        _sync(path.parent)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise KeyringError(f"{path} cannot be made: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+    return True
+
+
+def _write_key(path: Path) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with open(handle, "wb") as file:
+        file.write(b"duyet-key-1 %s\n" % secrets.token_hex(KEY_BYTES).encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            text = file.read(1024)
+    except OSError as error:
+        raise KeyringError(f"{path} cannot be read: {error.strerror}") from None
+    if mode & 0o077:
+        raise KeyringError(f"{path} may be read by others; make it private: chmod 600 {path}")
+    match = _KEY_TEXT.fullmatch(text)
+    if match is None:
+        raise KeyringError(f"{path} is not a key; restore it from a backup")
+    return bytes.fromhex(match[1].decode())
+
+
+def _address_key_ids(directory: Path) -> list[int]:
+    names = (_ADDRESS_KEY_NAME.fullmatch(path.name) for path in directory.iterdir())
+    return sorted(int(name[1]) for name in names if name)
+
+
+def _read_address_keys(directory: Path) -> dict[int, AESGCM]:
+    keys = {
+        n: AESGCM(_read_key(directory / f"address-{n}.key")) for n in _address_key_ids(directory)
+    }
+    if not keys:
+        raise KeyringError(f"{directory} holds no address-N.key; restore it from a backup")
+    return keys

@@ -1,0 +1,199 @@
+"""The hot path: what is known of a batch in one read, a judged batch in one write.
+
+Knows the matching of authors, IPs, texts and repeated requests. Judges nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from model.outcome import Outcome
+from model.submission import History
+from service.keyring import Keyring
+from service.storage import rows
+from service.storage.errors import IdempotencyRace, Unstorable
+from service.storage.records import Asked, Checked, Known, MatchKeys, StoredComment
+from service.storage.tables import UtcTime, comments, idempotency, queue, verdicts
+
+COUNT_LIMIT = 1000
+"""Counts of a History stop here, so that a flood cannot make its own check slow."""
+
+_ITEMS = {
+    "sqlite": """
+        SELECT key AS place, value ->> 0 AS author, value ->> 1 AS ip, value ->> 2 AS text,
+               value ->> 3 AS twin, value ->> 4 AS idempotency
+        FROM json_each(:items)""",
+    "postgresql": """
+        SELECT place, value ->> 0 AS author, value ->> 1 AS ip, value ->> 2 AS text,
+               value ->> 3 AS twin, value ->> 4 AS idempotency
+        FROM jsonb_array_elements(CAST(:items AS jsonb)) WITH ORDINALITY AS item (value, place)""",
+}
+
+
+def _counted(condition: str) -> str:
+    return f"""(SELECT count(*) FROM (
+        SELECT 1 FROM comments WHERE {condition} LIMIT {COUNT_LIMIT}) AS counted)"""
+
+
+def _known_statement(items: str) -> sa.TextualSelect:
+    """One row per item of the batch, in order. Each count is a short walk along an index."""
+    text = f"""
+        WITH item AS MATERIALIZED ({items})
+        SELECT
+          {_counted("author_key = item.author")} AS author_seen,
+          {_counted("author_key = item.author AND decided = 'accept'")} AS author_accepted,
+          {_counted("author_key = item.author AND decided = 'reject'")} AS author_rejected,
+          {_counted("ip_key = item.ip AND decided = 'reject'")} AS ip_rejected,
+          {_counted("text_key = item.text")} AS text_seen,
+          {_counted("text_key = item.text AND decided = 'reject'")} AS text_rejected,
+          (SELECT received_at FROM comments WHERE author_key = item.author
+            ORDER BY received_at DESC LIMIT 1) AS author_last_at,
+          EXISTS (SELECT 1 FROM comments WHERE twin_key = item.twin) AS twin,
+          idempotency.body_mac, idempotency.comment_id
+        FROM item LEFT JOIN idempotency ON idempotency.key_mac = item.idempotency
+        ORDER BY item.place"""
+    return sa.text(text).columns(author_last_at=UtcTime)
+
+
+_KNOWN = {dialect: _known_statement(items) for dialect, items in _ITEMS.items()}
+
+
+def gather(connection: sa.Connection, keyring: Keyring, batch: Sequence[Asked]) -> list[Known]:
+    """What is known of each submission of a batch, in order.
+
+    One statement, and a second only where a request is repeated. Earlier items of the batch
+    count as seen by later ones.
+    """
+    keys = [rows.match_keys(keyring, asked) for asked in batch]
+    items = rows.compact([(k.author, k.ip, k.text, k.twin, k.idempotency) for k in keys])
+    statement = _KNOWN[connection.dialect.name]
+    found = connection.execute(statement, {"items": items}).mappings().all()
+    replays = _replays(connection, keys, found)
+    earlier = _Earlier()
+    known = []
+    for asked, key, row in zip(batch, keys, found, strict=True):
+        one = _known_of(asked, key, row, replays=replays, earlier=earlier)
+        earlier.note(asked, one)
+        known.append(one)
+    return known
+
+
+def _replays(
+    connection: sa.Connection, keys: Sequence[MatchKeys], found: Sequence[sa.RowMapping]
+) -> dict[str, StoredComment]:
+    again = zip(keys, found, strict=True)
+    ids = [row["comment_id"] for key, row in again if row["body_mac"] == key.body and key.body]
+    if not ids:
+        return {}
+    stored = connection.execute(rows.STORED.where(comments.c.id.in_(ids))).mappings()
+    return {row["id"]: rows.stored_comment(row) for row in stored}
+
+
+class _Earlier:
+    """What the items of a batch so far will have left in the database for the next one."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, int] = {}  # by author, text and twin key, which never collide
+        self.last_at: dict[str, datetime] = {}
+        self.requests: dict[str, tuple[int, str]] = {}
+        self._place = 0
+
+    def note(self, asked: Asked, known: Known) -> None:
+        """Remember an item, unless it will not be recorded."""
+        place, keys = self._place, known.keys
+        self._place += 1
+        if known.replay or known.conflict or known.same_as is not None:
+            return
+        for key in (keys.author, keys.text, keys.twin):
+            self.seen[key] = self.seen.get(key, 0) + 1
+        self.last_at[keys.author] = max(
+            asked.received_at, self.last_at.get(keys.author, asked.received_at)
+        )
+        if keys.idempotency:
+            self.requests[keys.idempotency] = (place, keys.body)
+
+
+def _known_of(
+    asked: Asked,
+    keys: MatchKeys,
+    row: sa.RowMapping,
+    *,
+    replays: Mapping[str, StoredComment],
+    earlier: _Earlier,
+) -> Known:
+    history = _history(asked, keys, row, earlier=earlier)
+    if row["body_mac"] is not None:
+        replay = replays.get(row["comment_id"])
+        return Known(history, keys, replay=replay, conflict=replay is None)
+    place, body = earlier.requests.get(keys.idempotency, (None, ""))
+    if place is None or not keys.idempotency:
+        return Known(history, keys)
+    same = body == keys.body
+    return Known(history, keys, same_as=place if same else None, conflict=not same)
+
+
+def _history(asked: Asked, keys: MatchKeys, row: sa.RowMapping, *, earlier: _Earlier) -> History:
+    def seen(key: str, before: int) -> int:
+        return min(COUNT_LIMIT, before + earlier.seen.get(key, 0)) if key else 0
+
+    last_at = row["author_last_at"]
+    if keys.author and keys.author in earlier.last_at:
+        in_batch = earlier.last_at[keys.author]
+        last_at = in_batch if last_at is None else max(last_at, in_batch)
+    return History(
+        author_seen=seen(keys.author, row["author_seen"]),
+        author_accepted=row["author_accepted"],
+        author_rejected=row["author_rejected"],
+        ip_rejected=row["ip_rejected"],
+        text_seen=seen(keys.text, row["text_seen"]),
+        text_rejected=row["text_rejected"],
+        # Clocks step back, and two processes have two; nobody wrote in the future.
+        seconds_since_author=None
+        if last_at is None
+        else max(0.0, (asked.received_at - last_at).total_seconds()),
+        same_article_twin=bool(row["twin"]) or seen(keys.twin, 0) > 0,
+    )
+
+
+_INSERT_COMMENTS = comments.insert()
+_INSERT_VERDICTS = verdicts.insert()
+_INSERT_QUEUE = queue.insert()
+_INSERT_IDEMPOTENCY = idempotency.insert()
+
+
+def record(connection: sa.Connection, keyring: Keyring, batch: Sequence[Checked]) -> None:
+    """Write a judged batch: submissions, verdicts, queue, idempotency keys.
+
+    Raises Unstorable before anything is written, IdempotencyRace when a request with the same
+    key was recorded since `gather`.
+    """
+    for index, checked in enumerate(batch):
+        if not rows.is_storable(checked.asked.submission):
+            raise Unstorable(index)
+    waiting = [rows.queue_row(c) for c in batch if c.verdict.outcome is Outcome.QUEUE]
+    requests = [rows.idempotency_row(c) for c in batch if c.known.keys.idempotency]
+    connection.execute(_INSERT_COMMENTS, [rows.comment_row(keyring, c) for c in batch])
+    connection.execute(_INSERT_VERDICTS, [rows.verdict_row(c) for c in batch])
+    if waiting:
+        connection.execute(_INSERT_QUEUE, waiting)
+    if requests:
+        # In order of the key, so that two processes never wait for each other crosswise.
+        _record_requests(connection, sorted(requests, key=lambda row: row["key_mac"]))
+
+
+def _record_requests(connection: sa.Connection, requests: list[rows.Row]) -> None:
+    raced = False
+    try:
+        connection.execute(_INSERT_IDEMPOTENCY, requests)
+    except IntegrityError:
+        raced = True
+    if raced:  # outside the handler: a chained error would carry the driver's message
+        raise IdempotencyRace("a request with the same idempotency key was recorded meanwhile")
+
+
+def prune_idempotency(connection: sa.Connection, older_than: datetime) -> int:
+    """Forget the idempotency keys of requests from before then; how many."""
+    statement = idempotency.delete().where(idempotency.c.created_at < older_than)
+    return connection.execute(statement).rowcount

@@ -1,0 +1,122 @@
+"""Open a database, run transactions, and say which errors mean "not now".
+
+Knows SQLite's and PostgreSQL's settings. Does not know a table.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from service.storage.errors import StoreError, StoreUnavailable
+
+BUSY_SECONDS = 10  # how long SQLite waits for another process' write
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 15
+_DRIVERS = {
+    "sqlite": "sqlite+pysqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+}
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine for `sqlite:///PATH` or `postgresql://…`. Connects to nothing yet.
+
+    A new SQLite file is readable by its owner only. Raises ValueError for any other URL,
+    without quoting it: it may hold a password.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (ArgumentError, ValueError):
+        parsed = None
+    if parsed is None or parsed.drivername not in {*_DRIVERS, *_DRIVERS.values()}:
+        raise ValueError("the database URL must be sqlite:///PATH or postgresql://USER@HOST/NAME")
+    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+    if parsed.get_backend_name() == "sqlite":
+        return _open_sqlite(parsed)
+    return _open_postgres(parsed)
+
+
+def _open_sqlite(url: sa.URL) -> sa.Engine:
+    if not url.database or url.database == ":memory:" or url.query:
+        raise ValueError("the database URL must name a file: sqlite:///PATH, without options")
+    engine = sa.create_engine(
+        url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True, pool_timeout=BUSY_SECONDS
+    )
+    path = Path(url.database)
+
+    @sa.event.listens_for(engine, "do_connect")
+    def make_private(*_: object) -> None:
+        # SQLite gives its -wal and -shm files the mode of the database file.
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+
+    @sa.event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _: object) -> None:
+        # None switches off the driver's own idea of when a transaction begins.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA trusted_schema = OFF")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        # IMMEDIATE, because a deferred transaction that turns into a write can fail half way.
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _open_postgres(url: sa.URL) -> sa.Engine:
+    milliseconds = STATEMENT_SECONDS * 1000
+    options = (
+        f"-c timezone=UTC -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
+        f" -c idle_in_transaction_session_timeout={2 * milliseconds}"
+    )
+    return sa.create_engine(
+        url,
+        connect_args={"connect_timeout": CONNECT_SECONDS, "options": options},
+        hide_parameters=True,
+        pool_pre_ping=True,
+        pool_timeout=CONNECT_SECONDS,
+    )
+
+
+@contextmanager
+def transaction(engine: sa.Engine, *, writes: bool) -> Iterator[sa.Connection]:
+    """One transaction: committed at the end, undone by any error.
+
+    Raises StoreUnavailable where the database is away, locked, full, read-only, too slow or
+    not migrated, and StoreError where it refuses a value.
+    """
+    problem: StoreError | None = None
+    try:
+        with (
+            engine.connect() as opened,
+            opened.execution_options(writes=writes) as connection,
+            connection.begin(),
+        ):
+            yield connection
+    except (DBAPIError, sqlite3.Error, PoolTimeout, OSError) as error:
+        problem = _translated(error)
+    if problem is not None:  # outside the handler: a chained error would quote what was stored
+        raise problem
+
+
+def _translated(error: Exception) -> StoreError:
+    cause: Any = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
+    named = f"{type(cause).__name__}{f' {code}' if code else ''}"
+    if isinstance(error, (IntegrityError, DataError)):
+        return StoreError(f"the database refused a value ({named})")
+    return StoreUnavailable(f"the database is away or cannot do it now ({named})")

@@ -1,0 +1,72 @@
+"""What can go wrong in the store. No message holds a stored value, an address or a token."""
+
+from model.decision import Decision
+
+
+class StoreError(Exception):
+    """The store could not do what was asked; nothing was written."""
+
+
+class StoreUnavailable(StoreError):
+    """The database is away, locked, full, read-only or not migrated. Trying again may help."""
+
+
+class Unstorable(StoreError):
+    """An item of a batch holds what the databases cannot keep: NUL or a lone surrogate.
+
+    `index` is its place in the batch, of which nothing was written.
+    """
+
+    def __init__(self, index: int) -> None:
+        super().__init__(f"item {index} of the batch holds NUL or a lone surrogate")
+        self.index = index
+
+
+class IdempotencyRace(StoreError):
+    """Another request with the same idempotency key was recorded meanwhile: gather again."""
+
+
+class KeyringMismatch(StoreError):
+    """The database was written with another keyring. `file` is the key that differs."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(
+            f"{file} is not the one this database was written with; restore it from a backup"
+        )
+        self.file = file
+
+
+class NameTaken(StoreError):
+    """A site or moderator has this name already."""
+
+
+class UnknownSite(StoreError):
+    """There is no such site."""
+
+
+class UnknownModerator(StoreError):
+    """There is no such moderator."""
+
+
+class UnknownComment(StoreError):
+    """There is no such comment, or it belongs to a site that was not asked for."""
+
+
+class NoAddress(StoreError):
+    """The comment came without an address."""
+
+
+class NothingToUndo(StoreError):
+    """No person's decision stands on this comment."""
+
+
+class AlreadyDecided(StoreError):
+    """Someone decided first. `standing` is the decision that counts."""
+
+    def __init__(self, standing: Decision) -> None:
+        super().__init__("already decided")
+        self.standing = standing
+
+
+class BadCursor(StoreError):
+    """The place to go on from was not given by an earlier page of the same order."""

@@ -1,0 +1,1 @@
+"""The schema's history, a file for each step; run by `service.storage.schema`."""

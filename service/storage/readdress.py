@@ -1,0 +1,42 @@
+"""Seal stored addresses again after a new address key was added.
+
+Knows which comments an older key sealed. No address leaves a function here.
+"""
+
+import sqlalchemy as sa
+
+from service.keyring import Keyring
+from service.storage.tables import comments
+
+
+def reencrypt(connection: sa.Connection, keyring: Keyring, *, limit: int) -> int:
+    """Seal up to `limit` addresses again with the newest key; how many there were.
+
+    Raises service.keyring.UnreadableAddress when an old key is gone.
+    """
+    newest = keyring.newest_address_key_id
+    columns = (comments.c.id, comments.c.site_id, comments.c.email_cipher)
+    statement = sa.select(*columns).where(comments.c.email_key_id < newest).limit(limit)
+    found = connection.execute(statement.order_by(comments.c.id).with_for_update())
+    changes = [_sealed_again(keyring, *row) for row in found]
+    if changes:
+        change = comments.update().where(comments.c.id == sa.bindparam("comment_id"))
+        sealed = {"email_cipher": sa.bindparam("sealed"), "email_key_id": newest}
+        connection.execute(change.values(sealed), changes)
+    return len(changes)
+
+
+def _sealed_again(
+    keyring: Keyring, comment_id: str, site_id: str, sealed: bytes | None
+) -> dict[str, object]:
+    assert sealed is not None, "a comment with a key id has an address"
+    address = keyring.decrypt_address(sealed, site_id=site_id, comment_id=comment_id)
+    again = keyring.encrypt_address(address, site_id=site_id, comment_id=comment_id)
+    return {"comment_id": comment_id, "sealed": again}
+
+
+def keys_in_use(connection: sa.Connection) -> frozenset[int]:
+    """The ids of the keys that some stored address needs."""
+    statement = sa.select(comments.c.email_key_id).distinct()
+    found = connection.execute(statement.where(comments.c.email_key_id.is_not(None)))
+    return frozenset(found.scalars())

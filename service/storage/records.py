@@ -1,0 +1,196 @@
+"""What goes into the store and what comes out. Frozen values, no I/O, never an address."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+import uuid_utils
+
+from model.decision import Decision, ReportKind
+from model.outcome import Outcome
+from model.policy import Policy
+from model.submission import History, Submission
+from model.verdict import Verdict
+from service.storage.tables import microseconds_of
+
+
+def new_id(at: datetime) -> str:
+    """A new UUIDv7. Ids made later sort later; a clock before 1970 counts as 1970."""
+    return str(uuid_utils.uuid7(nanoseconds=max(0, microseconds_of(at)) * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An installation that sends submissions, with the policy in force."""
+
+    id: str
+    name: str
+    policy: Policy
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A submission about to be judged.
+
+    `comment_id` comes from `new_id`; `normal_text` is the content's normal form, by which
+    equal texts are found; `idempotency_key` is the caller's, empty when there is none. The
+    address and IP in `submission` are in clear: this is the last place where they are.
+    """
+
+    site_id: str
+    comment_id: str
+    submission: Submission = field(repr=False)
+    received_at: datetime
+    normal_text: str = field(repr=False)
+    idempotency_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchKeys:
+    """The keyed hashes a submission is matched by; "" for what was not sent."""
+
+    author: str
+    ip: str
+    text: str
+    twin: str
+    idempotency: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredComment:
+    """A comment as stored.
+
+    `submission` has neither address nor IP; `email_masked` ("n•••@gmail.com") and `ip_masked`
+    ("203.0.113.0/24") may be shown. Where a honeypot was filled in, its text is "•". `state`
+    is the outcome in force: the verdict's until a report or a decision changed it.
+    `waiting_since` is None unless the comment waits in the queue.
+    """
+
+    id: str
+    site_id: str
+    received_at: datetime
+    submission: Submission
+    email_masked: str
+    ip_masked: str
+    history: History
+    verdict: Verdict
+    review_probability: float
+    state: Outcome
+    decision: Decision | None
+    waiting_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was known about one submission of a batch.
+
+    `replay` is the comment that the same request made before; `same_as` the place in this
+    batch of an earlier item that is the same request; `conflict` says that the idempotency
+    key was used for another submission. With any of the three there is nothing to judge.
+    """
+
+    history: History
+    keys: MatchKeys
+    replay: StoredComment | None = None
+    same_as: int | None = None
+    conflict: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A judged submission, to be recorded.
+
+    `review_probability` in (0, 1] is the chance that this verdict, whatever the comment,
+    would be looked at by a person: 1 for the queue, the policy's audit rate for the rest.
+    """
+
+    asked: Asked
+    known: Known
+    verdict: Verdict
+    review_probability: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.review_probability <= 1:
+            raise ValueError("review_probability must be from 0 to 1")
+
+
+class Waiting(StrEnum):
+    """Why a comment waits for a person."""
+
+    VERDICT = "verdict"
+    AUDIT = "audit"
+    REPORT = "report"
+
+
+class QueueOrder(StrEnum):
+    """Which waiting comment comes first.
+
+    Riskiest first goes by the higher of the two scores; an unscored comment counts as 1.
+    """
+
+    OLDEST = "oldest"
+    RISKIEST = "riskiest"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueItem:
+    """A comment that waits, and why."""
+
+    comment: StoredComment
+    why: Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePage:
+    """Part of the queue, in order. `after` continues it; empty when this is the end."""
+
+    items: tuple[QueueItem, ...]
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class SiteKey:
+    """What is known of a site's key: how it begins, and from when on it is refused."""
+
+    prefix: str
+    created_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. `body` is compact JSON and holds neither content nor address."""
+
+    number: int
+    at: datetime
+    site_id: str | None
+    kind: str
+    comment_id: str | None
+    actor: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A site's word that a verdict was wrong."""
+
+    kind: ReportKind
+    at: datetime
+
+
+class Role(StrEnum):
+    """What a moderator may do: decide, or also reveal addresses and manage."""
+
+    ADMIN = "admin"
+    MODERATOR = "moderator"
+
+
+@dataclass(frozen=True, slots=True)
+class Moderator:
+    """A person who decides."""
+
+    id: str
+    name: str
+    role: Role

@@ -1,0 +1,293 @@
+"""The queue, and what people say of a comment: decisions, undos, reports, reveals.
+
+Knows what a decision changes and how it is taken back. Each function is part of one
+transaction that writes everything or nothing.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Collection, Mapping
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from model.decision import Decision, ReportKind
+from model.outcome import Outcome, Scores
+from service.keyring import Keyring
+from service.storage.errors import (
+    AlreadyDecided,
+    BadCursor,
+    NoAddress,
+    NothingToUndo,
+    UnknownComment,
+)
+from service.storage.events import Actor, tell
+from service.storage.records import (
+    QueueItem,
+    QueueOrder,
+    QueuePage,
+    Report,
+    StoredComment,
+    Waiting,
+    new_id,
+)
+from service.storage.rows import STORED, compact, risk_of, stored_comment
+from service.storage.tables import (
+    comments,
+    decisions,
+    microseconds_of,
+    queue,
+    reports,
+    time_of,
+    undos,
+    verdicts,
+)
+
+SiteIds = Collection[str] | None
+"""The sites a caller may see; None is all of them."""
+
+
+def comment(connection: sa.Connection, site_ids: SiteIds, comment_id: str) -> StoredComment | None:
+    """One comment, None if there is none on these sites."""
+    statement = STORED.where(comments.c.id == comment_id, *_on(comments, site_ids))
+    row = connection.execute(statement).mappings().one_or_none()
+    return stored_comment(row) if row else None
+
+
+def _on(table: sa.Table, site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...]:
+    return () if site_ids is None else (table.c.site_id.in_(list(site_ids)),)
+
+
+# ------------------------------------------------------------------ the queue
+
+
+def queue_size(connection: sa.Connection, site_ids: SiteIds) -> int:
+    """How many comments wait."""
+    statement = sa.select(sa.func.count()).select_from(queue).where(*_on(queue, site_ids))
+    return connection.execute(statement).scalar_one()
+
+
+def queue_page(
+    connection: sa.Connection, site_ids: SiteIds, *, limit: int, after: str, order: QueueOrder
+) -> QueuePage:
+    """Up to `limit` waiting comments, from where `after` of the page before left off."""
+    oldest = order is QueueOrder.OLDEST
+    first = queue.c.waiting_since if oldest else queue.c.risk
+    place = sa.tuple_(first, queue.c.comment_id)
+    ways = [c.asc() if oldest else c.desc() for c in (first, queue.c.comment_id)]
+    statement = sa.select(queue).where(*_on(queue, site_ids)).order_by(*ways).limit(limit + 1)
+    if after:
+        value, comment_id = _read_cursor(after, order)
+        start = sa.tuple_(sa.literal(value, first.type), sa.literal(comment_id))
+        statement = statement.where(place > start if oldest else place < start)
+    waiting = connection.execute(statement).mappings().all()
+    page = waiting[:limit]
+    statement = STORED.where(comments.c.id.in_([row["comment_id"] for row in page]))
+    stored = {row["id"]: row for row in connection.execute(statement).mappings()}
+    # One who decided between the two statements took the comment out of the page.
+    found = [stored[row["comment_id"]] for row in page if row["comment_id"] in stored]
+    return QueuePage(
+        items=tuple(
+            QueueItem(stored_comment(row), Waiting(row["why"])) for row in found if row["why"]
+        ),
+        after=_cursor(page[-1], order) if len(waiting) > limit else "",
+    )
+
+
+def _cursor(row: sa.RowMapping, order: QueueOrder) -> str:
+    value = microseconds_of(row["waiting_since"]) if order is QueueOrder.OLDEST else row["risk"]
+    text = compact([order.value, value, row["comment_id"]])
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str, order: QueueOrder) -> tuple[datetime | float, str]:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        word, value, comment_id = json.loads(text)
+        if word != order.value or not isinstance(comment_id, str) or "\0" in comment_id:
+            raise ValueError
+        return (time_of(int(value)) if order is QueueOrder.OLDEST else float(value)), comment_id
+    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
+        raise BadCursor("`after` must be what an earlier page in the same order gave") from None
+
+
+# ------------------------------------------------------------------ decisions
+
+
+def decide(
+    connection: sa.Connection, site_ids: SiteIds, comment_id: str, *, decision: Decision
+) -> StoredComment:
+    """Make a person's decision stand. Raises UnknownComment, AlreadyDecided."""
+    held = _held(connection, site_ids, comment_id)
+    if held["decided"] is not None:
+        raise AlreadyDecided(_standing(connection, comment_id))
+    waiting = _waiting(connection, comment_id)
+    connection.execute(
+        decisions.insert(),
+        {
+            "id": new_id(decision.at),
+            "comment_id": comment_id,
+            "outcome": decision.outcome.word,
+            "reason": decision.reason,
+            "moderator": decision.moderator,
+            "at": decision.at,
+            "was_state": held["state"],
+            "was_waiting_since": waiting["waiting_since"] if waiting else None,
+            "was_why": waiting["why"] if waiting else None,
+            "was_risk": waiting["risk"] if waiting else None,
+        },
+    )
+    connection.execute(queue.delete().where(queue.c.comment_id == comment_id))
+    _set_state(connection, comment_id, state=decision.outcome.word, decided=decision.outcome.word)
+    body = {"outcome": decision.outcome.word, "reason": decision.reason}
+    actor = Actor(decision.moderator, decision.at)
+    _tell(connection, "decided", held, actor=actor, body=body)
+    return _one(connection, comment_id)
+
+
+def undo(
+    connection: sa.Connection, site_ids: SiteIds, comment_id: str, *, actor: Actor
+) -> StoredComment:
+    """Bring back exactly what was before the standing decision, which stays on record.
+
+    Raises UnknownComment, NothingToUndo.
+    """
+    held = _held(connection, site_ids, comment_id)
+    if held["decided"] is None:
+        raise NothingToUndo("no person's decision stands on this comment")
+    was = _standing_row(connection, comment_id)
+    by = {"moderator": actor.name, "at": actor.at}
+    connection.execute(undos.insert(), {"decision_id": was["id"]} | by)
+    _set_state(connection, comment_id, state=was["was_state"], decided=None)
+    if was["was_waiting_since"] is not None:
+        _enqueue(
+            connection,
+            held,
+            since=was["was_waiting_since"],
+            why=was["was_why"],
+            risk=was["was_risk"],
+        )
+    body = {"outcome": was["outcome"], "by": was["moderator"]}
+    _tell(connection, "undone", held, actor=actor, body=body)
+    return _one(connection, comment_id)
+
+
+_QUEUED_BY_REPORT = {
+    (ReportKind.HAM, Outcome.REJECT),
+    (ReportKind.SPAM, Outcome.ACCEPT),
+    (ReportKind.TOXIC, Outcome.ACCEPT),
+}
+
+
+def report(
+    connection: sa.Connection, site_ids: SiteIds, comment_id: str, *, kind: ReportKind, at: datetime
+) -> StoredComment:
+    """Note a site's word that a verdict was wrong; the same word twice is noted once.
+
+    A report against what is in force puts the comment in the queue, unless a person's
+    decision stands. Raises UnknownComment.
+    """
+    held = _held(connection, site_ids, comment_id)
+    if any(noted.kind is kind for noted in reports_of(connection, comment_id)):
+        return _one(connection, comment_id)
+    connection.execute(reports.insert(), {"comment_id": comment_id, "kind": kind.value, "at": at})
+    if held["decided"] is None and (kind, Outcome.of(held["state"])) in _QUEUED_BY_REPORT:
+        statement = sa.select(verdicts.c.spam, verdicts.c.toxicity)
+        scores = connection.execute(statement.where(verdicts.c.comment_id == comment_id)).one()
+        risk = risk_of(None if scores.spam is None else Scores(scores.spam, scores.toxicity))
+        _enqueue(connection, held, since=at, why=Waiting.REPORT.value, risk=risk)
+        _set_state(connection, comment_id, state=Outcome.QUEUE.word, decided=None)
+    _tell(connection, "reported", held, actor=Actor("site", at), body={"kind": kind.value})
+    return _one(connection, comment_id)
+
+
+def reports_of(connection: sa.Connection, comment_id: str) -> list[Report]:
+    """A site's reports on a comment, oldest first."""
+    statement = sa.select(reports.c.kind, reports.c.at).where(reports.c.comment_id == comment_id)
+    found = connection.execute(statement.order_by(reports.c.at, reports.c.kind))
+    return [Report(ReportKind(row.kind), row.at) for row in found]
+
+
+def reveal_address(
+    connection: sa.Connection,
+    keyring: Keyring,
+    site_ids: SiteIds,
+    comment_id: str,
+    *,
+    why: str,
+    actor: Actor,
+) -> str:
+    """The address of a comment's author in clear, on record in the same transaction.
+
+    Raises UnknownComment, NoAddress, service.keyring.UnreadableAddress.
+    """
+    held = _held(connection, site_ids, comment_id)
+    if held["email_cipher"] is None:
+        raise NoAddress("the comment came without an address")
+    address = keyring.decrypt_address(
+        held["email_cipher"], site_id=held["site_id"], comment_id=comment_id
+    )
+    _tell(connection, "address_revealed", held, actor=actor, body={"why": why})
+    return address
+
+
+# ------------------------------------------------------------------ steps
+
+
+def _held(connection: sa.Connection, site_ids: SiteIds, comment_id: str) -> sa.RowMapping:
+    """The comment's own row, kept from other writers until the transaction ends."""
+    columns = (comments.c.id, comments.c.site_id, comments.c.state, comments.c.decided)
+    statement = sa.select(*columns, comments.c.email_cipher).with_for_update()
+    statement = statement.where(comments.c.id == comment_id, *_on(comments, site_ids))
+    held = connection.execute(statement).mappings().one_or_none()
+    if held is None:
+        raise UnknownComment("there is no such comment")
+    return held
+
+
+def _one(connection: sa.Connection, comment_id: str) -> StoredComment:
+    found = connection.execute(STORED.where(comments.c.id == comment_id)).mappings().one()
+    return stored_comment(found)
+
+
+def _waiting(connection: sa.Connection, comment_id: str) -> sa.RowMapping | None:
+    statement = sa.select(queue).where(queue.c.comment_id == comment_id)
+    return connection.execute(statement).mappings().one_or_none()
+
+
+def _standing(connection: sa.Connection, comment_id: str) -> Decision:
+    standing = _one(connection, comment_id).decision
+    assert standing is not None, "a comment marked as decided has a standing decision"
+    return standing
+
+
+def _standing_row(connection: sa.Connection, comment_id: str) -> sa.RowMapping:
+    undone = sa.exists().where(undos.c.decision_id == decisions.c.id)
+    statement = sa.select(decisions).where(decisions.c.comment_id == comment_id, ~undone)
+    return connection.execute(statement).mappings().one()
+
+
+def _set_state(
+    connection: sa.Connection, comment_id: str, *, state: str, decided: str | None
+) -> None:
+    statement = comments.update().where(comments.c.id == comment_id)
+    connection.execute(statement.values(state=state, decided=decided))
+
+
+def _enqueue(
+    connection: sa.Connection, held: sa.RowMapping, *, since: datetime, why: str, risk: float
+) -> None:
+    row = {"waiting_since": since, "why": why, "risk": risk}
+    connection.execute(queue.insert(), row | {"comment_id": held["id"], "site_id": held["site_id"]})
+
+
+def _tell(
+    connection: sa.Connection,
+    kind: str,
+    held: sa.RowMapping,
+    *,
+    actor: Actor,
+    body: Mapping[str, object],
+) -> None:
+    tell(connection, kind, actor, site_id=held["site_id"], comment_id=held["id"], body=body)

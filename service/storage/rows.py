@@ -1,0 +1,308 @@
+"""Between records and rows: what a checked submission is written as, and how it is read back.
+
+The one place where an address is encrypted, masked and left out. Runs no statement.
+"""
+
+import json
+from dataclasses import fields
+from typing import Any
+
+import sqlalchemy as sa
+
+from model.addresses import mask_address, mask_addresses
+from model.decision import Decision, RejectReason
+from model.outcome import Head, Outcome, Scores
+from model.submission import Article, Author, CommentType, FormFacts, History, Submission
+from model.verdict import Reason, RuleHit, Span, Verdict
+from service.keyring import Keyring, masked_ip
+from service.storage.records import Asked, Checked, MatchKeys, StoredComment, Waiting
+from service.storage.tables import comments, decisions, queue, undos, verdicts
+
+FILLED_HONEYPOT = "•"  # stands for whatever was typed into it
+Row = dict[str, Any]
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+
+def compact(value: object) -> str:
+    """A value as JSON without spaces, letters as they are."""
+    return _ENCODER.encode(value)
+
+
+def match_keys(keyring: Keyring, asked: Asked) -> MatchKeys:
+    """The keyed hashes that a submission is matched by.
+
+    A twin is the same text by the same author, by address or else by name, under the same
+    article.
+    """
+    site_id, submission = asked.site_id, asked.submission
+    author = keyring.author_key(site_id, submission.author.email)
+    text = keyring.text_key(site_id, asked.normal_text)
+    twin = (submission.permalink, author or submission.author.name.casefold(), text)
+    idempotency = keyring.match_key("idempotency", site_id, asked.idempotency_key)
+    return MatchKeys(
+        author=author,
+        ip=keyring.ip_key(site_id, submission.author.ip),
+        text=text,
+        twin=keyring.match_key("twin", site_id, "\0".join(twin)) if text else "",
+        idempotency=idempotency,
+        # repr names every field; nothing but equality is asked of it.
+        body=keyring.match_key("body", site_id, repr(submission)) if idempotency else "",
+    )
+
+
+# ------------------------------------------------------------------ writing
+
+
+def is_storable(submission: Submission) -> bool:
+    """Whether both databases keep its texts as they are: no NUL, no lone surrogate."""
+    author, article = submission.author, submission.article
+    texts = (
+        submission.content,
+        author.name,
+        author.email,
+        author.url,
+        author.user_agent,
+        submission.permalink,
+        article.title,
+        article.language,
+        submission.parent_id,
+        submission.external_id,
+    )
+    text = "".join(texts)
+    if text.isascii():
+        return "\0" not in text
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
+def comment_row(keyring: Keyring, checked: Checked) -> Row:
+    """The row of `comments`.
+
+    An address typed into content or name stays there, as the commenter's own text; anywhere
+    else it is masked.
+    """
+    asked, keys, submission = checked.asked, checked.known.keys, checked.asked.submission
+    author, article, form = submission.author, submission.article, submission.form
+    email = author.email
+    return {
+        "id": asked.comment_id,
+        "site_id": asked.site_id,
+        "received_at": asked.received_at,
+        "type": submission.type.value,
+        "content": submission.content,
+        "author_name": author.name,
+        "author_url": mask_addresses(author.url),
+        "email_cipher": keyring.encrypt_address(
+            email, site_id=asked.site_id, comment_id=asked.comment_id
+        )
+        if email
+        else None,
+        "email_key_id": keyring.newest_address_key_id if email else None,
+        "email_masked": mask_address(email) if email else "",
+        "author_key": keys.author or None,
+        "ip_masked": masked_ip(author.ip) if author.ip else "",
+        "ip_key": keys.ip or None,
+        "user_agent": mask_addresses(author.user_agent),
+        "permalink": mask_addresses(submission.permalink),
+        "article_title": mask_addresses(article.title),
+        "article_language": mask_addresses(article.language),
+        "article_published_at": article.published_at,
+        "parent_id": mask_addresses(submission.parent_id),
+        "external_id": mask_addresses(submission.external_id),
+        "honeypot": bool(form.honeypot),
+        "seconds_to_fill": form.seconds_to_fill,
+        "text_key": keys.text or None,
+        "twin_key": keys.twin or None,
+        "history": _history_json(checked.known.history),
+        "state": checked.verdict.outcome.word,
+        "decided": None,
+    }
+
+
+def verdict_row(checked: Checked) -> Row:
+    """The row of `verdicts`."""
+    verdict = checked.verdict
+    scores = verdict.scores
+    return {
+        "comment_id": checked.asked.comment_id,
+        "outcome": verdict.outcome.word,
+        "spam": None if scores is None else scores.spam,
+        "toxicity": None if scores is None else scores.toxicity,
+        "explanation": _explanation_json(verdict),
+        "model": verdict.model,
+        "policy": verdict.policy,
+        "audit": verdict.audit,
+        "unaudited": None if verdict.unaudited is None else verdict.unaudited.word,
+        "review_probability": checked.review_probability,
+    }
+
+
+def queue_row(checked: Checked) -> Row:
+    """The row of `queue` for a comment whose verdict is `queue`."""
+    verdict, asked = checked.verdict, checked.asked
+    return {
+        "comment_id": asked.comment_id,
+        "site_id": asked.site_id,
+        "waiting_since": asked.received_at,
+        "why": (Waiting.AUDIT if verdict.audit else Waiting.VERDICT).value,
+        "risk": risk_of(verdict.scores),
+    }
+
+
+def risk_of(scores: Scores | None) -> float:
+    """How risky a waiting comment is, in [0, 1]; 1 when nobody, not even a model, looked."""
+    return 1.0 if scores is None else max(scores.spam, scores.toxicity)
+
+
+def idempotency_row(checked: Checked) -> Row:
+    """The row of `idempotency` for a request that had a key."""
+    asked, keys = checked.asked, checked.known.keys
+    return {
+        "key_mac": keys.idempotency,
+        "body_mac": keys.body,
+        "comment_id": asked.comment_id,
+        "created_at": asked.received_at,
+    }
+
+
+_HISTORY = {f.name: f.default for f in fields(History)}
+
+
+def _history_json(history: History) -> str:
+    known = {name: getattr(history, name) for name in _HISTORY}
+    return compact({name: value for name, value in known.items() if value != _HISTORY[name]})
+
+
+def _explanation_json(verdict: Verdict) -> str:
+    return compact(
+        {
+            "reasons": [
+                {
+                    "code": r.code,
+                    "field": r.field,
+                    "evidence": mask_addresses(r.evidence),
+                }
+                for r in verdict.reasons
+            ],
+            "hits": [
+                {
+                    "rule": h.rule,
+                    "effect": h.effect.word,
+                    "evidence": mask_addresses(h.evidence),
+                    "field": h.field,
+                    "trust": h.trust,
+                }
+                for h in verdict.hits
+            ],
+            "spans": [
+                {
+                    "field": s.field,
+                    "start": s.start,
+                    "end": s.end,
+                    "head": s.head.value,
+                    "weight": s.weight,
+                }
+                for s in verdict.spans
+            ],
+        }
+    )
+
+
+# ------------------------------------------------------------------ reading
+
+# Everything of a comment but its encrypted address and the keys it is matched by.
+_NEVER_READ = {"email_cipher", "email_key_id", "author_key", "ip_key", "text_key", "twin_key"}
+
+STORED = (
+    sa.select(
+        *(column for column in comments.c if column.name not in _NEVER_READ),
+        verdicts.c.outcome,
+        verdicts.c.spam,
+        verdicts.c.toxicity,
+        verdicts.c.explanation,
+        verdicts.c.model,
+        verdicts.c.policy,
+        verdicts.c.audit,
+        verdicts.c.unaudited,
+        verdicts.c.review_probability,
+        decisions.c.outcome.label("decision_outcome"),
+        decisions.c.reason.label("decision_reason"),
+        decisions.c.moderator.label("decision_moderator"),
+        decisions.c.at.label("decision_at"),
+        decisions.c.was_why.label("decision_was_why"),
+        queue.c.waiting_since,
+        queue.c.why,
+    )
+    .select_from(comments)
+    .join(verdicts, verdicts.c.comment_id == comments.c.id)
+    .outerjoin(
+        decisions,
+        sa.and_(
+            decisions.c.comment_id == comments.c.id,
+            comments.c.decided.is_not(None),
+            ~sa.exists().where(undos.c.decision_id == decisions.c.id),
+        ),
+    )
+    .outerjoin(queue, queue.c.comment_id == comments.c.id)
+)
+
+
+def stored_comment(row: sa.RowMapping) -> StoredComment:
+    """The comment in a row of `STORED`."""
+    return StoredComment(
+        id=row["id"],
+        site_id=row["site_id"],
+        received_at=row["received_at"],
+        submission=_submission(row),
+        email_masked=row["email_masked"],
+        ip_masked=row["ip_masked"],
+        history=History(**json.loads(row["history"])),
+        verdict=_verdict(row),
+        review_probability=row["review_probability"],
+        state=Outcome.of(row["state"]),
+        decision=_decision(row),
+        waiting_since=row["waiting_since"],
+    )
+
+
+def _submission(row: sa.RowMapping) -> Submission:
+    return Submission(
+        content=row["content"],
+        author=Author(row["author_name"], url=row["author_url"], user_agent=row["user_agent"]),
+        permalink=row["permalink"],
+        article=Article(row["article_title"], row["article_language"], row["article_published_at"]),
+        parent_id=row["parent_id"],
+        type=CommentType(row["type"]),
+        form=FormFacts(FILLED_HONEYPOT if row["honeypot"] else "", row["seconds_to_fill"]),
+        external_id=row["external_id"],
+    )
+
+
+def _verdict(row: sa.RowMapping) -> Verdict:
+    told = json.loads(row["explanation"])
+    return Verdict(
+        outcome=Outcome.of(row["outcome"]),
+        scores=None if row["spam"] is None else Scores(row["spam"], row["toxicity"]),
+        reasons=tuple(Reason(**r) for r in told["reasons"]),
+        hits=tuple(RuleHit(**h | {"effect": Outcome.of(h["effect"])}) for h in told["hits"]),
+        spans=tuple(Span(**s | {"head": Head(s["head"])}) for s in told["spans"]),
+        model=row["model"],
+        policy=row["policy"],
+        audit=bool(row["audit"]),
+        unaudited=None if row["unaudited"] is None else Outcome.of(row["unaudited"]),
+    )
+
+
+def _decision(row: sa.RowMapping) -> Decision | None:
+    if row["decision_outcome"] is None:
+        return None
+    return Decision(
+        outcome=Outcome.of(row["decision_outcome"]),
+        reason=RejectReason(row["decision_reason"]) if row["decision_reason"] else None,
+        moderator=row["decision_moderator"],
+        at=row["decision_at"],
+    )

@@ -1,0 +1,69 @@
+"""Bring a database to the newest schema, one process at a time.
+
+Knows Alembic and where the migrations lie. They run in one transaction: a migration that is
+interrupted leaves the schema as it was.
+"""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from service.keyring import Keyring
+from service.storage.errors import KeyringMismatch
+from service.storage.tables import keyring_marks
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x6475796574  # "duyet"; any number that no other program takes
+
+
+def migration_config(connection: sa.Connection | None = None) -> Config:
+    """How Alembic finds the migrations, and the connection they run on."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def head() -> str:
+    """The newest revision."""
+    newest = ScriptDirectory.from_config(migration_config()).get_current_head()
+    assert newest is not None, "the package holds at least one migration"
+    return newest
+
+
+def revision_of(connection: sa.Connection) -> str | None:
+    """The revision a database is at; None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Run what is missing, inside the caller's transaction.
+
+    SQLite's transaction already keeps others out; on PostgreSQL the lock is released with it.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+        connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    if revision_of(connection) != head():
+        command.upgrade(migration_config(connection), "head")
+
+
+def check_keyring(connection: sa.Connection, keyring: Keyring) -> None:
+    """Note which keyring this database is written with, and refuse another one later.
+
+    Starting with a new keyring on an old database would lock out every site and forget every
+    author, silently. Raises KeyringMismatch.
+    """
+    marks = {row.file: row.fingerprint for row in connection.execute(sa.select(keyring_marks))}
+    for file, fingerprint in keyring.fingerprints().items():
+        if file not in marks:
+            row = {"file": file, "fingerprint": fingerprint}
+            connection.execute(keyring_marks.insert(), row)
+        elif marks[file] != fingerprint:
+            raise KeyringMismatch(file)

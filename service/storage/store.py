@@ -1,0 +1,335 @@
+"""The store: everything that lasts, behind one object whose every method is one transaction.
+
+Knows which transaction reads and which writes, and the clock. Never judges. Synchronous: it is
+called from threads of its own, never from the event loop.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from model.decision import Decision, LabelledExample, ReportKind
+from model.policy import Policy
+from service.keyring import Keyring
+from service.storage import (
+    checks,
+    events,
+    labels,
+    readdress,
+    review,
+    schema,
+    sign_in,
+    sites,
+)
+from service.storage import (
+    engine as database,
+)
+from service.storage.events import Actor
+from service.storage.records import (
+    Asked,
+    Checked,
+    Event,
+    Known,
+    Moderator,
+    QueueOrder,
+    QueuePage,
+    Report,
+    Role,
+    Site,
+    SiteKey,
+    StoredComment,
+)
+from service.storage.review import SiteIds
+
+SESSION_LIFETIME = timedelta(hours=12)
+MOST_PER_PAGE = 1000
+
+
+def utc_now() -> datetime:
+    """The time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Store:
+    """Sites, comments, verdicts, the queue, decisions, moderators.
+
+    Every method raises StoreUnavailable when the database is away, locked, full, read-only or
+    not migrated; nothing is half written then. Safe to share between threads. `site_ids` are
+    the sites the caller may see, None for all; a comment of another site is not there.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, keyring: Keyring, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._engine = engine
+        self._keyring = keyring
+        self._now = now
+
+    @classmethod
+    def open(cls, url: str, keyring: Keyring, *, now: Callable[[], datetime] = utc_now) -> "Store":
+        """The store in a database: `sqlite:///PATH` or `postgresql://…`. Connects later.
+
+        Raises ValueError for any other URL.
+        """
+        return cls(database.open_engine(url), keyring, now=now)
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._engine.dispose()
+
+    def _reads(self) -> AbstractContextManager[sa.Connection]:
+        return database.transaction(self._engine, writes=False)
+
+    def _writes(self) -> AbstractContextManager[sa.Connection]:
+        return database.transaction(self._engine, writes=True)
+
+    # -------------------------------------------------------------- the database
+
+    def ping(self) -> None:
+        """Do nothing, provided the database answers."""
+        with self._reads() as connection:
+            connection.execute(sa.select(1))
+
+    def migrate(self) -> None:
+        """Bring the schema to the newest revision. Safe when several processes start at once.
+
+        Raises KeyringMismatch when the database was written with another keyring.
+        """
+        with database.transaction(self._engine, writes=True) as connection:
+            schema.upgrade(connection)
+            schema.check_keyring(connection, self._keyring)
+
+    def schema_is_current(self) -> bool:
+        """Whether the database is at the newest revision."""
+        with self._reads() as connection:
+            return schema.revision_of(connection) == schema.head()
+
+    def prune_idempotency(self, older_than: datetime) -> int:
+        """Forget the idempotency keys of requests from before then; how many."""
+        with self._writes() as connection:
+            return checks.prune_idempotency(connection, older_than)
+
+    # -------------------------------------------------------------- sites
+
+    def add_site(self, name: str, policy: Policy, *, by: str = "operator") -> tuple[Site, str]:
+        """A new site and its key in clear, which is shown this once. Raises NameTaken."""
+        with self._writes() as connection:
+            return sites.add_site(connection, self._keyring, name, policy, actor=self._actor(by))
+
+    def sites(self) -> list[Site]:
+        """All sites by name."""
+        with self._reads() as connection:
+            return sites.all_sites(connection)
+
+    def site(self, site_id: str) -> Site:
+        """One site. Raises UnknownSite."""
+        with self._reads() as connection:
+            return sites.site(connection, site_id)
+
+    def site_of_key(self, key: str) -> Site | None:
+        """The site that a key in clear belongs to; None for an unknown or revoked one."""
+        with self._reads() as connection:
+            return sites.site_of_key(connection, self._keyring, key, self._now())
+
+    def keys_of(self, site_id: str) -> list[SiteKey]:
+        """What is known of a site's keys, newest first."""
+        with self._reads() as connection:
+            return sites.keys_of(connection, site_id)
+
+    def rotate_key(
+        self, site_id: str, *, keep_old_for: timedelta | None = None, by: str = "operator"
+    ) -> str:
+        """A new key in clear, shown this once; older ones end now, or after a while.
+
+        Raises UnknownSite.
+        """
+        with self._writes() as connection:
+            return sites.rotate_key(
+                connection,
+                self._keyring,
+                site_id,
+                keep_old_for=keep_old_for,
+                actor=self._actor(by),
+            )
+
+    def set_policy(self, site_id: str, policy: Policy, *, by: str = "operator") -> Site:
+        """Put a policy in force; earlier ones stay as they were. Raises UnknownSite."""
+        with self._writes() as connection:
+            return sites.set_policy(connection, site_id, policy, actor=self._actor(by))
+
+    def policy(self, site_id: str, version: str) -> Policy | None:
+        """A policy that is or was in force on a site."""
+        with self._reads() as connection:
+            return sites.policy(connection, site_id, version)
+
+    # -------------------------------------------------------------- checks
+
+    def gather(self, batch: Sequence[Asked]) -> list[Known]:
+        """What is known of each submission of a batch, in order, in one round of reads."""
+        if not batch:
+            return []
+        with self._reads() as connection:
+            return checks.gather(connection, self._keyring, batch)
+
+    def record(self, batch: Sequence[Checked]) -> None:
+        """Write a judged batch, all or nothing; it is durable when this returns.
+
+        Raises Unstorable, naming the item; IdempotencyRace when a request with the same key
+        was recorded since `gather`: gather again.
+        """
+        if not batch:
+            return
+        with self._writes() as connection:
+            checks.record(connection, self._keyring, batch)
+
+    # -------------------------------------------------------------- review
+
+    def comment(self, site_ids: SiteIds, comment_id: str) -> StoredComment | None:
+        """One comment, None if there is none on these sites."""
+        with self._reads() as connection:
+            return review.comment(connection, site_ids, comment_id)
+
+    def queue_page(
+        self,
+        site_ids: SiteIds,
+        *,
+        limit: int = 50,
+        after: str = "",
+        order: QueueOrder = QueueOrder.OLDEST,
+    ) -> QueuePage:
+        """Part of the queue, in order. `limit` is from 1 to 1,000. Raises BadCursor."""
+        if not 1 <= limit <= MOST_PER_PAGE:
+            raise ValueError(f"limit must be from 1 to {MOST_PER_PAGE}")
+        with self._reads() as connection:
+            return review.queue_page(connection, site_ids, limit=limit, after=after, order=order)
+
+    def queue_size(self, site_ids: SiteIds) -> int:
+        """How many comments wait."""
+        with self._reads() as connection:
+            return review.queue_size(connection, site_ids)
+
+    def decide(self, site_ids: SiteIds, comment_id: str, decision: Decision) -> StoredComment:
+        """Make a person's decision stand, over whatever the machine said.
+
+        Raises UnknownComment; AlreadyDecided when a person's decision stands.
+        """
+        with self._writes() as connection:
+            return review.decide(connection, site_ids, comment_id, decision=decision)
+
+    def undo(self, site_ids: SiteIds, comment_id: str, *, moderator: str) -> StoredComment:
+        """Bring back exactly what was before the standing decision, which stays on record.
+
+        Raises UnknownComment, NothingToUndo.
+        """
+        with self._writes() as connection:
+            return review.undo(connection, site_ids, comment_id, actor=self._actor(moderator))
+
+    def report(self, site_ids: SiteIds, comment_id: str, kind: ReportKind) -> StoredComment:
+        """Note a site's word that a verdict was wrong. Raises UnknownComment."""
+        with self._writes() as connection:
+            return review.report(connection, site_ids, comment_id, kind=kind, at=self._now())
+
+    def reports_of(self, comment_id: str) -> list[Report]:
+        """A site's reports on a comment, oldest first."""
+        with self._reads() as connection:
+            return review.reports_of(connection, comment_id)
+
+    def reveal_address(
+        self, site_ids: SiteIds, comment_id: str, *, moderator: str, why: str
+    ) -> str:
+        """The address of a comment's author in clear; that it was revealed is on record.
+
+        Whether this person may is for the caller to know. Raises UnknownComment, NoAddress,
+        service.keyring.UnreadableAddress.
+        """
+        with self._writes() as connection:
+            return review.reveal_address(
+                connection,
+                self._keyring,
+                site_ids,
+                comment_id,
+                why=why,
+                actor=self._actor(moderator),
+            )
+
+    def events(self, site_ids: SiteIds, *, after: int = 0, limit: int = 100) -> list[Event]:
+        """What happened after the event with this number, oldest first."""
+        with self._reads() as connection:
+            return events.events_after(connection, site_ids, after, limit=limit)
+
+    def labelled(self, site_ids: SiteIds = None) -> Iterator[LabelledExample]:
+        """Labelled examples in order of receipt, one for each head a person spoke of.
+
+        Read in pages, each its own transaction, so that a long export holds nothing up.
+        """
+        place: labels.Place | None = None
+        while True:
+            with self._reads() as connection:
+                examples, place = labels.labelled_page(connection, site_ids, place)
+            yield from examples
+            if place is None:
+                return
+
+    # -------------------------------------------------------------- addresses
+
+    def reencrypt_addresses(self, *, batch_size: int = 500) -> int:
+        """Seal again with the newest key what an older one sealed; how many comments.
+
+        In batches, each its own transaction: it may be stopped and started again.
+        """
+        done = 0
+        while True:
+            with self._writes() as connection:
+                count = readdress.reencrypt(connection, self._keyring, limit=batch_size)
+            if not count:
+                return done
+            done += count
+
+    def address_keys_in_use(self) -> frozenset[int]:
+        """The ids of the address keys that some comment needs; no other key file does."""
+        with self._reads() as connection:
+            return readdress.keys_in_use(connection)
+
+    # -------------------------------------------------------------- moderators
+
+    def add_moderator(self, name: str, role: Role, *, by: str = "operator") -> Moderator:
+        """A new moderator. Raises NameTaken."""
+        with self._writes() as connection:
+            return sign_in.add_moderator(connection, name, role, actor=self._actor(by))
+
+    def moderators(self) -> list[Moderator]:
+        """All moderators by name."""
+        with self._reads() as connection:
+            return sign_in.all_moderators(connection)
+
+    def new_sign_in_link(self, moderator_id: str, lifetime: timedelta) -> str:
+        """A token that signs a moderator in, once, within its lifetime.
+
+        Raises UnknownModerator.
+        """
+        with self._writes() as connection:
+            return sign_in.new_sign_in_link(
+                connection, self._keyring, moderator_id, lifetime=lifetime, now=self._now()
+            )
+
+    def use_sign_in_link(self, token: str, *, lifetime: timedelta = SESSION_LIFETIME) -> str | None:
+        """The token of a new session; None when the link is unknown, used or expired."""
+        with self._writes() as connection:
+            return sign_in.use_sign_in_link(
+                connection, self._keyring, token, lifetime=lifetime, now=self._now()
+            )
+
+    def session(self, token: str) -> Moderator | None:
+        """Whose session a token is; None when unknown, ended or expired."""
+        with self._reads() as connection:
+            return sign_in.moderator_of_session(connection, self._keyring, token, now=self._now())
+
+    def end_session(self, token: str) -> None:
+        """Refuse a session's token from now on. An unknown one is no error."""
+        with self._writes() as connection:
+            sign_in.end_session(connection, self._keyring, token, now=self._now())
+
+    def _actor(self, name: str) -> Actor:
+        return Actor(name, self._now())
