@@ -43,7 +43,10 @@ _AT_SIGN = re.compile(_AT, re.IGNORECASE)
 _DOMAIN = re.compile(rf"{_LABEL}(?:{_DOT}{_LABEL})++|\[(?:ipv6:)?[0-9a-f.:]++\]", re.I)
 _ONE_LABEL = re.compile(rf"{_DOT}|{_LABEL}", re.I)
 # Applied to reversed text, so that the search for the start of a local part is one match.
-_LOCAL_REVERSED = re.compile(rf"(?:[^{_NOT_IN_LOCAL}]|;[0-9A-Za-z]{{1,31}}#?(?:;pma)*&)*+")
+# References to characters that no local part holds (& < > " and a blank) end it.
+_LOCAL_REVERSED = re.compile(
+    rf"(?:[^{_NOT_IN_LOCAL}]|;(?!(?:pma|tl|tg|touq|psbn)&)[0-9A-Za-z]{{1,31}}#?(?:;pma)*&)*+"
+)
 _BEFORE_LOCAL = re.compile(r"[^\w%&•]+")
 _MASKED = re.compile(r"[^\W_]?(?:•••|(?:%E2%80%A2){3})|\"•••\"")
 _HOST = re.compile(
@@ -121,6 +124,11 @@ def addresses_in(text: str) -> list[FoundAddress]:
                 found.append(FoundAddress(start, at.start(), end, _masked_quoted(local)))
         searched = at.end()
     return found
+
+
+def has_at_sign(text: str) -> bool:
+    """Whether an at sign occurs in the text in any of the ways it travels."""
+    return _may_have_address(text) and _AT_SIGN.search(text) is not None
 
 
 def _may_have_address(text: str) -> bool:
