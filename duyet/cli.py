@@ -59,7 +59,7 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
     "Judge files and keep models": {
         "score": LazyCommand("duyet.offline:score", "Judge a file of comments offline."),
         "evaluate": LazyCommand(
-            "training.evaluate_command:evaluate", "Measure a model on labelled comments."
+            "training.evaluate_command:evaluate_command", "Measure a model on labelled comments."
         ),
         "train": LazyCommand("training.train_command:train", "Fit a model on labelled comments."),
         "models": LazyCommand("duyet.offline:models", "List, show, promote and roll back models."),

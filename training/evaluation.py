@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.decision import Label
-from model.outcome import Head, HeadThresholds, Outcome, Thresholds
+from model.outcome import Head, Outcome, Thresholds
 from model.submission import Submission
 from model.verdict import Verdict
 from training.examples import Row, submission_of
@@ -35,10 +35,6 @@ Floats = NDArray[np.float64]
 
 class Judge(Protocol):
     """Whatever gives verdicts offline: the same judgement that serving makes."""
-
-    @property
-    def thresholds(self) -> HeadThresholds:
-        """The thresholds in force: the policy's, else the model's own."""
 
     def check(self, batch: Sequence[Submission]) -> Sequence[Verdict]:
         """A verdict for each submission, in order."""
@@ -245,7 +241,7 @@ class Bin:
 
 def judge_rows(
     rows: Iterable[Row], judge: Judge, *, heads: Sequence[Head] = tuple(Head)
-) -> Iterator[tuple[Head, JudgedRow, Verdict]]:
+) -> Iterator[tuple[Head, JudgedRow]]:
     """Each labelled row of the wanted heads with what the judge said of it, in order.
 
     Rows without a label and of other heads are left out unjudged. Works in batches and holds
@@ -266,7 +262,6 @@ def judge_rows(
                     group=row.group,
                     weight=row.weight,
                 ),
-                verdict,
             )
 
 
