@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.problems import Problem
 
 # After an answer, how much more is read and thrown away, and for how long, before hanging up.
-LINGER_SECONDS = 2.0
+LINGER_SECONDS = 1.0
 LINGER_BYTES = 16 * 1024 * 1024
 
 # A body left unread that is shorter than this, the server reads away by itself.

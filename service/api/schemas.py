@@ -4,8 +4,8 @@ Knows what a body may look like and turns it into the domain's types, or into a 
 names the field and says what would be right, never what was sent. Whether a comment passes
 the form's rules is not decided here: a missing name or a bad address gets through.
 
-What is forgiven: unknown fields, null for an absent field, a byte order mark, a comma-less
-list of lines, half an emoji. Of a key given twice the last counts. What is not: a wrong type.
+What is forgiven: unknown fields, null for an absent field, a byte order mark, half an emoji. Of
+a key given twice the last counts. What is not: a wrong type.
 """
 
 import math
@@ -21,6 +21,8 @@ from pydantic_core import PydanticCustomError, from_json
 from model.addresses import mask_addresses
 from model.decision import RejectReason, ReportKind
 from model.outcome import Outcome, Scores
+from model.publishable import Publishable
+from model.reasons import sentence
 from model.submission import Article, Author, CommentType, FormFacts, Submission
 from model.verdict import Reason, Verdict
 from service.problems import FieldError, Problem, field_errors
@@ -104,7 +106,7 @@ def _seconds(value: float) -> float:
 
 _Text = Annotated[str, AfterValidator(_clean)]
 _Cut = Annotated[str, AfterValidator(_masked_and_cut)]
-_Id = Annotated[str, AfterValidator(_masked), Field(max_length=_ID_LENGTH)]
+_Id = Annotated[str, Field(max_length=_ID_LENGTH), AfterValidator(_masked)]
 
 
 class _In(BaseModel):
@@ -122,7 +124,7 @@ class AuthorIn(_In):
     url: Annotated[str, AfterValidator(_url_masked)] | None = Field(
         None, description="The author's website; addresses in its path or query are masked."
     )
-    ip: Annotated[str, AfterValidator(_ip), Field(max_length=100)] | None = Field(
+    ip: Annotated[str, Field(max_length=100), AfterValidator(_ip)] | None = Field(
         None, description="IPv4 or IPv6, of the visitor."
     )
     user_agent: _Cut | None = Field(None, description="Cut after 1,000 characters.")
@@ -132,10 +134,10 @@ class ArticleIn(_In):
     """What was commented on."""
 
     title: _Cut | None = Field(None, description="Cut after 1,000 characters.")
-    language: Annotated[str, AfterValidator(_language), Field(max_length=35)] | None = Field(
+    language: Annotated[str, Field(max_length=35), AfterValidator(_language)] | None = Field(
         None, description="A BCP 47 tag such as vi or en-GB."
     )
-    published_at: Annotated[str, AfterValidator(_instant), Field(max_length=64)] | None = Field(
+    published_at: Annotated[str, Field(max_length=64), AfterValidator(_instant)] | None = Field(
         None,
         description="ISO 8601; without an offset it is UTC.",
         json_schema_extra={"format": "date-time"},
@@ -158,7 +160,7 @@ class CommentIn(_In):
 
     content: _Text | None = Field(None, description="The comment as typed.")
     author: AuthorIn | None = None
-    permalink: Annotated[str, AfterValidator(_masked), Field(max_length=_URL_LENGTH)] | None = (
+    permalink: Annotated[str, Field(max_length=_URL_LENGTH), AfterValidator(_masked)] | None = (
         Field(None, description="The address of the article.")
     )
     article: ArticleIn | None = None
@@ -530,26 +532,29 @@ def scores_out(scores: Scores | None) -> ScoresOut | None:
     return ScoresOut(spam=scores.spam, toxicity=scores.toxicity) if scores else None
 
 
-def reasons_out(reasons: Iterable[Reason]) -> list[ReasonOut]:
-    """Reasons as they are answered."""
+def reasons_out(reasons: Iterable[Reason], language: str) -> list[ReasonOut]:
+    """Reasons as they are answered, their sentences in `language` or else in English."""
     return [
         ReasonOut(
-            code=reason.code, message=reason.message, field=reason.field, evidence=reason.evidence
+            code=reason.code,
+            message=sentence(reason.code, language),
+            field=reason.field,
+            evidence=reason.evidence,
         )
         for reason in reasons
     ]
 
 
-def verdict_out(id: str, verdict: Verdict, publishable: PublishableOut) -> VerdictOut:
+def verdict_out(id: str, verdict: Verdict, shown: Publishable, *, language: str) -> VerdictOut:
     """A verdict as it is answered."""
     return VerdictOut(
         id=id,
         verdict=_WORDS[verdict.outcome],
         scores=scores_out(verdict.scores),
-        reasons=reasons_out(verdict.reasons),
+        reasons=reasons_out(verdict.reasons, language),
         model=verdict.model,
         policy=verdict.policy,
-        publishable=publishable,
+        publishable=PublishableOut(name=shown.name, url=shown.url, rel=shown.rel, html=shown.html),
     )
 
 

@@ -1,0 +1,55 @@
+"""Whether the process lives, whether it can work, and what it counts.
+
+Knows how to ask and how to answer; what "ready" takes is the `Readiness` it is given.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from fastapi import APIRouter, Response
+
+from service.metrics import MEDIA_TYPE, Metrics
+from service.problems import FieldError, Problem
+
+_NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+class Readiness(Protocol):
+    """What can tell whether the service can work."""
+
+    def problems(self) -> Sequence[str]:
+        """What is missing, a sentence each, such as "no model is loaded"; none when ready.
+
+        May read the store; it is called in a thread of its own. May hold nothing that was
+        sent, and no secret.
+        """
+        ...
+
+
+def routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
+    """`/healthz`, `/readyz` and `/metrics`."""
+    router = APIRouter(tags=["operating"])
+
+    @router.get("/healthz", summary="Whether the process lives")
+    async def healthz(response: Response) -> dict[str, str]:
+        response.headers.update(_NOT_KEPT)
+        return {"status": "alive"}
+
+    @router.get(
+        "/readyz",
+        summary="Whether comments can be judged and kept",
+        responses={503: {"description": "Not ready; `errors` says what is missing."}},
+    )
+    def readyz(response: Response) -> dict[str, str]:
+        missing = readiness.problems()
+        if missing:
+            errors = [FieldError("", "not_ready", sentence) for sentence in missing]
+            raise Problem("not_ready", "; ".join(missing), errors=errors)
+        response.headers.update(_NOT_KEPT)
+        return {"status": "ready"}
+
+    @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
+    def counters() -> Response:
+        return Response(metrics.text(), media_type=MEDIA_TYPE, headers=_NOT_KEPT)
+
+    return router
