@@ -1,6 +1,7 @@
 import asyncio
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
@@ -210,7 +211,7 @@ def test_the_body_clock_stops_when_the_body_is_complete() -> None:
         seen.extend([first["type"], second["type"]])
 
     async def run() -> None:
-        messages = asyncio.Queue[dict[str, object]]()
+        messages = asyncio.Queue[Any]()
         messages.put_nowait({"type": "http.request", "body": b"abc", "more_body": False})
         asyncio.get_running_loop().call_later(
             0.05, messages.put_nowait, {"type": "http.disconnect"}
