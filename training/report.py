@@ -174,10 +174,8 @@ def _text_lines(evaluation: Evaluation) -> Iterator[str]:
     yield f"{evaluation.head.upper()}   {total.rows:,} rows: {total.positives:,} {bad}, " + (
         f"{total.negatives:,} {good}"
     )
-    yield (
-        f"model {evaluation.model or 'none'}, policy {evaluation.policy}; flagged is queued or "
-        + (f"rejected: {_thresholds_text(evaluation)}")
-    )
+    yield f"model {evaluation.model or 'none'}, policy {evaluation.policy}"
+    yield f"flagged is queued or rejected: {_thresholds_text(evaluation)}, or by a rule"
     if total.unscored:
         yield f"{total.unscored:,} rows could not be scored; they count by their outcome only"
     yield ""
@@ -186,15 +184,14 @@ def _text_lines(evaluation: Evaluation) -> Iterator[str]:
         note = "  too few to tell" if _flatters(total, name) and estimate.value is not None else ""
         yield f"  {title:<32} {_figure(estimate.value):>6}  {_range(estimate)}{note}".rstrip()
     yield ""
-    yield f"  {'':<10}" + "".join(f"{outcome.word:>30}" for outcome in Outcome)
+    yield f"  {'':<10}" + "".join(f"{outcome.word:>29}" for outcome in Outcome)
     for word, cells in _outcome_rows(evaluation):
         shown = (f"{n:,}  {_percent(e.value):>7} {_percent_range(e):>11}" for _, n, e in cells)
-        yield f"  {word:<10}" + "".join(f"{cell:>30}" for cell in shown)
+        yield f"  {word:<10}" + "".join(f"{cell:>29}" for cell in shown)
     for title, parts in (("Source", evaluation.sources), ("Language", evaluation.languages)):
         yield ""
-        yield f"  {title:<22}{'rows':>8}{bad:>8}  " + "".join(
-            f"{name:<16}" for name in ("ROC AUC", "macro-F1", "recall @ 1 % FP", f"flagged {good}")
-        )
+        titles = ("ROC AUC", "macro-F1", "recall @ 1 % FP", f"flagged {good}")
+        yield f"  {title:<22}{'rows':>8}{bad:>8}  " + "".join(f"{t:<16}" for t in titles).rstrip()
         for part in parts:
             yield _text_row(part)
 
@@ -204,10 +201,8 @@ def _text_row(part: Slice) -> str:
     shown = "".join(char if char.isprintable() else "�" for char in name)
     m = part.metrics
     cells = (m.roc_auc, m.macro_f1, m.recall_at_fpr_1_percent, _flagged_share(part))
-    return (
-        f"  {shown:<22}{part.rows:>8,}{part.positives:>8,}  "
-        + "".join(f"{_short(cell):<16}" for cell in cells).rstrip()
-    )
+    figures = "".join(f"{_short(cell):<16}" for cell in cells)
+    return f"  {shown:<22}{part.rows:>8,}{part.positives:>8,}  {figures}".rstrip()
 
 
 def _flagged_share(part: Slice) -> Estimate:
@@ -220,9 +215,9 @@ def _flagged_share(part: Slice) -> Estimate:
 def _short(estimate: Estimate) -> str:
     if estimate.value is None:
         return "–"
-    ends = _range(estimate)
-    value = _figure(estimate.value)
-    return f"{value} {ends}".replace("0.", ".")
+    # ".962 .960–.964": no figure in the table leaves [0, 1], so the nought says nothing.
+    text = f"{_figure(estimate.value)} {_range(estimate)}".replace("0.", ".")
+    return text.replace("1.000", "1.00")
 
 
 def _percent_range(estimate: Estimate) -> str:

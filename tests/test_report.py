@@ -1,0 +1,149 @@
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from model.outcome import Head, Thresholds
+from training.evaluation import Judged, JudgedRow, evaluate
+from training.report import Measured, html_report, text_report, write_report
+
+VOID = {"meta", "link", "br", "img"}
+
+
+def measured(
+    count: int = 400, *, head: Head = Head.SPAM, source: str = "blog", only: bool | None = None
+) -> Measured:
+    random = np.random.default_rng(3)
+    at = Thresholds(queue_at=0.5, reject_at=0.9)
+    rows = []
+    for number in range(count):
+        positive = bool(number % 3 == 0) if only is None else only
+        score = float(np.clip(0.3 + 0.4 * positive + random.normal(0, 0.2), 0, 1))
+        rows.append(JudgedRow(positive, score, at.outcome(score), "vi", source, f"g{number % 40}"))
+    judged = Judged.of(rows)
+    return Measured(evaluate(judged, head=head, thresholds=at, model="m1", policy="p1"), judged)
+
+
+class Page(HTMLParser):
+    """Notes what a page loads, its ids, and whether every element that opens also closes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.open: list[str] = []
+        self.unbalanced: list[str] = []
+        self.feed(text)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.links += [value or "" for name, value in attrs if name in ("href", "src", "action")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.unbalanced.append(tag)
+
+
+def test_the_page_stands_alone():
+    text = html_report([measured(), measured(head=Head.TOXICITY)])
+
+    page = Page(text)
+
+    assert "script" not in page.tags
+    assert [link for link in page.links if not link.startswith("#")] == []
+    assert "http" not in re.sub(r'http-equiv="', "", text)
+    assert "@import" not in text
+    assert 'lang="en"' in text
+
+
+def test_the_page_is_well_formed_with_each_id_once():
+    page = Page(html_report([measured(), measured(head=Head.TOXICITY)]))
+
+    assert (page.unbalanced, page.open) == ([], [])
+    assert len(page.ids) == len(set(page.ids))
+    assert [link for link in page.links if link[1:] not in page.ids] == []
+
+
+def test_each_task_has_four_plots_in_the_page_colours():
+    text = html_report([measured(), measured(head=Head.TOXICITY)])
+
+    assert text.count("<svg role=") == 8
+    assert "#0101" not in text
+    assert "var(--positive)" in text
+
+
+def test_names_from_files_are_text_and_not_markup():
+    text = html_report([measured(source="<script>alert(1)</script>&")])
+
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_the_same_figures_give_the_same_bytes(tmp_path):
+    first = write_report(tmp_path / "a", [measured()])
+    second = write_report(tmp_path / "b", [measured()])
+
+    assert first.read_bytes() == second.read_bytes()
+    assert (tmp_path / "a" / "report.json").read_bytes() == (
+        tmp_path / "b" / "report.json"
+    ).read_bytes()
+
+
+def test_a_report_can_be_written_over_the_last_one(tmp_path):
+    write_report(tmp_path, [measured(head=Head.TOXICITY)])
+
+    write_report(tmp_path, [measured()])
+
+    assert json.loads((tmp_path / "report.json").read_text())["tasks"].keys() == {"spam"}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [measured(1), measured(5, only=True), measured(5, only=False), measured(0)],
+    ids=["one row", "only positives", "only negatives", "no rows"],
+)
+def test_rows_that_tell_little_still_make_a_page_and_a_table(odd):
+    page, table = html_report([odd]), text_report([odd.evaluation])
+
+    assert page.count("<svg role=") == 4
+    assert "nan" not in (page + table).lower()
+
+
+def test_unscored_rows_are_named():
+    judged = Judged.of([JudgedRow(True, None, Thresholds(0, 1).outcome(0.5))])
+    evaluation = evaluate(judged, head=Head.SPAM, thresholds=Thresholds(2, 2))
+
+    page, table = html_report([Measured(evaluation, judged)]), text_report([evaluation])
+
+    assert "1 could not be scored" in page
+    assert "1 rows could not be scored" in table
+    assert "queue never by score" in table
+
+
+def test_recall_at_few_false_positives_is_marked_where_ham_is_scarce():
+    few, many = measured(400), measured(6000)
+
+    assert text_report([few.evaluation]).count("too few to tell") == 2
+    assert text_report([many.evaluation]).count("too few to tell") == 0
+
+
+@pytest.mark.parametrize(
+    "source", ["blog", "a-source-of-a-very-long-name-indeed", "line\nbreak\x1b[31m"]
+)
+def test_the_table_fits_a_hundred_columns_and_holds_no_control_characters(source):
+    table = text_report([measured(30_000, source=source).evaluation])
+
+    assert max(map(len, table.splitlines())) <= 100
+    assert "\x1b" not in table
+    assert "line�break" in table or "line" not in source
