@@ -54,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
     "wrong_content_type": Kind(415, "The body's content type is not one this address takes"),
     "submission_invalid": Kind(422, "The comment does not pass the form's rules"),
     "key_reused": Kind(422, "The idempotency key was used with another body"),
+    "too_complex": Kind(422, "The batch has more brackets or commas than a batch can need"),
     "too_many_items": Kind(422, "The batch has too many comments"),
     "wrong_fields": Kind(422, "The request is well formed but its fields are not right"),
     "too_many_requests": Kind(429, "Too many requests"),

@@ -428,6 +428,22 @@ def test_a_thousand_are_taken_and_one_more_is_not(separator: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b"[" + b"[]," * 600_000 + b"[]]",
+        b'{"content": [' + b"{}," * 600_000 + b"{}]}",
+        b'[{"x": [' + b"1," * 4_100_000 + b"1]}]",
+    ],
+    ids=["arrays", "objects in a line", "numbers"],
+)
+def test_a_batch_of_structure_alone_is_refused_before_it_is_parsed(body: bytes) -> None:
+    with pytest.raises(Problem) as refused:
+        read_batch(body, JSON)
+
+    assert refused.value.code == "too_complex"
+
+
+@pytest.mark.parametrize(
     ("body", "code"),
     [
         (b"", "broken_json"),
