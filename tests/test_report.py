@@ -132,7 +132,7 @@ def test_unscored_rows_are_named():
 
 
 def test_recall_at_few_false_positives_is_marked_where_ham_is_scarce():
-    few, many = measured(400), measured(6000)
+    few, many = measured(200), measured(6000)
 
     assert text_report([few.evaluation]).count("too few to tell") == 2
     assert text_report([many.evaluation]).count("too few to tell") == 0

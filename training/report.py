@@ -191,18 +191,18 @@ def _text_lines(evaluation: Evaluation) -> Iterator[str]:
     for title, parts in (("Source", evaluation.sources), ("Language", evaluation.languages)):
         yield ""
         titles = ("ROC AUC", "macro-F1", "recall @ 1 % FP", f"flagged {good}")
-        yield f"  {title:<22}{'rows':>8}{bad:>8}  " + "".join(f"{t:<16}" for t in titles).rstrip()
+        yield f"  {title:<18}{'rows':>8}{bad:>8}  " + "".join(f"{t:<16}" for t in titles).rstrip()
         for part in parts:
             yield _text_row(part)
 
 
 def _text_row(part: Slice) -> str:
-    name = part.name if len(part.name) <= 21 else part.name[:20] + "…"
+    name = part.name if len(part.name) <= 17 else part.name[:16] + "…"
     shown = "".join(char if char.isprintable() else "�" for char in name)
     m = part.metrics
     cells = (m.roc_auc, m.macro_f1, m.recall_at_fpr_1_percent, _flagged_share(part))
     figures = "".join(f"{_short(cell):<16}" for cell in cells)
-    return f"  {shown:<22}{part.rows:>8,}{part.positives:>8,}  {figures}".rstrip()
+    return f"  {shown:<18}{part.rows:>8,}{part.positives:>8,}  {figures}".rstrip()
 
 
 def _flagged_share(part: Slice) -> Estimate:
@@ -403,7 +403,7 @@ def _svg(figure: Figure, title: str) -> Markup:
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.S)
     svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
     used = set(re.findall(r"#([\w-]+)", svg))
-    svg = re.sub(r' id="([\w-]+)"', lambda m: m[0] if m[1] in used else "", svg)
+    svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
     svg = re.sub(r"font: (?:\w+ )*([\d.]+px)[^;\"]*", r"font-size: \1", svg)
     for stand_in, colour in _COLOURS.items():
         svg = svg.replace(stand_in, colour)
