@@ -34,10 +34,14 @@ _NOT_IN_DOMAIN = (
     r"\s\x00-\x2c./:-@\[-^`{-\x9f"
     r"“”‘’„«»…–—。．｡﹒․、，；：！？（）【】「」《》〈〉＠﹫"
 )
-_LABEL = rf"(?:[^{_NOT_IN_DOMAIN}]|(?!{_AT}|{_DOT})(?:%[0-9a-f]{{2}}|&#?[0-9a-z]{{1,31}};))++"
-# ASCII that no unquoted local part may hold, and / ? = & as well: allowed there, but what stands
+# References to & < > " and a blank are those characters, whatever follows.
+_LABEL = (
+    rf"(?:[^{_NOT_IN_DOMAIN}]|(?!{_AT}|{_DOT})"
+    r"(?:%[0-9a-f]{2}|&(?!(?:amp|lt|gt|quot|nbsp);)#?[0-9a-z]{1,31};))++"
+)
+# ASCII that no unquoted local part may hold, and / ? = & # as well: allowed there, but what stands
 # before an address in a URL or a log line ("?email=") far more often than within one.
-_NOT_IN_LOCAL = r"\s\x00-\x20\"&(),/:;<=>?@\[\\\]\x7f＠﹫“”„«»（），；：、【】「」《》〈〉"
+_NOT_IN_LOCAL = r"\s\x00-\x20\"#&(),/:;<=>?@\[\\\]\x7f＠﹫“”„«»（），；：、【】「」《》〈〉"
 
 _AT_SIGN = re.compile(_AT, re.IGNORECASE)
 _DOMAIN = re.compile(rf"{_LABEL}(?:{_DOT}{_LABEL})++|\[(?:ipv6:)?[0-9a-f.:]++\]", re.I)
@@ -236,7 +240,8 @@ def read_address(text: str) -> Address:
 def _validated(text: str) -> Address:
     if len(text) > LONGEST_ADDRESS:
         raise ValueError
-    valid = validate_email(text, check_deliverability=False, allow_smtputf8=True)
+    # strict: at most 64 bytes before the at sign
+    valid = validate_email(text, check_deliverability=False, allow_smtputf8=True, strict=True)
     return Address(valid.local_part, valid.ascii_domain, valid.normalized)
 
 

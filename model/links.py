@@ -139,9 +139,11 @@ def _is_bare_link(written: str) -> bool:
     suffix, path = labels[-1], written[len(host) :]
     if len(host) > LONGEST_HOST or "_" in host or not (suffix.islower() or host.isupper()):
         return False
+    if labels[0].lower() == "www" and len(labels) > 2:
+        return True
     if not _is_registrable(host.lower()):
         return False
-    if suffix.lower() not in _ALSO_WORDS or labels[0].lower() == "www":
+    if suffix.lower() not in _ALSO_WORDS:
         return True
     name = labels[-2]
     return len(path) > 1 or (("-" in name or not name.isalpha()) and not name.isdecimal())
@@ -301,5 +303,6 @@ def _checked_port(port: str, scheme: str) -> str:
 def _quoted(tail: str) -> str:
     masked = mask_addresses(tail.replace("\\", "/"))
     # Quotes and brackets are encoded as well, so that the URL ends where it ends in any markup.
-    encoded = quote(_STRAY_PERCENT.sub("%25", masked), safe="/?#[]@!$&()*+,;=:%~", errors="replace")
-    return encoded
+    quoted = quote(_STRAY_PERCENT.sub("%25", masked), safe="/?#[]@!$&()*+,;=:%~", errors="replace")
+    # Once more: what was no part of an address may read as one when it is percent-encoded.
+    return mask_addresses(quoted).replace("•", "%E2%80%A2")

@@ -94,7 +94,7 @@ def _cleaner(*, show_addresses: bool) -> nh3.Cleaner:
     return nh3.Cleaner(
         tags=set(TAGS),
         clean_content_tags=set(),  # as in WordPress, what stood in a forbidden tag stays, as text
-        attributes=_ATTRIBUTES,
+        attributes={"*": set(), **_ATTRIBUTES},  # without "*" the library adds lang and title
         attribute_filter=_shown_attribute if show_addresses else _shown_masked_attribute,
         link_rel=REL,
         url_schemes={"http", "https"},
@@ -177,6 +177,7 @@ def _masked_html(clean: str) -> str:
         )
     at = 0
     for part, (text, gap) in enumerate(zip(texts, breaks, strict=True)):
-        parts[2 * part] = html.escape("".join(letters[at : at + len(text)]), quote=False)
+        masked = html.escape("".join(letters[at : at + len(text)]), quote=False)
+        parts[2 * part] = masked.replace("\xa0", "&nbsp;")  # as the cleaner writes it
         at += len(text) + len(gap)
     return "".join(parts)
