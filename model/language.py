@@ -23,7 +23,8 @@ class Language:
 
     `words` are common words, in lower case, that are rare in other languages; `plain_words`
     are those of its words that tell even without diacritics; `own_letters` are letters that
-    hardly any other language uses; `messages` maps "field code" to the visitor's sentence.
+    hardly any other language uses; `messages` maps "field code" to the visitor's sentence,
+    `reasons` a reason's code to the moderator's.
     """
 
     tag: str
@@ -31,6 +32,7 @@ class Language:
     plain_words: frozenset[str]
     own_letters: str
     messages: Mapping[str, str]
+    reasons: Mapping[str, str]
 
 
 def _read_languages() -> dict[str, Language]:
@@ -44,6 +46,7 @@ def _read_languages() -> dict[str, Language]:
                 plain_words=frozenset(body["plain_words"]),
                 own_letters=body["own_letters"],
                 messages=body["messages"],
+                reasons=body["reasons"],
             )
     return dict(sorted(found.items()))
 

@@ -42,10 +42,12 @@ class RuleHit:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why, for a person: a stable code, a sentence, the field it is about, what shows it."""
+    """Why: a stable code, the field it is about, and what shows it, addresses masked.
+
+    `model.reasons` has the sentence for each code, in each language.
+    """
 
     code: str
-    message: str
     field: str = ""
     evidence: str = ""
 

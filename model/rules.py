@@ -1,0 +1,166 @@
+"""Named conditions over facts, each with evidence that a person can check.
+
+A rule is a function and a row in `RULES`. Its effect is the least outcome it asks for; a site
+may change that in its policy. Rules only ever make an outcome more severe, except the trust
+rules, which may soften a score by one step. No rule rejects by itself unless a site says so:
+what a pattern can know is that a person should look.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from model.addresses import mask_addresses
+from model.facts import Facts
+from model.outcome import Outcome
+from model.policy import Policy
+from model.verdict import RuleHit
+
+log = logging.getLogger(__name__)
+
+Check = Callable[[Facts, Policy], str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A named condition. `check` gives the evidence, possibly empty, or None for no match.
+
+    `field` is what the rule looks at. A rule with `trust` softens; its effect is not used.
+    """
+
+    name: str
+    check: Check
+    effect: Outcome
+    field: str = ""
+    trust: bool = False
+
+
+def hits(
+    facts: Facts, policy: Policy, rules: tuple[Rule, ...] | None = None
+) -> tuple[RuleHit, ...]:
+    """The rules that match, in the order of the table.
+
+    A rule that raises is a hit that queues: the others and the score still count.
+    """
+    found = []
+    for rule in RULES if rules is None else rules:
+        try:
+            evidence = rule.check(facts, policy)
+        except Exception:  # noqa: BLE001  one broken rule must not lose a comment
+            # Without the traceback: the exception's text could hold what was submitted.
+            log.error("rule failed", extra={"rule": rule.name})
+            found.append(RuleHit(rule.name, Outcome.QUEUE, FAILED, rule.field))
+            continue
+        if evidence is not None:
+            effect = policy.effects.get(rule.name, rule.effect)
+            masked = mask_addresses(evidence)[:120]
+            found.append(RuleHit(rule.name, effect, masked, rule.field, rule.trust))
+    return tuple(found)
+
+
+FAILED = "this rule failed; a person should look"
+
+
+def _honeypot(facts: Facts, policy: Policy) -> str | None:
+    return "" if facts.submission.form.honeypot.strip() else None
+
+
+def _too_fast(facts: Facts, policy: Policy) -> str | None:
+    seconds = facts.submission.form.seconds_to_fill
+    return f"{seconds:.1f} s" if seconds is not None and seconds < 2 else None
+
+
+def _too_many_links(facts: Facts, policy: Policy) -> str | None:
+    count = len(facts.links)
+    return f"{count} links" if count > policy.max_links else None
+
+
+# What runs or loads something in a browser. Never shown (see model.publishable); a reader who
+# quotes code is queued for a person, not rejected.
+_ACTIVE = re.compile(
+    r"<\s{0,9}(script|iframe|object|embed|svg|style|form|meta)\b|\bon(?:error|load|click|mouseover)"
+    r"\s{0,9}=|(?:javascript|vbscript):",
+    re.IGNORECASE,
+)
+
+
+def _active_markup(facts: Facts, policy: Policy) -> str | None:
+    found = _ACTIVE.search(facts.submission.content)
+    return found.group() if found else None
+
+
+def _invisible(facts: Facts, policy: Policy) -> str | None:
+    return f"{facts.invisible} characters" if facts.invisible >= 2 else None
+
+
+_OVERRIDES = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+
+def _direction(facts: Facts, policy: Policy) -> str | None:
+    found = _OVERRIDES.search(facts.submission.content + facts.submission.author.name)
+    return f"U+{ord(found.group()):04X}" if found else None
+
+
+def _disguised(facts: Facts, policy: Policy) -> str | None:
+    return f"{facts.disguised} characters" if facts.disguised >= 4 else None
+
+
+def _stacked_marks(facts: Facts, policy: Policy) -> str | None:
+    return f"{facts.marks} marks on one letter" if facts.marks >= 5 else None
+
+
+_LINK_AS_NAME = re.compile(r"https?://|www\.", re.IGNORECASE)
+
+
+def _name_is_link(facts: Facts, policy: Policy) -> str | None:
+    return "" if _LINK_AS_NAME.search(facts.submission.author.name) else None
+
+
+def _disposable(facts: Facts, policy: Policy) -> str | None:
+    return facts.address.domain if facts.address and facts.address.is_disposable else None
+
+
+def _flood(facts: Facts, policy: Policy) -> str | None:
+    since = facts.history.seconds_since_author
+    return f"{max(since, 0):.0f} s" if since is not None and since < policy.flood_seconds else None
+
+
+def _twin(facts: Facts, policy: Policy) -> str | None:
+    return "" if facts.history.same_article_twin else None
+
+
+def _rejected_text(facts: Facts, policy: Policy) -> str | None:
+    count = facts.history.text_rejected
+    return f"{count} times" if count else None
+
+
+def _rejected_author(facts: Facts, policy: Policy) -> str | None:
+    history = facts.history
+    rejected = history.author_rejected
+    return f"{rejected} times" if rejected > history.author_accepted else None
+
+
+def _known_author(facts: Facts, policy: Policy) -> str | None:
+    history = facts.history
+    trusted = history.author_accepted >= policy.trust_after > 0 and not history.author_rejected
+    return f"{history.author_accepted} times" if trusted else None
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("form.honeypot", _honeypot, Outcome.QUEUE, "form.honeypot"),
+    Rule("form.too_fast", _too_fast, Outcome.QUEUE, "form.seconds_to_fill"),
+    Rule("links.too_many", _too_many_links, Outcome.QUEUE, "content"),
+    Rule("text.active_markup", _active_markup, Outcome.QUEUE, "content"),
+    Rule("text.invisible", _invisible, Outcome.QUEUE, "content"),
+    Rule("text.direction", _direction, Outcome.QUEUE, "content"),
+    Rule("text.disguised", _disguised, Outcome.QUEUE, "content"),
+    Rule("text.stacked_marks", _stacked_marks, Outcome.QUEUE, "content"),
+    Rule("author.name_is_link", _name_is_link, Outcome.QUEUE, "author.name"),
+    Rule("author.disposable_address", _disposable, Outcome.ACCEPT, "author.email"),
+    Rule("author.flood", _flood, Outcome.QUEUE, "author.email"),
+    Rule("author.rejected_before", _rejected_author, Outcome.QUEUE, "author.email"),
+    Rule("text.twin", _twin, Outcome.QUEUE, "content"),
+    Rule("text.rejected_before", _rejected_text, Outcome.QUEUE, "content"),
+    Rule("author.known", _known_author, Outcome.ACCEPT, "author.email", trust=True),
+)

@@ -1,0 +1,154 @@
+"""Normal forms of a text, each with the way back to what was typed.
+
+A form is a character-wise rewriting, so every character of it knows the code point of the
+original it came from; spans found in a form can then be shown in the original. Cost is linear
+in the length of the text.
+"""
+
+import json
+import unicodedata
+from dataclasses import dataclass
+from importlib.resources import files
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A rewritten text.
+
+    `codes` are its code points (uint64, shape (n,)); `origin` holds for each the index of the
+    code point of the original text that it came from (int64, shape (n,), never falling).
+    """
+
+    codes: NDArray[np.uint64]
+    origin: NDArray[np.int64]
+
+
+def typed(text: str) -> Form:
+    """The text as typed, but composed (NFC), in lower case, and with one kind of blank."""
+    return _rewritten(text, _LOWERED)
+
+
+def folded(text: str) -> Form:
+    """The text as it reads to the eye.
+
+    Compatibility forms undone (NFKC), invisible characters and marks dropped, look-alike
+    letters turned Latin (the confusables of UTS #39), lower case, every digit as 0. What a
+    spammer disguises and what a reader types without diacritics meet here.
+    """
+    return _rewritten(text, _FOLDED)
+
+
+def readable(text: str) -> str:
+    """`folded` as a string: for comparing texts and matching words. Digits are kept as 0."""
+    return text.translate(_FOLDED)
+
+
+def is_invisible(character: str) -> bool:
+    """Whether a character shows nothing: controls, format characters, fillers, selectors."""
+    code = ord(character)
+    return (
+        unicodedata.category(character) in {"Cc", "Cf", "Cn"}
+        or code in _FILLERS
+        or 0xFE00 <= code <= 0xFE0F
+        or 0xE0100 <= code <= 0xE01EF
+    ) and character not in "\t\n\r"
+
+
+# Hangul and Khmer fillers, the braille blank and the combining grapheme joiner: letters or
+# symbols by category, nothing to the eye.
+_FILLERS = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0})
+
+
+class _Rewriting(dict[int, str]):
+    """What each code point becomes, worked out when it is first met; at most 0x110000 entries."""
+
+    def rewrite(self, character: str) -> str:
+        raise NotImplementedError
+
+    def __missing__(self, code: int) -> str:
+        written = self[code] = self.rewrite(chr(code))
+        return written
+
+
+class _Lowered(_Rewriting):
+    def rewrite(self, character: str) -> str:
+        return " " if character.isspace() else character.lower()
+
+
+class _Folded(_Rewriting):
+    def rewrite(self, character: str) -> str:
+        return "".join(map(self._plain, unicodedata.normalize("NFKD", character).lower()))
+
+    def _plain(self, character: str) -> str:
+        if character.isspace():
+            return " "
+        if is_invisible(character) or unicodedata.category(character) == "Mn":
+            return ""
+        if character.isdigit():
+            return "0"
+        return character if character.isascii() else _latin_look_alikes().get(character, character)
+
+
+# Letters that look Latin only to UTS #39's tables, or whose Latin base is no decomposition.
+_OWN_LOOK_ALIKES = {"đ": "d", "ð": "d", "ø": "o", "ł": "l", "ı": "i", "ħ": "h", "ŧ": "t", "ƀ": "b"}
+
+_latin: dict[str, str] = {}
+
+
+def _latin_look_alikes() -> dict[str, str]:
+    """Each lower-case non-ASCII letter that is confusable with one ASCII letter."""
+    if not _latin:
+        table = files("confusable_homoglyphs").joinpath("confusables.json").read_text("utf-8")
+        for character, twins in json.loads(table).items():
+            latin = sorted({t["c"].lower() for t in twins if len(t["c"]) == 1 and t["c"].isascii()})
+            letters = [c for c in latin if c.isalpha()]
+            if len(character) == 1 and not character.isascii() and letters:
+                _latin.setdefault(character.lower(), letters[0])
+        _latin.update(_OWN_LOOK_ALIKES)
+    return _latin
+
+
+_LOWERED = _Lowered()
+_FOLDED = _Folded()
+
+
+def _rewritten(text: str, rewriting: _Rewriting) -> Form:
+    if text.isascii():
+        codes = np.frombuffer(text.translate(rewriting).encode("latin-1"), np.uint8)
+        if codes.size == len(text):
+            return Form(codes.astype(np.uint64), np.arange(codes.size))
+    pieces, starts = _composed(text)
+    written = [rewriting[ord(piece)] for piece in pieces]
+    codes = np.frombuffer("".join(written).encode("utf-32-le", "surrogatepass"), np.uint32)
+    lengths = np.fromiter(map(len, written), np.int64, len(written))
+    return Form(codes.astype(np.uint64), np.repeat(starts, lengths))
+
+
+def _composed(text: str) -> tuple[str, NDArray[np.int64]]:
+    """The text in NFC and, for each of its characters, where it began in the original."""
+    if unicodedata.is_normalized("NFC", text):
+        return text, np.arange(len(text))
+    clusters = _clusters(text)
+    composed = [unicodedata.normalize("NFC", cluster) for cluster in clusters]
+    begins = np.fromiter(accumulate(map(len, clusters), initial=0), np.int64, len(clusters) + 1)
+    lengths = np.fromiter(map(len, composed), np.int64, len(composed))
+    return "".join(composed), np.repeat(begins[:-1], lengths)
+
+
+def _clusters(text: str) -> list[str]:
+    """The text cut before each character that does not combine with the one before it."""
+    clusters: list[str] = []
+    start = 0
+    for at in range(1, len(text)):
+        character = text[at]
+        # Hangul jamo compose without being combining marks; keep runs of them together.
+        joins = unicodedata.combining(character) or "\u1160" <= character <= "\u11ff"
+        if not joins:
+            clusters.append(text[start:at])
+            start = at
+    clusters.append(text[start:])
+    return clusters

@@ -1,0 +1,109 @@
+"""Named ways to build a model: which sources weigh how much, which features, how strong a prior.
+
+A source's licence tier decides whether its rows may enter a model that is given away:
+A is an open licence, B public comments without one (weights only, named in the card), C is
+research only. A source that is not listed is the user's own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from model.features import Spec
+from model.outcome import Head
+
+RESEARCH_ONLY = frozenset({"vispamreviews", "vihsd", "victsd", "c3_news", "indonesian_hate"})
+"""Tier C: fitted only when a user asks for it, never in what the project ships."""
+
+TIERS: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "youtube_spam_uci",
+            "judol_id",
+            "telegram_tgspam",
+            "sms_spam_uci",
+            "safesense_vi",
+            "davidson_hate",
+            "korean_hate",
+            "cold_zh",
+            "germeval2018_de",
+        ),
+        "A",
+    ),
+    **dict.fromkeys(
+        (
+            "wp_midonet",
+            "wp_smoobs_trackbacks",
+            "wp_wxr_ham",
+            "haacked_ham",
+            "vnexpress_raw",
+            "instagram_id_spam",
+            "turkish_sms",
+            "spintax_synthetic",
+            "shopee_vi_spam",
+            "olid",
+        ),
+        "B",
+    ),
+    **dict.fromkeys(RESEARCH_ONLY, "C"),
+    **dict.fromkeys(("synthetic_vi", "synthetic_en"), "own texts"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to build a model.
+
+    `inverse_penalty` is the C of the logistic regression of each head. `full_weight_rows` is
+    how many rows of one source count in full: beyond it each weighs less, so that a source's
+    influence grows with the square root of its size. `source_weights` multiply that, and a
+    (source, label) pair with weight 0 is left out. `published` names sources whose ham was
+    published after review: their rows also teach the toxicity head what is clean, with
+    `published_weight`. `genuine` are those on whose held-out ham the thresholds are chosen:
+    at most `queue_share` of it may wait and `reject_share` be rejected for a head's score,
+    and 0 switches that off. Toxicity alone rejects nothing: what is rude, people decide.
+    """
+
+    name: str
+    spec: Spec = field(default_factory=Spec)
+    inverse_penalty: Mapping[Head, float] = field(
+        default_factory=lambda: {Head.SPAM: 10.0, Head.TOXICITY: 2.0}
+    )
+    full_weight_rows: int = 3_000
+    source_weights: Mapping[str, float] = field(default_factory=dict)
+    label_weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    published: frozenset[str] = frozenset()
+    published_weight: float = 0.5
+    genuine: frozenset[str] = frozenset()
+    queue_share: Mapping[Head, float] = field(
+        default_factory=lambda: {Head.SPAM: 0.006, Head.TOXICITY: 0.004}
+    )
+    reject_share: Mapping[Head, float] = field(
+        default_factory=lambda: {Head.SPAM: 0.001, Head.TOXICITY: 0.0}
+    )
+    folds: int = 5
+    seed: int = 7
+
+
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="general",
+            source_weights={
+                "wp_midonet": 3.0,
+                "wp_smoobs_trackbacks": 2.0,
+                "wp_wxr_ham": 6.0,
+                "vnexpress_raw": 3.0,
+                "youtube_spam_uci": 1.5,
+                "sms_spam_uci": 0.5,
+                "turkish_sms": 0.4,
+                "davidson_hate": 0.3,
+                "cold_zh": 0.5,
+            },
+            # "Spam" among shop reviews means a review of no use: ham on a news site.
+            label_weights={("shopee_vi_spam", "spam"): 0.0, ("shopee_vi_spam", "ham"): 0.7},
+            published=frozenset({"vnexpress_raw", "haacked_ham", "wp_wxr_ham"}),
+            genuine=frozenset({"vnexpress_raw", "haacked_ham", "wp_wxr_ham"}),
+        ),
+    )
+}
