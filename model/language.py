@@ -111,15 +111,15 @@ _BLOCKS: tuple[tuple[int, str], ...] = (
 )
 _STARTS = [start for start, _ in _BLOCKS]
 # Letters that one of the languages that share a script has to itself.
-_TELLTALES: tuple[tuple[str, str, str], ...] = (
-    ("ru", "іїєґІЇЄҐ", "uk"),
-    ("ar", "پچژگکی", "fa"),
+_TELLTALES: tuple[tuple[str, frozenset[str], str], ...] = (
+    ("ru", frozenset("іїєґІЇЄҐ"), "uk"),
+    ("ar", frozenset("پچژگکی"), "fa"),
 )
 _NOT_LATIN = re.compile(
     r"[^\x00-\u036f\u1e00-\u1eff\u2000-\u2fff\ufe00-\ufe0f\U0001f000-\U0001ffff]+"
 )
 _NOT_TEXT = re.compile(r"https?://\S+|www\.\S+|<[^<>]{1,200}>|\S+@\S+")
-_SPACED = str.maketrans(dict.fromkeys('.,;:!?"()[]{}<>*/\\|-_=+~…“”–—\u00a0', " ") | {"’": "'"})
+_WORD = re.compile(r"[^\s.,;:!?\"()\[\]{}<>*/\\|_=+~…“”–—-]+")
 _PLAIN = "~"  # marks the tag of a word that tells without its diacritics
 
 
@@ -151,15 +151,18 @@ def language_of(text: str) -> str:
         if _NOT_LATIN.search(sample):
             foreign = "".join(_NOT_LATIN.findall(sample))
             if len(foreign) * 4 > len(sample):
-                return _by_script(foreign[:60])
+                return _by_script(foreign)
         sample = unicodedata.normalize("NFC", sample)
     if "/" in sample or "@" in sample or "www." in sample:
         sample = _NOT_TEXT.sub(" ", sample)
-    return _by_words(sample.lower().translate(_SPACED))
+    return _by_words(sample.lower().replace("’", "'"))
 
 
 def _by_script(letters: str) -> str:
-    counted = Counter(_BLOCKS[bisect_right(_STARTS, ord(letter)) - 1][1] for letter in letters)
+    # Two dozen letters tell the script; more would only cost.
+    counted = Counter(
+        [_BLOCKS[bisect_right(_STARTS, ord(letter)) - 1][1] for letter in letters[:24]]
+    )
     counted.pop("", None)
     if not counted:
         return UNKNOWN
@@ -169,13 +172,13 @@ def _by_script(letters: str) -> str:
     if count * 2 <= counted.total():
         return UNKNOWN
     for shared, own, other in _TELLTALES:
-        if tag == shared and any(letter in own for letter in letters):
+        if tag == shared and not own.isdisjoint(letters):
             return other
     return tag
 
 
 def _by_words(sample: str) -> str:
-    words = sample.split()
+    words = _WORD.findall(sample)
     counted = Counter(map(_TAG_OF_WORD.get, words))
     found = sorted((_hits(sample, counted, tag), tag) for tag in LANGUAGES)
     best, tag = found[-1]
