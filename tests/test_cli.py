@@ -248,7 +248,7 @@ SPAM = "casino bonus casino bonus win money now"
 @pytest.fixture
 def models(tmp_path):
     """A registry whose champion knows one kind of spam, by weights set by hand."""
-    spec = Spec(bits=12, words=(1,))
+    spec = Spec(bits=12)
     table = np.zeros((1 << spec.bits, 2), np.float32)
     for block in occurrences(Texts(SPAM), spec):
         table[block.distinct, 0] = 1.0
