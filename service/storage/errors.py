@@ -12,13 +12,13 @@ class StoreUnavailable(StoreError):
 
 
 class Unstorable(StoreError):
-    """An item of a batch holds what the databases cannot keep: NUL or a lone surrogate.
+    """An item of a batch holds what cannot be kept: NUL, a lone surrogate, a naive time.
 
     `index` is its place in the batch, of which nothing was written.
     """
 
     def __init__(self, index: int) -> None:
-        super().__init__(f"item {index} of the batch holds NUL or a lone surrogate")
+        super().__init__(f"item {index} of the batch holds NUL, a lone surrogate or a naive time")
         self.index = index
 
 

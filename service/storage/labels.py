@@ -17,19 +17,18 @@ from service.storage.review import SiteIds
 from service.storage.rows import STORED, stored_comment
 from service.storage.tables import comments, reports, sites
 
-PAGE_SIZE = 500
 _UNASKED = "unasked"  # a person decided what nobody had put in the queue
 Place = tuple[Any, str]
 
 
 def labelled_page(
-    connection: sa.Connection, site_ids: SiteIds, after: Place | None
+    connection: sa.Connection, site_ids: SiteIds, after: Place | None, *, limit: int
 ) -> tuple[list[LabelledExample], Place | None]:
-    """The examples of the next comments that people spoke of, and where to go on.
+    """The examples of up to `limit` comments that people spoke of, and where to go on.
 
     In order of receipt. The place is None at the end.
     """
-    found = connection.execute(_spoken_of(site_ids, after)).mappings().all()
+    found = connection.execute(_spoken_of(site_ids, after).limit(limit)).mappings().all()
     ids = [row["id"] for row in found]
     reported = _reports(connection, ids)
     examples = [
@@ -37,7 +36,7 @@ def labelled_page(
         for row in found
         for example in _examples(stored_comment(row), row, reported.get(row["id"], []))
     ]
-    place = (found[-1]["received_at"], found[-1]["id"]) if len(found) == PAGE_SIZE else None
+    place = (found[-1]["received_at"], found[-1]["id"]) if len(found) == limit else None
     return examples, place
 
 
@@ -54,7 +53,7 @@ def _spoken_of(site_ids: SiteIds, after: Place | None) -> sa.Select[Any]:
     if after is not None:
         start = sa.tuple_(sa.literal(after[0], comments.c.received_at.type), sa.literal(after[1]))
         statement = statement.where(sa.tuple_(*order) > start)
-    return statement.order_by(*order).limit(PAGE_SIZE)
+    return statement.order_by(*order)
 
 
 def _reports(connection: sa.Connection, ids: list[str]) -> dict[str, list[Report]]:

@@ -15,7 +15,7 @@ from service.storage.tables import microseconds_of
 
 
 def new_id(at: datetime) -> str:
-    """A new UUIDv7. Ids made later sort later; a clock before 1970 counts as 1970."""
+    """A new UUIDv7: ids sort by the millisecond; a clock before 1970 counts as 1970."""
     return str(uuid_utils.uuid7(nanoseconds=max(0, microseconds_of(at)) * 1000))
 
 
@@ -71,7 +71,7 @@ class StoredComment:
     id: str
     site_id: str
     received_at: datetime
-    submission: Submission
+    submission: Submission = field(repr=False)
     email_masked: str
     ip_masked: str
     history: History

@@ -12,6 +12,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from model.addresses import mask_addresses
 from model.decision import Decision, ReportKind
 from model.outcome import Outcome, Scores
 from service.keyring import Keyring
@@ -130,7 +131,7 @@ def decide(
             "comment_id": comment_id,
             "outcome": decision.outcome.word,
             "reason": decision.reason,
-            "moderator": decision.moderator,
+            "moderator": mask_addresses(decision.moderator),
             "at": decision.at,
             "was_state": held["state"],
             "was_waiting_since": waiting["waiting_since"] if waiting else None,
@@ -157,7 +158,7 @@ def undo(
     if held["decided"] is None:
         raise NothingToUndo("no person's decision stands on this comment")
     was = _standing_row(connection, comment_id)
-    by = {"moderator": actor.name, "at": actor.at}
+    by = {"moderator": mask_addresses(actor.name), "at": actor.at}
     connection.execute(undos.insert(), {"decision_id": was["id"]} | by)
     _set_state(connection, comment_id, state=was["was_state"], decided=None)
     if was["was_waiting_since"] is not None:

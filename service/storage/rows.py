@@ -56,8 +56,10 @@ def match_keys(keyring: Keyring, asked: Asked) -> MatchKeys:
 
 
 def is_storable(submission: Submission) -> bool:
-    """Whether both databases keep its texts as they are: no NUL, no lone surrogate."""
+    """Whether both databases keep it as it is: no NUL, no lone surrogate, no naive time."""
     author, article = submission.author, submission.article
+    if article.published_at is not None and article.published_at.utcoffset() is None:
+        return False
     texts = (
         submission.content,
         author.name,

@@ -259,15 +259,18 @@ class Store:
         with self._reads() as connection:
             return events.events_after(connection, site_ids, after, limit=limit)
 
-    def labelled(self, site_ids: SiteIds = None) -> Iterator[LabelledExample]:
+    def labelled(
+        self, site_ids: SiteIds = None, *, page_size: int = 500
+    ) -> Iterator[LabelledExample]:
         """Labelled examples in order of receipt, one for each head a person spoke of.
 
-        Read in pages, each its own transaction, so that a long export holds nothing up.
+        Read in pages of comments, each its own transaction, so that a long export holds
+        nothing up.
         """
         place: labels.Place | None = None
         while True:
             with self._reads() as connection:
-                examples, place = labels.labelled_page(connection, site_ids, place)
+                examples, place = labels.labelled_page(connection, site_ids, place, limit=page_size)
             yield from examples
             if place is None:
                 return

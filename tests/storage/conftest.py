@@ -1,0 +1,110 @@
+"""A store on SQLite and on PostgreSQL, with a clock that the test sets."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from model.policy import Policy
+from service.keyring import Keyring
+from service.storage import Site, Store
+from service.storage.engine import open_engine, transaction
+from service.storage.schema import upgrade
+from service.storage.tables import metadata
+from tests.postgres import PostgresServer, postgres_server
+from tests.storage.cases import Clock
+
+__all__ = ["postgres_server"]
+
+DATABASES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def keyring(tmp_path: Path) -> Keyring:
+    return Keyring.open(tmp_path / "secrets")
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def empty_url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A database without a table."""
+    if database == "sqlite":
+        return f"sqlite:///{tmp_path / 'duyet.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.url(server.new_database())
+
+
+@pytest.fixture
+def url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
+    """A database at the newest schema."""
+    if database == "sqlite":
+        template: bytes = request.getfixturevalue("migrated_file")
+        path = tmp_path / "duyet.db"
+        path.write_bytes(template)
+        return f"sqlite:///{path}"
+    url: str = request.getfixturevalue("migrated_database")
+    tables = ", ".join(metadata.tables)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"TRUNCATE {tables} RESTART IDENTITY")
+    return url
+
+
+def _migrate(url: str) -> None:
+    engine = open_engine(url)
+    with transaction(engine, writes=True) as connection:
+        upgrade(connection)
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Migrated once: migrations have tests of their own."""
+    path = tmp_path_factory.mktemp("template") / "duyet.db"
+    _migrate(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: PostgresServer) -> str:
+    """One for all tests that need no other: emptying it is faster than making one."""
+    url = postgres_server.url(postgres_server.new_database())
+    _migrate(url)
+    return url
+
+
+@pytest.fixture
+def open_store(url: str, keyring: Keyring, clock: Clock) -> Iterator[Callable[[], Store]]:
+    """Opens the same database again, as another process would."""
+    opened: list[Store] = []
+
+    def open_one() -> Store:
+        opened.append(Store.open(url, keyring, now=clock))
+        return opened[-1]
+
+    yield open_one
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Callable[[], Store]) -> Store:
+    store = open_store()
+    store.migrate()
+    return store
+
+
+@pytest.fixture
+def site(store: Store) -> Site:
+    site, _ = store.add_site("blog", Policy())
+    return site

@@ -1,0 +1,101 @@
+"""What is PostgreSQL's own: connections that break, statements that hang, a read-only server."""
+
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from service.storage import Checked, Site, Store, StoreUnavailable
+from tests.storage.cases import EMAIL, VERDICT, Clock, asked, record
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def database() -> str:
+    return "postgres"
+
+
+def test_a_connection_that_was_cut_is_replaced(store: Store, site: Site, url: str) -> None:
+    store.ping()
+    _cut_all(url)
+
+    assert store.sites() == [site]
+
+
+def test_a_connection_cut_within_a_transaction_leaves_nothing(
+    store: Store, site: Site, clock: Clock, url: str
+) -> None:
+    batch = [asked(site, clock())]
+    known = store.gather(batch)
+
+    with pytest.raises(StoreUnavailable) as refusal:
+        _write_while_cut(store, url)
+
+    assert EMAIL not in repr(refusal.value)
+    store.record([Checked(batch[0], known[0], VERDICT, 1.0)])
+    assert [one.name for one in store.sites()] == [site.name]
+
+
+def test_a_read_only_server_can_be_read_and_says_that_it_cannot_be_written(
+    open_store: Callable[[], Store], store: Store, site: Site, clock: Clock, url: str
+) -> None:
+    (comment,) = record(store, asked(site, clock()))
+    name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    frozen = open_store()
+    late = asked(site, clock())
+    (known,) = frozen.gather([late])
+
+    try:
+        with pytest.raises(StoreUnavailable, match="25006"):
+            frozen.record([Checked(late, known, VERDICT, 1.0)])
+        seen = frozen.comment(None, comment.id)
+    finally:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("SET default_transaction_read_only = off")
+            connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+
+    assert seen == comment
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("statement_timeout", "15s"), ("lock_timeout", "15s"), ("TimeZone", "UTC")],
+)
+def test_every_connection_has_limits(store: Store, setting: str, value: str) -> None:
+    with store._reads() as connection:
+        assert connection.exec_driver_sql(f"SHOW {setting}").scalar_one() == value
+
+
+def test_a_lock_held_elsewhere_ends_in_unavailable(
+    store: Store, site: Site, clock: Clock, url: str
+) -> None:
+    batch = [asked(site, clock())]
+    known = store.gather(batch)
+    with store._reads() as connection:  # the limit of the pool's connection, made short
+        connection.exec_driver_sql("SET lock_timeout = '50ms'")
+        connection.commit()
+
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE comments")
+        with pytest.raises(StoreUnavailable, match="55P03"):
+            store.record([Checked(batch[0], known[0], VERDICT, 1.0)])
+
+    assert store.comment(None, batch[0].comment_id) is None
+
+
+def _write_while_cut(store: Store, url: str) -> None:
+    with store._writes() as connection:
+        connection.exec_driver_sql("UPDATE sites SET name = 'changed'")
+        _cut_all(url)
+        connection.exec_driver_sql("SELECT 1")
+
+
+def _cut_all(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
