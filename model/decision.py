@@ -72,17 +72,17 @@ class LabelledExample:
     """
 
     id: str
-    text: str
+    text: str = field(repr=False)
     label: Label
     lang: str = ""
     source: str = ""
     split: str = ""
     group: str = ""
-    author: str = ""
-    author_url: str = ""
-    email: str = ""
-    ip: str = ""
-    user_agent: str = ""
+    author: str = field(default="", repr=False)
+    author_url: str = field(default="", repr=False)
+    email: str = field(default="", repr=False)
+    ip: str = field(default="", repr=False)
+    user_agent: str = field(default="", repr=False)
     date: str = ""
     weight: float = 1.0
     extra: Mapping[str, object] = field(default_factory=dict)

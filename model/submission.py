@@ -20,12 +20,15 @@ class CommentType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who wrote it, as claimed. An empty string is a field that was left empty or not sent."""
+    """Who wrote it, as claimed. An empty string is a field that was left empty or not sent.
 
-    name: str = ""
-    email: str = ""
-    url: str = ""
-    ip: str = ""
+    The repr shows neither address nor IP, nor what could hold one.
+    """
+
+    name: str = field(default="", repr=False)
+    email: str = field(default="", repr=False)
+    url: str = field(default="", repr=False)
+    ip: str = field(default="", repr=False)
     user_agent: str = ""
 
 
@@ -54,7 +57,7 @@ class FormFacts:
 class Submission:
     """One comment as a site sent it. Text is as typed; only NUL has been replaced (U+FFFD)."""
 
-    content: str
+    content: str = field(repr=False)
     author: Author = field(default_factory=Author)
     permalink: str = ""
     article: Article = field(default_factory=Article)

@@ -103,18 +103,25 @@ class Moderation:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="moderation")
 
     async def check(
-        self, site: Site, submissions: Sequence[Submission], *, idempotency_key: str = ""
+        self,
+        site: Site,
+        submissions: Sequence[Submission],
+        *,
+        idempotency_keys: Sequence[str] = (),
     ) -> list[Answer]:
         """An answer for each submission, in order, once all are committed.
 
-        `idempotency_key` goes with a single submission. Raises Overloaded before anything is
-        stored, and StoreUnavailable when the store is away; of several submissions some may
-        then have been stored.
+        `idempotency_keys` are the caller's, one for each submission or none at all. Raises
+        Overloaded before anything is stored, and StoreUnavailable when the store is away; of
+        several submissions some may then have been stored.
         """
         if len(self._waiting) + len(submissions) > MOST_WAITING:
             raise Overloaded
         pending: list[Answer | asyncio.Future[Answer]] = [
-            self._enter(site, submission, idempotency_key) for submission in submissions
+            self._enter(site, submission, key)
+            for submission, key in zip(
+                submissions, idempotency_keys or [""] * len(submissions), strict=True
+            )
         ]
         if self._waiting and (self._runner is None or self._runner.done()):
             self._runner = asyncio.create_task(self._run())

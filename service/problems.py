@@ -49,7 +49,7 @@ KINDS: Mapping[str, Kind] = {
     "body_timeout": Kind(408, "The body took too long to arrive"),
     "head_timeout": Kind(408, "The head of the request took too long to arrive"),
     "already_decided": Kind(409, "Someone decided first"),
-    "key_in_use": Kind(409, "A request with this idempotency key is being answered"),
+    "nothing_to_undo": Kind(409, "No decision stands that could be taken back"),
     "body_too_large": Kind(413, "The body is too large"),
     "wrong_content_type": Kind(415, "The body's content type is not one this address takes"),
     "submission_invalid": Kind(422, "The comment does not pass the form's rules"),

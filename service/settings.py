@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         return self.models or self.data_dir / "models"
 
     @property
+    def secrets_dir(self) -> Path:
+        """The installation's keys, readable by their owner only."""
+        return self.data_dir / "secrets"
+
+    @property
     def own_url(self) -> str:
         """The address people reach the service at, without a slash at the end."""
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -26,6 +26,7 @@ from model.reasons import sentence
 from model.submission import Article, Author, CommentType, FormFacts, Submission
 from model.verdict import Reason, Verdict
 from service.problems import FieldError, Problem, field_errors
+from service.storage import QueueItem, StoredComment
 
 MAX_BATCH = 1000
 
@@ -488,14 +489,26 @@ class BatchOut(BaseModel):
     items: list[BatchItemOut]
 
 
-class DecisionOut(BaseModel):
-    """The decision that stands."""
+class StandingOut(BaseModel):
+    """The decision that stands on a comment."""
 
-    id: str
     outcome: Literal["accept", "reject"]
     reason: Literal["spam", "toxic", "off_topic", "other"] | None
     moderator: str
     at: datetime
+
+
+class CommentOut(VerdictOut):
+    """A comment as it stands now.
+
+    `verdict` is what the machine said and never changes; `state` is the outcome in force,
+    which a report or a decision may have changed.
+    """
+
+    received_at: datetime
+    state: VerdictWord
+    waiting_since: datetime | None
+    decision: StandingOut | None
 
 
 class QueueAuthorOut(BaseModel):
@@ -563,6 +576,46 @@ def verdict_out(id: str, verdict: Verdict, shown: Publishable, *, language: str)
         model=verdict.model,
         policy=verdict.policy,
         publishable=PublishableOut(name=shown.name, url=shown.url, rel=shown.rel, html=shown.html),
+    )
+
+
+def comment_out(stored: StoredComment, shown: Publishable, *, language: str) -> CommentOut:
+    """A stored comment as it is answered."""
+    judged = verdict_out(stored.id, stored.verdict, shown, language=language)
+    decision = stored.decision
+    return CommentOut(
+        **dict(judged),
+        received_at=stored.received_at,
+        state=_WORDS[stored.state],
+        waiting_since=stored.waiting_since,
+        decision=decision
+        and StandingOut(
+            outcome="accept" if decision.outcome is Outcome.ACCEPT else "reject",
+            reason=decision.reason and decision.reason.value,
+            moderator=decision.moderator,
+            at=decision.at,
+        ),
+    )
+
+
+def queue_item_out(item: QueueItem, language: str) -> QueueItemOut:
+    """A waiting comment as it is answered, every address in it masked."""
+    comment = item.comment
+    submission = comment.submission
+    return QueueItemOut(
+        id=comment.id,
+        received_at=comment.received_at,
+        content=mask_addresses(submission.content),
+        author=QueueAuthorOut(
+            name=mask_addresses(submission.author.name),
+            email=comment.email_masked,
+            url=mask_addresses(submission.author.url),
+        ),
+        permalink=submission.permalink,
+        scores=scores_out(comment.verdict.scores),
+        reasons=reasons_out(comment.verdict.reasons, language),
+        model=comment.verdict.model,
+        policy=comment.verdict.policy,
     )
 
 

@@ -1,0 +1,49 @@
+"""Who is calling: the site behind a key.
+
+Looked up in the store and remembered for two seconds, so that the hot path asks the database
+rarely and a revoked key or a changed policy counts almost at once, on every machine.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from service.problems import Problem
+from service.storage import Site, Store
+
+REMEMBERED_SECONDS = 2.0
+MOST_REMEMBERED = 4096
+"""Keys remembered at once, unknown ones included: guessing keys must not fill the memory."""
+
+LONGEST_KEY = 256
+
+
+class SiteKeys:
+    """Finds the site of a request by its `Authorization: Bearer` key."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[Site | None, float]] = OrderedDict()
+
+    async def site(self, request: Request) -> Site:
+        """The site that calls. Raises Problem 401, and StoreUnavailable."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not 0 < len(key) <= LONGEST_KEY:
+            raise Problem("unknown_key", "Send the site's key as `Authorization: Bearer KEY`.")
+        site, until = self._known.get(key, (None, 0.0))
+        if self._clock() >= until:
+            site = await run_in_threadpool(self._store.site_of_key, key)
+            self._remember(key, site)
+        if site is None:
+            raise Problem("unknown_key", "`duyet sites list` shows how each site's keys begin.")
+        return site
+
+    def _remember(self, key: str, site: Site | None) -> None:
+        self._known[key] = (site, self._clock() + REMEMBERED_SECONDS)
+        self._known.move_to_end(key)
+        while len(self._known) > MOST_REMEMBERED:
+            self._known.popitem(last=False)

@@ -1,0 +1,319 @@
+"""Comments over HTTP: post one or many, look at one, report, decide, see what waits.
+
+Reads the wire form, calls the one door or the store, writes the wire form. Decides nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from model.decision import Decision
+from model.form import FieldError as FormError
+from model.form import message, visitor_language
+from model.outcome import Outcome
+from model.policy import Policy
+from model.publishable import Publishable, publishable
+from model.submission import Submission
+from service.access import SiteKeys
+from service.api.schemas import (
+    BatchOut,
+    CommentIn,
+    CommentOut,
+    DecisionIn,
+    ProblemOut,
+    QueueOut,
+    ReportIn,
+    VerdictOut,
+    batch_item_out,
+    comment_out,
+    queue_item_out,
+    read_batch,
+    read_comment,
+    read_decision,
+    read_report,
+    verdict_out,
+)
+from service.moderation import Answer, Answered, Conflict, Moderation, Refused
+from service.problems import MEDIA_TYPE, FieldError, Problem
+from service.storage import (
+    AlreadyDecided,
+    BadCursor,
+    NothingToUndo,
+    QueueOrder,
+    Site,
+    Store,
+    StoredComment,
+    UnknownComment,
+)
+
+LONGEST_IDEMPOTENCY_KEY = 255
+
+_PROBLEM = {"model": ProblemOut, "content": {MEDIA_TYPE: {}}}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: _PROBLEM for status in statuses}
+
+
+def _body_of(model: type[BaseModel], *, many: bool = False) -> dict[str, Any]:
+    """What OpenAPI says of a body that is read by hand, so that nothing of it is echoed."""
+    schema: dict[str, Any] = {"$ref": f"#/components/schemas/{model.__name__}"}
+    content = {"application/json": {"schema": schema}}
+    if many:
+        content = {
+            "application/json": {"schema": {"type": "array", "maxItems": 1000, "items": schema}},
+            "application/x-ndjson": {"schema": schema},
+        }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _with_key(extra: dict[str, Any]) -> dict[str, Any]:
+    header = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "maxLength": LONGEST_IDEMPOTENCY_KEY},
+        "description": "The same key with the same body gets the first answer again.",
+    }
+    return extra | {"parameters": [header]}
+
+
+def routes(
+    keys: SiteKeys, moderation: Moderation, store: Store, now: Callable[[], datetime]
+) -> APIRouter:
+    """Everything under /v1/comments and /v1/queue."""
+    router = APIRouter(prefix="/v1", tags=["comments"])
+    _judge_routes(router, keys, moderation)
+    _comment_routes(router, keys, store, now)
+    _queue_route(router, keys, store)
+    return router
+
+
+def _judge_routes(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> None:
+    @router.post(
+        "/comments",
+        summary="Judge a comment",
+        response_model=VerdictOut,
+        responses=_problems(400, 401, 408, 413, 415, 422, 503),
+        openapi_extra=_with_key(_body_of(CommentIn)),
+    )
+    async def check(request: Request) -> Response:
+        """Answered once the comment and its verdict are stored for good."""
+        site = await keys.site(request)
+        key = _idempotency_key(request)
+        submission = read_comment(await request.body(), request.headers.get("content-type"))
+        language = _language(request, submission)
+        answers = await moderation.check(site, [submission], idempotency_keys=[key])
+        answered = _verdict(answers[0], language)
+        if isinstance(answered, Problem):
+            raise answered
+        return _json(answered)
+
+    @router.post(
+        "/comments/batch",
+        summary="Judge up to 1,000 comments",
+        response_model=BatchOut,
+        responses=_problems(400, 401, 408, 413, 415, 422, 503),
+        openapi_extra=_with_key(_body_of(CommentIn, many=True)),
+    )
+    async def check_batch(request: Request) -> Response:
+        """Results in the order the comments came; a bad one does not fail the rest.
+
+        With an Idempotency-Key a batch may be sent again after a broken connection: what was
+        stored gets its first answer again, what was not is judged.
+        """
+        site = await keys.site(request)
+        key = _idempotency_key(request)
+        items = read_batch(await request.body(), request.headers.get("content-type"))
+        places = [at for at, item in enumerate(items) if isinstance(item, Submission)]
+        submissions = [item for item in items if isinstance(item, Submission)]
+        answers = await moderation.check(
+            site,
+            submissions,
+            idempotency_keys=[f"{key}/{at}" for at in places] if key else (),
+        )
+        results: list[VerdictOut | Problem] = [
+            item if isinstance(item, Problem) else _UNANSWERED for item in items
+        ]
+        for at, submission, answer in zip(places, submissions, answers, strict=True):
+            results[at] = _verdict(answer, _language(request, submission))
+        out = BatchOut(items=[batch_item_out(at, result) for at, result in enumerate(results)])
+        return _json(out, exclude_none=True)
+
+
+def _comment_routes(
+    router: APIRouter, keys: SiteKeys, store: Store, now: Callable[[], datetime]
+) -> None:
+    @router.get(
+        "/comments/{comment_id}",
+        summary="A comment, its verdict, and what became of it",
+        response_model=CommentOut,
+        responses=_problems(401, 404, 503),
+    )
+    async def comment(request: Request, comment_id: str) -> Response:
+        site = await keys.site(request)
+        stored = await run_in_threadpool(store.comment, [site.id], comment_id)
+        if stored is None:
+            raise Problem("unknown_comment")
+        return _stored(stored, site, request)
+
+    @router.post(
+        "/comments/{comment_id}/report",
+        summary="Say that a verdict was wrong",
+        response_model=CommentOut,
+        responses=_problems(400, 401, 404, 415, 422, 503),
+        openapi_extra=_body_of(ReportIn),
+    )
+    async def report(request: Request, comment_id: str) -> Response:
+        """A site's word. It queues the comment for a person unless one has decided."""
+        site = await keys.site(request)
+        said = read_report(await request.body(), request.headers.get("content-type"))
+        return await _changed(
+            request, site, lambda: store.report([site.id], comment_id, said.report())
+        )
+
+    @router.post(
+        "/comments/{comment_id}/decision",
+        summary="Decide, as a person",
+        response_model=CommentOut,
+        responses=_problems(400, 401, 404, 409, 415, 422, 503),
+        openapi_extra=_body_of(DecisionIn),
+    )
+    async def decide(request: Request, comment_id: str) -> Response:
+        """Accept, or reject with a reason. 409 says which decision stands."""
+        site = await keys.site(request)
+        said = read_decision(await request.body(), request.headers.get("content-type"))
+        decision = Decision(
+            outcome=Outcome.of(said.outcome),
+            reason=said.reject_reason(),
+            moderator=f"site {site.name}",
+            at=now(),
+        )
+        return await _changed(request, site, lambda: store.decide([site.id], comment_id, decision))
+
+    @router.delete(
+        "/comments/{comment_id}/decision",
+        summary="Take the standing decision back",
+        response_model=CommentOut,
+        responses=_problems(401, 404, 409, 503),
+    )
+    async def undo(request: Request, comment_id: str) -> Response:
+        """The comment is exactly as it was before; the decision stays on record."""
+        site = await keys.site(request)
+        return await _changed(
+            request,
+            site,
+            lambda: store.undo([site.id], comment_id, moderator=f"site {site.name}"),
+        )
+
+
+def _queue_route(router: APIRouter, keys: SiteKeys, store: Store) -> None:
+    @router.get(
+        "/queue",
+        summary="What waits for a person",
+        response_model=QueueOut,
+        responses=_problems(401, 422, 503),
+    )
+    async def queue(
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        after: Annotated[str, Query(max_length=200)] = "",
+        order: QueueOrder = QueueOrder.OLDEST,
+    ) -> Response:
+        site = await keys.site(request)
+        language = visitor_language(request.headers.get("accept-language", ""), "")
+        try:
+            page = await run_in_threadpool(
+                store.queue_page, [site.id], limit=limit, after=after, order=order
+            )
+        except BadCursor:
+            error = FieldError("after", "unknown_value", "must be what `next` of a page said")
+            raise Problem("wrong_fields", errors=[error]) from None
+        waiting = await run_in_threadpool(store.queue_size, [site.id])
+        return _json(
+            QueueOut(
+                items=[queue_item_out(item, language) for item in page.items],
+                waiting=waiting,
+                next=page.after or None,
+            )
+        )
+
+
+async def _changed(request: Request, site: Site, change: Callable[[], StoredComment]) -> Response:
+    try:
+        stored = await run_in_threadpool(change)
+    except UnknownComment:
+        raise Problem("unknown_comment") from None
+    except NothingToUndo:
+        raise Problem("nothing_to_undo") from None
+    except AlreadyDecided as problem:
+        standing = problem.standing
+        raise Problem(
+            "already_decided",
+            more={
+                "standing": {
+                    "outcome": standing.outcome.word,
+                    "reason": standing.reason,
+                    "moderator": standing.moderator,
+                    "at": standing.at.isoformat(),
+                }
+            },
+        ) from None
+    return _stored(stored, site, request)
+
+
+_UNANSWERED = Problem("internal_error")
+
+
+def _idempotency_key(request: Request) -> str:
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > LONGEST_IDEMPOTENCY_KEY:
+        error = FieldError(
+            "Idempotency-Key", "too_long", f"must have at most {LONGEST_IDEMPOTENCY_KEY} characters"
+        )
+        raise Problem("wrong_fields", errors=[error])
+    return key
+
+
+def _language(request: Request, submission: Submission) -> str:
+    return visitor_language(request.headers.get("accept-language", ""), submission.article.language)
+
+
+def _verdict(answer: Answer, language: str) -> VerdictOut | Problem:
+    match answer:
+        case Answered():
+            shown = _shown(answer.submission, answer.policy)
+            return verdict_out(answer.id, answer.verdict, shown, language=language)
+        case Refused():
+            return _refusal(answer.errors, language)
+        case Conflict():
+            return Problem("key_reused", "Send a new key with a new comment.")
+
+
+def _refusal(errors: Sequence[FormError], language: str) -> Problem:
+    """All of the form's errors, worded for the visitor."""
+    return Problem(
+        "submission_invalid",
+        errors=[FieldError(e.field, e.code, message(e.code, e.field, language)) for e in errors],
+        headers={"Content-Language": language},
+        more={"verdict": Outcome.REJECT.word},
+    )
+
+
+def _shown(submission: Submission, policy: Policy) -> Publishable:
+    return publishable(submission, show_addresses=policy.publish_addresses)
+
+
+def _stored(stored: StoredComment, site: Site, request: Request) -> Response:
+    language = _language(request, stored.submission)
+    return _json(comment_out(stored, _shown(stored.submission, site.policy), language=language))
+
+
+def _json(body: BaseModel, *, exclude_none: bool = False) -> Response:
+    return Response(body.model_dump_json(exclude_none=exclude_none), media_type="application/json")
