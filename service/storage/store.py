@@ -277,10 +277,13 @@ class Store:
 
     # -------------------------------------------------------------- addresses
 
-    def reencrypt_addresses(self, *, batch_size: int = 500) -> int:
+    def reencrypt_addresses(
+        self, *, batch_size: int = 500, progress: Callable[[int], None] = lambda _: None
+    ) -> int:
         """Seal again with the newest key what an older one sealed; how many comments.
 
-        In batches, each its own transaction: it may be stopped and started again.
+        In batches, each its own transaction: it may be stopped and started again. `progress`
+        is told after each batch how many are done.
         """
         done = 0
         while True:
@@ -289,6 +292,7 @@ class Store:
             if not count:
                 return done
             done += count
+            progress(done)
 
     def address_keys_in_use(self) -> frozenset[int]:
         """The ids of the address keys that some comment needs; no other key file does."""
