@@ -6,12 +6,13 @@ Knows SQLite's and PostgreSQL's settings. Does not know a table.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from service.storage.errors import StoreError, StoreUnavailable
@@ -19,6 +20,7 @@ from service.storage.errors import StoreError, StoreUnavailable
 BUSY_SECONDS = 10  # how long SQLite waits for another process' write
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
+_creating = Lock()
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
     "postgres": "postgresql+psycopg",
@@ -54,8 +56,10 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
 
     @sa.event.listens_for(engine, "do_connect")
     def make_private(*_: object) -> None:
-        # SQLite gives its -wal and -shm files the mode of the database file.
-        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, 0o600))
+        # SQLite gives its -wal and -shm files the mode of the database file. A file that is
+        # there is not opened: closing it would release the locks of this process' connections.
+        with _creating, suppress(FileExistsError):
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _: object) -> None:
@@ -97,9 +101,9 @@ def transaction(engine: sa.Engine, *, writes: bool) -> Iterator[sa.Connection]:
     """One transaction: committed at the end, undone by any error.
 
     Raises StoreUnavailable where the database is away, locked, full, read-only, too slow or
-    not migrated, and StoreError where it refuses a value.
+    not migrated, StoreError where it refuses a value, and ValueError for a naive time.
     """
-    problem: StoreError | None = None
+    problem: Exception | None = None
     try:
         with (
             engine.connect() as opened,
@@ -107,16 +111,18 @@ def transaction(engine: sa.Engine, *, writes: bool) -> Iterator[sa.Connection]:
             connection.begin(),
         ):
             yield connection
-    except (DBAPIError, sqlite3.Error, PoolTimeout, OSError) as error:
+    except (StatementError, sqlite3.Error, PoolTimeout, OSError, UnicodeError) as error:
         problem = _translated(error)
     if problem is not None:  # outside the handler: a chained error would quote what was stored
         raise problem
 
 
-def _translated(error: Exception) -> StoreError:
+def _translated(error: Exception) -> Exception:
     cause: Any = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     named = f"{type(cause).__name__}{f' {code}' if code else ''}"
-    if isinstance(error, (IntegrityError, DataError)):
+    if isinstance(error, (IntegrityError, DataError)) or isinstance(cause, UnicodeError):
         return StoreError(f"the database refused a value ({named})")
+    if isinstance(cause, ValueError):  # from a column's own type, before the database was asked
+        return ValueError(str(cause))
     return StoreUnavailable(f"the database is away or cannot do it now ({named})")

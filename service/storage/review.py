@@ -5,7 +5,6 @@ transaction that writes everything or nothing.
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -45,15 +44,23 @@ from service.storage.tables import (
     verdicts,
 )
 
+_LONGEST_ID = 64
 SiteIds = Collection[str] | None
 """The sites a caller may see; None is all of them."""
 
 
 def comment(connection: sa.Connection, site_ids: SiteIds, comment_id: str) -> StoredComment | None:
     """One comment, None if there is none on these sites."""
+    if not _may_be_id(comment_id):
+        return None
     statement = STORED.where(comments.c.id == comment_id, *_on(comments, site_ids))
     row = connection.execute(statement).mappings().one_or_none()
     return stored_comment(row) if row else None
+
+
+def _may_be_id(text: str) -> bool:
+    # What a caller made up may hold what PostgreSQL would not even look for, such as NUL.
+    return text.isascii() and text.isprintable() and len(text) <= _LONGEST_ID
 
 
 def _on(table: sa.Table, site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...]:
@@ -106,10 +113,10 @@ def _read_cursor(cursor: str, order: QueueOrder) -> tuple[datetime | float, str]
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         word, value, comment_id = json.loads(text)
-        if word != order.value or not isinstance(comment_id, str) or "\0" in comment_id:
+        if word != order.value or not _may_be_id(comment_id):
             raise ValueError
         return (time_of(int(value)) if order is QueueOrder.OLDEST else float(value)), comment_id
-    except (binascii.Error, ValueError, TypeError, OverflowError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise BadCursor("`after` must be what an earlier page in the same order gave") from None
 
 
@@ -241,7 +248,8 @@ def _held(connection: sa.Connection, site_ids: SiteIds, comment_id: str) -> sa.R
     columns = (comments.c.id, comments.c.site_id, comments.c.state, comments.c.decided)
     statement = sa.select(*columns, comments.c.email_cipher).with_for_update()
     statement = statement.where(comments.c.id == comment_id, *_on(comments, site_ids))
-    held = connection.execute(statement).mappings().one_or_none()
+    known = _may_be_id(comment_id)
+    held = connection.execute(statement).mappings().one_or_none() if known else None
     if held is None:
         raise UnknownComment("there is no such comment")
     return held

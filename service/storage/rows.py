@@ -4,7 +4,7 @@ The one place where an address is encrypted, masked and left out. Runs no statem
 """
 
 import json
-from dataclasses import fields
+from dataclasses import astuple, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -47,8 +47,8 @@ def match_keys(keyring: Keyring, asked: Asked) -> MatchKeys:
         text=text,
         twin=keyring.match_key("twin", site_id, "\0".join(twin)) if text else "",
         idempotency=idempotency,
-        # repr names every field; nothing but equality is asked of it.
-        body=keyring.match_key("body", site_id, repr(submission)) if idempotency else "",
+        # Not the submission's own repr, which leaves out what must not be shown.
+        body=keyring.match_key("body", site_id, repr(astuple(submission))) if idempotency else "",
     )
 
 

@@ -291,12 +291,23 @@ def test_the_same_request_again_is_a_replay(store: Store, site: Site, clock: Clo
     assert not known.conflict
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        submission("other"),
+        submission(email="other@mail.example"),
+        submission(ip="203.0.113.78"),
+        replace(SUBMISSION, permalink="https://blog.example/other"),
+        replace(SUBMISSION, form=FormFacts("filled", 12.5)),
+    ],
+    ids=["content", "address", "IP", "permalink", "honeypot"],
+)
 def test_a_key_used_for_another_submission_is_a_conflict(
-    store: Store, site: Site, clock: Clock
+    store: Store, site: Site, clock: Clock, other: Submission
 ) -> None:
     record(store, asked(site, clock(), idempotency_key="k"))
 
-    (known,) = store.gather([asked(site, clock(), submission("other"), idempotency_key="k")])
+    (known,) = store.gather([asked(site, clock(), other, idempotency_key="k")])
 
     assert known.conflict
     assert known.replay is None
@@ -446,6 +457,11 @@ def test_a_naive_time_is_refused(store: Store, site: Site, clock: Clock) -> None
         store.record([Checked(naive, known, VERDICT, 1.0)])
 
     assert store.comment(None, naive.comment_id) is None
+
+
+def test_a_naive_time_is_refused_in_a_question_too(store: Store, clock: Clock) -> None:
+    with pytest.raises(ValueError, match="aware"):
+        store.prune_idempotency(clock().replace(tzinfo=None))
 
 
 def test_ids_sort_by_time_and_begin_at_1970() -> None:

@@ -1,5 +1,6 @@
 """The queue, decisions, undos, reports, reveals and the labels they give."""
 
+import base64
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +21,8 @@ from service.storage import (
     Site,
     Store,
     StoredComment,
+    StoreError,
+    StoreUnavailable,
     UnknownComment,
     Waiting,
 )
@@ -38,6 +41,8 @@ from tests.storage.cases import (
     submission,
     verdict,
 )
+
+FORGED = base64.urlsafe_b64encode(rb'["oldest",1,"\ud800"]').decode()
 
 
 @pytest.fixture
@@ -62,7 +67,10 @@ def test_a_comment_of_another_site_is_not_there(store: Store, waiting: StoredCom
     assert store.comment([other.id, waiting.site_id], waiting.id) == waiting
 
 
-@pytest.mark.parametrize("unknown", ["", "no such id", "00000000-0000-7000-8000-000000000000"])
+@pytest.mark.parametrize(
+    "unknown",
+    ["", "no such id", "00000000-0000-7000-8000-000000000000", "\0", "\ud800", "é", "x" * 100_000],
+)
 def test_an_unknown_id_is_no_comment(store: Store, unknown: str, clock: Clock) -> None:
     assert store.comment(None, unknown) is None
     with pytest.raises(UnknownComment):
@@ -134,7 +142,9 @@ def test_a_queue_is_a_sites_own(store: Store, site: Site, clock: Clock) -> None:
     assert (store.queue_size([other.id]), store.queue_size([])) == (1, 0)
 
 
-@pytest.mark.parametrize("cursor", ["x", "é", "W10", "bnVsbA", "W1tdLFtdLFtdXQ", "=" * 9, "\0"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "é", "W10", "bnVsbA", "W1tdLFtdLFtdXQ", "=" * 9, "\0", FORGED]
+)
 def test_a_made_up_cursor_is_refused(store: Store, cursor: str) -> None:
     with pytest.raises(BadCursor):
         store.queue_page(None, after=cursor)
@@ -283,6 +293,16 @@ def test_a_comment_of_another_site_cannot_be_touched(
     assert kinds(store) == []
 
 
+def test_a_word_that_cannot_be_kept_is_refused(
+    store: Store, waiting: StoredComment, clock: Clock
+) -> None:
+    with pytest.raises(StoreError) as refusal:
+        store.reveal_address(None, waiting.id, moderator="ann", why="\ud800")
+
+    assert not isinstance(refusal.value, StoreUnavailable)
+    assert kinds(store) == []
+
+
 # ------------------------------------------------------------------ reports
 
 
@@ -389,7 +409,7 @@ def test_after_a_rotation_every_address_is_sealed_anew(
 
     before, done = store.address_keys_in_use(), store.reencrypt_addresses(batch_size=2)
 
-    assert (before, done) == ({1, 2}, 5)
+    assert (before, done) == (frozenset({1, 2}), 5)
     assert store.address_keys_in_use() == {2}
     assert store.reencrypt_addresses() == 0
     assert {
