@@ -1,0 +1,116 @@
+"""The command `duyet serve`: prepare what is missing, listen, run the workers."""
+
+import errno
+import os
+import socket
+
+import click
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from service import first_start, logs
+from service.commands.opening import environment, said_plainly
+from service.limits import HeadLimited
+from service.metrics import shared_by_workers
+from service.settings import Settings, variable
+from service.storage import utc_now
+
+GRACE_SECONDS = 10
+"""How long requests may take to end after the service was told to stop."""
+
+
+@click.command(
+    "serve",
+    epilog="""\b
+Examples:
+  duyet serve                                  on 127.0.0.1:8000, data under ./var
+  DUYET_PORT=9000 duyet serve                  on another port
+  DUYET_HOST=0.0.0.0 DUYET_WORKERS=4 duyet serve
+  DUYET_DATABASE_URL=postgresql://duyet@db/duyet duyet serve
+
+docs/operating.md lists every setting.""",
+)
+def serve() -> None:
+    """Run the service and its queue page until it is told to stop.
+
+    An empty data directory is filled first: secrets that only their owner can read, the
+    database, a model, a site with its key and an admin. What is needed to send the first
+    comment and to open the queue is printed then, and never again. Ctrl-C or SIGTERM ends
+    it once the running requests have been answered.
+    """
+    with said_plainly():
+        settings = environment()
+        logs.configure(settings.log_level, settings.log_format)
+        with _listener(settings) as listener:
+            settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+            click.echo(_told(settings))
+            _run(settings, listener)
+
+
+def _told(settings: Settings) -> str:
+    try:
+        once = first_start.prepare(settings, utc_now)
+    except first_start.CannotPrepare as problem:
+        raise click.ClickException(str(problem)) from None
+    queue = f"{first_start.reachable_url(settings)}/queue"
+    return once or f"The queue is at {queue}; `duyet sign-in` makes a link to sign in with."
+
+
+def _listener(settings: Settings) -> socket.socket:
+    """A socket bound to the address of the settings, not listening yet.
+
+    Bound before anything is made, so that a taken port changes nothing.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError:
+        raise click.ClickException(
+            f"{settings.host} is no address; set {variable('host')}"
+        ) from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.set_inheritable(True)
+    except OSError as problem:
+        listener.close()
+        raise click.ClickException(_unbound(settings, problem)) from None
+    return listener
+
+
+def _unbound(settings: Settings, problem: OSError) -> str:
+    place = f"port {settings.port} on {settings.host}"
+    if problem.errno == errno.EADDRINUSE:
+        return f"{place} is in use; stop what listens there, or set {variable('port')}"
+    if problem.errno == errno.EADDRNOTAVAIL:
+        return f"{settings.host} is no address of this machine; set {variable('host')}"
+    return f"{place} cannot be listened on ({problem.strerror}); set {variable('port')}"
+
+
+def _run(settings: Settings, listener: socket.socket) -> None:
+    os.environ[variable("port")] = str(settings.port)  # 0 until the system chose one
+    if settings.workers > 1:
+        os.environ.update(shared_by_workers(settings.data_dir))
+    config = uvicorn.Config(
+        "service.app:create",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        http=HeadLimited,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    if settings.workers > 1:
+        Multiprocess(config, sockets=[listener]).run()
+        return
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+    if not server.started:
+        raise click.ClickException("the service did not start; the log says why")

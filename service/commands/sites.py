@@ -1,0 +1,183 @@
+"""The commands `duyet sites …`: add and list sites, renew their keys, show and set policies."""
+
+import json
+import re
+from datetime import timedelta
+from typing import TextIO
+
+import click
+
+from model.policy import Policy
+from service.commands.opening import (
+    NAME,
+    installation,
+    json_option,
+    json_text,
+    shown,
+    site_named,
+    table,
+)
+from service.commands.policy_file import PolicyProblems, changed
+from service.storage import NameTaken, Site, SiteKey, Store, utc_now
+
+_DURATION = re.compile(r"([0-9]{1,6})([mhd])")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_LONGEST = timedelta(days=365)
+
+
+class Duration(click.ParamType[timedelta]):
+    """A length of time such as 30m, 24h or 7d, at most a year; 0 for none."""
+
+    name = "duration"
+
+    def convert(
+        self,
+        value: str | timedelta,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> timedelta:
+        """The length of time."""
+        if isinstance(value, timedelta):
+            return value
+        if value == "0":
+            return timedelta()
+        match = _DURATION.fullmatch(value)
+        length = int(match[1]) * _UNITS[match[2]] if match else None
+        if length is None or length > _LONGEST:
+            self.fail("must be a number with m, h or d, such as 24h, at most 365d", param, ctx)
+        return length
+
+
+@click.group(
+    "sites",
+    epilog="""\b
+Examples:
+  duyet sites add blog                         a new site; its key is shown this once
+  duyet sites list
+  duyet sites rotate-key blog --keep-old-for 24h
+  duyet sites policy blog > policy.json        what is in force
+  echo '{"audit_rate": 0.02}' | duyet sites policy blog -""",
+)
+def sites() -> None:
+    """Add and list sites, renew their keys, show and set their policies."""
+
+
+@sites.command("add")
+@click.argument("name", type=NAME)
+@json_option
+def add(name: str, *, as_json: bool) -> None:
+    """Add a site and print its key, which is shown this once.
+
+    The site sends the key with every comment, as `Authorization: Bearer KEY`.
+    """
+    with installation() as at:
+        try:
+            site, key = at.store.add_site(name, Policy())
+        except NameTaken:
+            raise click.ClickException("there is a site of that name already") from None
+    _tell_key(site, key, as_json)
+
+
+@sites.command("list")
+@json_option
+def list_sites(*, as_json: bool) -> None:
+    """List the sites: policy in force, how their keys begin, what waits."""
+    with installation() as at:
+        found = [(site, _keys_in_use(at.store, site)) for site in at.store.sites()]
+        waiting = [at.store.queue_size([site.id]) for site, _ in found]
+    if as_json:
+        click.echo(_listed(found, waiting))
+        return
+    if not found:
+        click.echo("There are no sites; `duyet sites add NAME` makes one.")
+        return
+    rows = [
+        (shown(site.name), site.policy_version, f"{count:,}", ", ".join(map(_key_text, keys)))
+        for (site, keys), count in zip(found, waiting, strict=True)
+    ]
+    click.echo(table(("SITE", "POLICY", "WAITING", "KEYS"), rows))
+
+
+@sites.command("rotate-key")
+@click.argument("name", type=NAME)
+@click.option(
+    "--keep-old-for",
+    type=Duration(),
+    default="0",
+    help="How long the old key still works, such as 24h.  [default: not at all]",
+)
+@json_option
+def rotate_key(name: str, *, keep_old_for: timedelta, as_json: bool) -> None:
+    """Print a new key for a site; the old one ends, at once or after a while."""
+    with installation() as at:
+        site = site_named(at.store, name)
+        key = at.store.rotate_key(site.id, keep_old_for=keep_old_for)
+    _tell_key(site, key, as_json)
+
+
+@sites.command("policy")
+@click.argument("name", type=NAME)
+@click.argument("file", type=click.File(encoding="utf-8"), required=False)
+def policy(name: str, file: TextIO | None) -> None:
+    """Show a site's policy as JSON, or with FILE (`-` is standard input) put one in force.
+
+    What FILE leaves out stays as it is. Every problem of a FILE is named, and then nothing
+    changes. Earlier policies are kept: each verdict names the one it was given under.
+    """
+    with installation() as at:
+        site = site_named(at.store, name)
+        if file is not None:
+            site = at.store.set_policy(site.id, _read(site.policy, file))
+            click.echo(f"policy {site.policy_version} is in force", err=True)
+    click.echo(json_text(json.loads(site.policy.to_json())))
+
+
+def _read(before: Policy, file: TextIO) -> Policy:
+    try:
+        return changed(before, file.read())
+    except UnicodeDecodeError:
+        raise click.ClickException("the policy is not UTF-8") from None
+    except PolicyProblems as wrong:
+        for problem in wrong.problems:
+            click.echo(f"duyet: {problem}", err=True)
+        raise click.exceptions.Exit(1) from None
+
+
+def _tell_key(site: Site, key: str, machine: bool) -> None:
+    if machine:
+        click.echo(json_text({"id": site.id, "name": site.name, "key": key}))
+        return
+    click.echo(key)
+    click.echo(f"This key of the site {shown(site.name)} is shown this once.", err=True)
+
+
+def _keys_in_use(store: Store, site: Site) -> list[SiteKey]:
+    now = utc_now()
+    return [k for k in store.keys_of(site.id) if k.revoked_at is None or k.revoked_at > now]
+
+
+def _key_text(key: SiteKey) -> str:
+    ends = f" (until {key.revoked_at:%Y-%m-%d %H:%M} UTC)" if key.revoked_at else ""
+    return f"{key.prefix}…{ends}"
+
+
+def _listed(found: list[tuple[Site, list[SiteKey]]], waiting: list[int]) -> str:
+    return json_text(
+        [
+            {
+                "id": site.id,
+                "name": site.name,
+                "policy": site.policy_version,
+                "waiting": count,
+                "keys": [
+                    {
+                        "prefix": key.prefix,
+                        "created_at": key.created_at.isoformat(),
+                        "ends_at": key.revoked_at.isoformat() if key.revoked_at else None,
+                    }
+                    for key in keys
+                ],
+            }
+            for (site, keys), count in zip(found, waiting, strict=True)
+        ]
+    )
