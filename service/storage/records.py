@@ -102,7 +102,7 @@ class Known:
 class Checked:
     """A judged submission, to be recorded.
 
-    `review_probability` in (0, 1] is the chance that this verdict, whatever the comment,
+    `review_probability` in [0, 1] is the chance that this verdict, whatever the comment,
     would be looked at by a person: 1 for the queue, the policy's audit rate for the rest.
     """
 

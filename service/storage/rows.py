@@ -14,7 +14,7 @@ from model.decision import Decision, RejectReason
 from model.outcome import Head, Outcome, Scores
 from model.submission import Article, Author, CommentType, FormFacts, History, Submission
 from model.verdict import Reason, RuleHit, Span, Verdict
-from service.keyring import Keyring, masked_ip
+from service.keyring import Keyring, key_id_of, masked_ip
 from service.storage.records import Asked, Checked, MatchKeys, StoredComment, Waiting
 from service.storage.tables import comments, decisions, queue, undos, verdicts
 
@@ -90,6 +90,7 @@ def comment_row(keyring: Keyring, checked: Checked) -> Row:
     asked, keys, submission = checked.asked, checked.known.keys, checked.asked.submission
     author, article, form = submission.author, submission.article, submission.form
     email = author.email
+    sealed = _sealed(keyring, asked) if email else None
     return {
         "id": asked.comment_id,
         "site_id": asked.site_id,
@@ -98,12 +99,8 @@ def comment_row(keyring: Keyring, checked: Checked) -> Row:
         "content": submission.content,
         "author_name": author.name,
         "author_url": mask_addresses(author.url),
-        "email_cipher": keyring.encrypt_address(
-            email, site_id=asked.site_id, comment_id=asked.comment_id
-        )
-        if email
-        else None,
-        "email_key_id": keyring.newest_address_key_id if email else None,
+        "email_cipher": sealed,
+        "email_key_id": None if sealed is None else key_id_of(sealed),
         "email_masked": mask_address(email) if email else "",
         "author_key": keys.author or None,
         "ip_masked": masked_ip(author.ip) if author.ip else "",
@@ -123,6 +120,11 @@ def comment_row(keyring: Keyring, checked: Checked) -> Row:
         "state": checked.verdict.outcome.word,
         "decided": None,
     }
+
+
+def _sealed(keyring: Keyring, asked: Asked) -> bytes:
+    email = asked.submission.author.email
+    return keyring.encrypt_address(email, site_id=asked.site_id, comment_id=asked.comment_id)
 
 
 def verdict_row(checked: Checked) -> Row:
