@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ SHIPPED = Path(__file__).parent / "champion"
 PROBE_TOLERANCE = 1e-6
 _MANIFEST = "manifest.json"
 _TABLE = "table.npy"
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class RegistryError(Exception):
@@ -162,20 +164,33 @@ class Registry:
                 raise RegistryError(f"version {manifest.version} does not score as it was fitted")
         return classifier
 
-    def add(self, manifest: Manifest, table: NDArray[np.float32]) -> str:
+    def add(
+        self,
+        manifest: Manifest,
+        table: NDArray[np.float32],
+        *,
+        extra: Mapping[str, str] = _NOTHING,
+    ) -> str:
         """Write a version, whole or not at all, and give its name.
 
-        The version's name and digests are made here from what is written. A version that
-        is there already stays as it is.
+        The version's name and digests are made here from what is written. `extra` are texts
+        to lie beside it by file name, such as a card. A version that is there already stays
+        as it is. Raises ValueError for a name that is taken or no plain file's.
         """
+        for file in extra:
+            if file in (_MANIFEST, _TABLE, "") or file[0] == "." or file != Path(file).name:
+                raise ValueError("extra files need plain names of their own")
         (self.root / "versions").mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
         try:
             np.save(building / _TABLE, np.ascontiguousarray(table, np.float32), allow_pickle=False)
-            digest = _digest(building / _TABLE)
+            for file, text in extra.items():
+                (building / file).write_text(text, "utf-8")
+            digests = {file: _digest(building / file) for file in (_TABLE, *extra)}
+            digest = digests[_TABLE]
             identity = [digest, manifest.spec, manifest.bias, manifest.thresholds, FEATURES_VERSION]
             version = hashlib.sha256(repr(identity).encode()).hexdigest()[:12]
-            body = asdict(manifest) | {"version": version, "digests": {_TABLE: digest}}
+            body = asdict(manifest) | {"version": version, "digests": digests}
             written = Manifest.from_json(json.dumps(body))
             (building / _MANIFEST).write_text(written.to_json(), "utf-8")
             _sync_tree(building)

@@ -3,21 +3,24 @@
 Knows files, the terminal and where figures go; what they are is in `training.evaluation`.
 """
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
 
 import click
 
-from model.judging import OfflineJudge, offline_judge
+from model.judging import OfflineJudge
 from model.outcome import Head
-from model.registry import RegistryError
+from model.registry import CHAMPION, RegistryError
 from training.evaluation import Judged, JudgedRow, evaluate, judge_rows
-from training.examples import STDIN, ExampleError, Row, read_rows
+from training.examples import Row
+from training.held_out import gathered
+from training.models_option import models_option, registry_to_read
+from training.reading import examples_of, files_argument, rows_of, tell_left_out
+from training.recipes import RECIPES, Recipe
 from training.report import Measured, json_report, text_report, write_report
+from training.train_command import fitted_and_measured
 
 
 @click.command(
@@ -27,26 +30,36 @@ Examples:
   duyet evaluate labelled.jsonl.gz
   duyet evaluate spam.jsonl toxic.jsonl --report out/     figures and plots, for a browser
   duyet evaluate held-out.jsonl --model challenger --json | jq .tasks.spam.all.metrics
-  zcat *.jsonl.gz | duyet evaluate - --task toxicity""",
+  zcat *.jsonl.gz | duyet evaluate - --task toxicity
+  duyet evaluate labelled.jsonl.gz --held-out             how good a fit to these would be""",
 )
-@click.argument(
-    "files",
-    nargs=-1,
-    required=True,
-    metavar="FILE...",
-    type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path),
-)
+@files_argument
 @click.option(
     "--task",
     type=click.Choice([head.value for head in Head]),
     help="Only this task's rows; otherwise each task on its own rows.",
 )
 @click.option("--model", metavar="NAME", help="A version, or a name such as challenger.")
+@models_option
 @click.option(
-    "--models",
-    envvar="DUYET_MODELS",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="The registry's directory.  [environment: DUYET_MODELS]",
+    "--held-out",
+    is_flag=True,
+    help="Judge each row by a fit to these files that has not seen its group, as `duyet train` "
+    "measures; no model is written.",
+)
+@click.option(
+    "--recipe",
+    "recipe_name",
+    type=click.Choice(list(RECIPES)),
+    help="With --held-out: how to fit.  [default: general]",
+)
+@click.option(
+    "--research", is_flag=True, help="With --held-out: also use sources for research only."
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    help="With --held-out: processes to work with.  [default: one a core]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON on standard output.")
 @click.option(
@@ -58,17 +71,25 @@ Examples:
 @click.option(
     "--skip-bad", is_flag=True, help="Leave out rows that cannot be read, and count them."
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="Seed of the intervals.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    help="Seed of the intervals, and with --held-out of the fit.  [default: 0, or the recipe's]",
+)
 def evaluate_command(  # noqa: PLR0913  a parameter is an option of the command
     *,
     files: tuple[Path, ...],
     task: str | None,
     model: str | None,
     models: Path | None,
+    held_out: bool,
+    recipe_name: str | None,
+    research: bool,
+    jobs: int | None,
     as_json: bool,
     report: Path | None,
     skip_bad: bool,
-    seed: int,
+    seed: int | None,
 ) -> None:
     """Measure a model on labelled comments.
 
@@ -81,15 +102,19 @@ def evaluate_command(  # noqa: PLR0913  a parameter is an option of the command
     what was accepted, queued and rejected, with 95 % intervals. Rows of one `group` (a thread,
     a video, a site) count as one draw.
     """
-    try:
-        judge = offline_judge(models, model)
-    except RegistryError as error:
-        raise click.ClickException(str(error)) from None
-    left_out: Counter[str] = Counter()
-    rows = _rows(files, skip_bad=skip_bad, left_out=left_out)
-    measured = _measured(rows, judge, [Head(task)] if task else list(Head), seed)
-    for why, count in sorted(left_out.items()):
-        click.echo(f"left out: {count:,} rows {why}", err=True)
+    if held_out and (model or models):
+        raise click.UsageError("--held-out fits by itself: it goes without --model and --models")
+    if not held_out and (recipe_name or research or jobs):
+        raise click.UsageError("--recipe, --research and --jobs go with --held-out")
+    heads = [Head(task)] if task else list(Head)
+    if held_out:
+        recipe = RECIPES[recipe_name or "general"]
+        recipe = recipe if seed is None else replace(recipe, seed=seed)
+        every = _held_out(files, recipe, research=research, jobs=jobs or -1, skip_bad=skip_bad)
+        measured = [m for m in every if m.evaluation.head in heads]
+    else:
+        judge = _judge(models, model)
+        measured = _judged(files, judge, heads, seed=seed or 0, skip_bad=skip_bad)
     if not measured:
         wanted = f" for the task {task}" if task else ""
         raise click.ClickException(f"there are no labelled rows{wanted}")
@@ -98,6 +123,33 @@ def evaluate_command(  # noqa: PLR0913  a parameter is an option of the command
         click.echo(f"wrote {page}", err=True)
     evaluations = [m.evaluation for m in measured]
     click.echo(json_report(evaluations) if as_json else text_report(evaluations))
+
+
+def _judge(models: Path | None, name: str | None) -> OfflineJudge:
+    try:
+        return OfflineJudge(registry_to_read(models).load(name or CHAMPION))
+    except RegistryError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _held_out(
+    files: Sequence[Path], recipe: Recipe, *, research: bool, jobs: int, skip_bad: bool
+) -> list[Measured]:
+    left_out: Counter[str] = Counter()
+    rows = examples_of(files, skip_bad=skip_bad, left_out=left_out)
+    found = gathered(rows, recipe, research=research)
+    tell_left_out(left_out + found.left_out)
+    return fitted_and_measured(found.examples, recipe, jobs=jobs)[1]
+
+
+def _judged(
+    files: Sequence[Path], judge: OfflineJudge, heads: Sequence[Head], *, seed: int, skip_bad: bool
+) -> list[Measured]:
+    left_out: Counter[str] = Counter()
+    rows = rows_of(files, label="Judging", skip_bad=skip_bad, left_out=left_out)
+    measured = _measured(rows, judge, heads, seed)
+    tell_left_out(left_out)
+    return measured
 
 
 def _measured(
@@ -124,36 +176,3 @@ def _measured(
         )
         for head, column in columns.items()
     ]
-
-
-def _rows(files: Sequence[Path], *, skip_bad: bool, left_out: Counter[str]) -> Iterator[Row]:
-    """The rows of all files, with a bar on a terminal that fills as their bytes are read."""
-
-    def note(_: ExampleError) -> None:
-        left_out["that cannot be read"] += 1
-
-    size = sum(path.stat().st_size for path in files if path != STDIN)
-    with click.progressbar(
-        length=max(1, size), label="Judging", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as bar:
-        for path in files:
-            yield from _rows_of(path, bar.update, note if skip_bad else None, left_out)
-
-
-def _rows_of(
-    path: Path,
-    advance: Callable[[int], None],
-    on_bad: Callable[[ExampleError], None] | None,
-    left_out: Counter[str],
-) -> Iterator[Row]:
-    with ExitStack() as opened:
-        piped = path == STDIN
-        stream: BinaryIO = sys.stdin.buffer if piped else opened.enter_context(path.open("rb"))
-        name, read = "standard input" if piped else str(path), 0
-        for row in read_rows(stream, name=name, on_bad=on_bad):
-            if not piped:
-                advance(stream.tell() - read)
-                read = stream.tell()
-            if row.label is None:
-                left_out["without a label"] += 1
-            yield row

@@ -1,0 +1,203 @@
+"""The model card: what a version is, what it was fitted to, how good it is, what it is not for.
+
+A text made from the manifest alone, so that anybody can make it again. Holds no comment and
+no address. Imports nothing heavy.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from model.outcome import Head, Outcome
+from model.registry import Manifest
+
+RESEARCH_TIER = "C"
+
+_TIERS: Mapping[str, str] = {
+    "A": "open licence",
+    "B": "public comments, no licence stated",
+    RESEARCH_TIER: "research only",
+}
+_FIGURES: tuple[tuple[str, str], ...] = (
+    ("roc_auc", "ROC AUC"),
+    ("average_precision", "average precision"),
+    ("macro_f1", "macro-F1"),
+    ("precision", "precision"),
+    ("recall", "recall"),
+    ("mcc", "MCC"),
+    ("recall_at_fpr_0_1_percent", "recall at 0.1 % false positives"),
+    ("recall_at_fpr_0_5_percent", "recall at 0.5 % false positives"),
+    ("recall_at_fpr_1_percent", "recall at 1 % false positives"),
+    ("brier", "Brier score"),
+    ("calibration_error", "calibration error"),
+)
+_SHORT: tuple[tuple[str, str], ...] = (
+    ("roc_auc", "ROC AUC"),
+    ("macro_f1", "macro-F1"),
+    ("recall_at_fpr_1_percent", "recall at 1 % FP"),
+)
+
+_LIMITS = """\
+* It reads words, letters and links. It knows neither what an article says nor who is right.
+* Languages, kinds of sites and campaigns that are not in its data are near chance: see the
+  figures by source and by language, and mistrust those with few rows.
+* Groups (a thread, a video, a site) were held out whole, but from the same sources it was
+  fitted to. On a site it has never seen, expect less.
+* Its scores are calibrated for as many wanted as unwanted comments.
+* It must not be the only judge of a person, and must not be used to find out who somebody is,
+  what they believe or where they come from."""
+
+
+def card_of(manifest: Manifest) -> str:
+    """The card in Markdown. A manifest without an evaluation says so."""
+    return "\n".join(_lines(manifest)).rstrip() + "\n"
+
+
+def is_research_only(manifest: Manifest) -> bool:
+    """Whether the version was fitted to data that only research may use."""
+    return any(source.get("tier") == RESEARCH_TIER for source in manifest.data)
+
+
+def _lines(manifest: Manifest) -> Iterator[str]:
+    yield "# Model card"
+    yield ""
+    yield "A classifier of comments with two heads, spam and toxicity: logistic regressions over"
+    yield "hashed characters, words and a few signs. It is part of a service that accepts,"
+    yield "rejects or queues comments for a person."
+    yield ""
+    if is_research_only(manifest):
+        yield "**Fitted to research-only data. It must not be given away or used commercially.**"
+        yield ""
+    yield from _data_lines(manifest)
+    yield from _threshold_lines(manifest)
+    yield from _figure_lines(manifest)
+    yield "## Limits"
+    yield ""
+    yield _LIMITS
+    yield ""
+    yield from _making_lines(manifest)
+
+
+def _data_lines(manifest: Manifest) -> Iterator[str]:
+    yield "## Data"
+    yield ""
+    if not manifest.data:
+        yield "Not written down."
+        yield ""
+        return
+    yield "| source | rows | tier | SHA-256 of the rows |"
+    yield "| --- | --- | --- | --- |"
+    for source in manifest.data:
+        labels = source.get("labels", {})
+        rows = ", ".join(f"{count:,} {label}" for label, count in sorted(labels.items()))
+        tier = str(source.get("tier", ""))
+        told = f"{tier} ({_TIERS[tier]})" if tier in _TIERS else tier
+        yield f"| {_cell(source['name'])} | {rows} | {told} | `{str(source['sha256'])[:16]}…` |"
+    yield ""
+
+
+def _threshold_lines(manifest: Manifest) -> Iterator[str]:
+    yield "## Thresholds"
+    yield ""
+    yield "Chosen on genuine comments that were held out from fitting."
+    yield ""
+    yield "| head | queue at | reject at |"
+    yield "| --- | --- | --- |"
+    for head in Head:
+        at = manifest.thresholds.of(head)
+        yield f"| {head} | {threshold_text(at.queue_at)} | {threshold_text(at.reject_at)} |"
+    yield ""
+
+
+def threshold_text(at: float) -> str:
+    """A threshold for a reader: `OFF` ones are "never"."""
+    return f"{at:.4f}" if at <= 1 else "never"
+
+
+def _figure_lines(manifest: Manifest) -> Iterator[str]:
+    tasks: Mapping[str, Any] = manifest.evaluation.get("tasks", {})
+    yield "## Figures"
+    yield ""
+    if not tasks:
+        yield "Not measured."
+        yield ""
+        return
+    yield "Each example was judged by a fit that had not seen its group, under the default policy"
+    yield "and without history. Flagged is queued or rejected. Intervals are of 95 %."
+    yield ""
+    for head, task in sorted(tasks.items()):
+        yield from _task_lines(head, task)
+
+
+def _task_lines(head: str, task: Mapping[str, Any]) -> Iterator[str]:
+    total = task["all"]
+    bad, good = _words(total)
+    yield f"### {head}: {total['positives']:,} {bad}, {total['negatives']:,} {good}"
+    yield ""
+    yield "| figure | value | interval |"
+    yield "| --- | --- | --- |"
+    for name, title in _FIGURES:
+        yield f"| {title} | {_value(total['metrics'][name])} | {_range(total['metrics'][name])} |"
+    yield ""
+    yield "| label | " + " | ".join(o.word for o in Outcome) + " |"
+    yield "| --- | --- | --- | --- |"
+    for word in (bad, good):
+        cells = (_outcome_text(total["outcomes"][word], outcome) for outcome in Outcome)
+        yield f"| {word} | " + " | ".join(cells) + " |"
+    yield ""
+    for title, parts in (("source", task["sources"]), ("language", task["languages"])):
+        yield (
+            f"| {title} | {bad} | {good} | "
+            + " | ".join(t for _, t in _SHORT)
+            + (f" | {good} flagged |")
+        )
+        yield "|" + " --- |" * (len(_SHORT) + 4)
+        for name, part in sorted(parts.items()):
+            figures = " | ".join(
+                f"{_value(part['metrics'][f])} {_range(part['metrics'][f])}".strip()
+                for f, _ in _SHORT
+            )
+            kept = part["outcomes"][good]["accept_share"]["value"]
+            flagged = "–" if kept is None else f"{100 * (1 - kept):.1f} %"
+            counts = f"{part['positives']:,} | {part['negatives']:,}"
+            yield f"| {_cell(name)} | {counts} | {figures} | {flagged} |"
+        yield ""
+
+
+def _making_lines(manifest: Manifest) -> Iterator[str]:
+    yield "## How it was made"
+    yield ""
+    recipe = manifest.recipe
+    seed, folds = recipe.get("seed", "unknown"), recipe.get("folds", "unknown")
+    yield f"* Recipe {recipe.get('name', 'unknown')}, seed {seed}, {folds} folds by group."
+    yield f"* Features {manifest.features_version}, 2^{manifest.spec.bits} places."
+    libraries = ", ".join(f"{name} {v}" for name, v in sorted(manifest.libraries.items()))
+    yield f"* {libraries or 'Library versions were not written down.'}"
+
+
+def _words(total: Mapping[str, Any]) -> tuple[str, str]:
+    bad = next(word for word in ("spam", "toxic") if word in total["outcomes"])
+    return bad, "ham" if bad == "spam" else "clean"
+
+
+def _cell(text: object) -> str:
+    """A name of someone else's making, as a table's cell."""
+    plain = "".join(
+        char if char.isprintable() and char not in "|`<>" else "�" for char in str(text)
+    )
+    return plain if len(plain) <= 60 else plain[:59] + "…"
+
+
+def _value(estimate: Mapping[str, Any]) -> str:
+    return "–" if estimate["value"] is None else f"{estimate['value']:.3f}"
+
+
+def _range(estimate: Mapping[str, Any]) -> str:
+    if estimate["low"] is None or estimate["high"] is None:
+        return ""
+    return f"{estimate['low']:.3f}–{estimate['high']:.3f}"
+
+
+def _outcome_text(became: Mapping[str, Any], outcome: Outcome) -> str:
+    share = became[f"{outcome.word}_share"]["value"]
+    shown = "" if share is None else f" ({100 * share:.1f} %)"
+    return f"{became[outcome.word]:,}{shown}"
