@@ -1,0 +1,275 @@
+"""A comment as a moderator sees it: nothing in it runs, hides, or shows an address.
+
+Knows what a text can do to the page around it. Does not know HTML: it gives pieces of plain
+text, each with what it is, and the template escapes them.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from model.addresses import addresses_in, mask_addresses
+from model.language import UNKNOWN, language_of
+from model.links import clean_url
+from model.outcome import Head
+from model.reasons import sentence
+from model.submission import CommentType
+from model.verdict import Span, Verdict
+from service.storage import QueueItem, Waiting
+
+MOST_HIDDEN = 200
+"""Hidden characters that are named in one text; the rest are left out."""
+
+MOST_SPANS = 24
+"""Spans that are marked in one text, the weightiest."""
+
+LONGEST_AT_ONCE = 900
+MOST_LINES_AT_ONCE = 14
+"""Of a text, as much is shown before one asks for the rest."""
+
+Kind = Literal["plain", "mask", "hidden"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of text as shown.
+
+    `mask` stands for the local part of an address, `hidden` names characters that one would
+    not see ("U+202E"). `head` is the head that the piece weighed towards.
+    """
+
+    text: str
+    kind: Kind = "plain"
+    head: Head | None = None
+
+
+Pieces = tuple[Piece, ...]
+
+# Controls, invisible characters and fillers, and all that turns the direction of reading.
+_INVISIBLE = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b"
+    "\u200e\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\ufff9-\ufffb"
+    "\U000e0000-\U000e0fff"
+)
+# Joiners belong to emoji and to Persian or Indic words; after a Latin letter they only hide.
+_LATIN = "\x00-\u02ff\u1e00-\u1eff"
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u0610-\u061a\u064b-\u065f\u0e31\u0e34-\u0e3a"
+    "\u0e47-\u0e4e\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f"
+)
+_HIDDEN = re.compile(
+    f"[{_INVISIBLE}]+|(?<=[{_LATIN}])[\u200c\u200d]+|(?<=[{_MARKS}]{{5}})[{_MARKS}]+"
+)
+
+
+def pieces_of(text: str, spans: Sequence[Span] = ()) -> Pieces:
+    """The text in pieces, in order; `spans` are of this text and mark what weighed.
+
+    Only weight towards a head is marked, and where two spans meet, the weightier one.
+    """
+    towards = [s for s in spans if s.weight > 0 and s.start < s.end]
+    marked = sorted(towards, key=lambda s: -s.weight)[:MOST_SPANS]
+    edges = sorted({edge for s in marked for edge in (s.start, s.end)})
+    pieces: list[Piece] = []
+    at = 0
+    for start, end, replacement in _replacements(text):
+        pieces += _plain(text, at, start, marked, edges)
+        if replacement.text:
+            pieces.append(Piece(replacement.text, replacement.kind, _head(marked, start, end)))
+        at = end
+    pieces += _plain(text, at, len(text), marked, edges)
+    return tuple(pieces)
+
+
+def _replacements(text: str) -> list[tuple[int, int, Piece]]:
+    """What is not shown as it is, by where it starts and ends; apart from each other."""
+    masks = [(a.start, a.at, Piece(a.masked_local, "mask")) for a in addresses_in(text)]
+    starts = [start for start, _, _ in masks]
+    hidden: list[tuple[int, int, Piece]] = []
+    for run in _HIDDEN.finditer(text):
+        before = bisect_right(starts, run.start()) - 1
+        start = max(run.start(), masks[before][1] if before >= 0 else 0)
+        end = min(run.end(), masks[before + 1][0] if before + 1 < len(masks) else len(text))
+        if start < end:
+            named = _named(text[start:end]) if len(hidden) < MOST_HIDDEN else ""
+            hidden.append((start, end, Piece(named, "hidden")))
+    return sorted([*masks, *hidden], key=lambda found: found[0])
+
+
+def _named(run: str) -> str:
+    more = f" +{len(run) - 1}" if len(run) > 1 else ""
+    return f"U+{ord(run[0]):04X}{more}"
+
+
+def _plain(
+    text: str, start: int, end: int, marked: Sequence[Span], edges: Sequence[int]
+) -> Iterable[Piece]:
+    cuts = [start, *(edge for edge in edges if start < edge < end), end]
+    for a, b in zip(cuts, cuts[1:], strict=False):
+        if a < b:
+            yield Piece(text[a:b], "plain", _head(marked, a, b))
+
+
+def _head(marked: Sequence[Span], start: int, end: int) -> Head | None:
+    return next((s.head for s in marked if s.start < end and start < s.end), None)
+
+
+def at_once_and_rest(pieces: Pieces) -> tuple[Pieces, Pieces]:
+    """The pieces shown at once, and those for whoever asks; no rest if it would be short."""
+    total = sum(len(piece.text) for piece in pieces)
+    letters = lines = 0
+    for index, piece in enumerate(pieces):
+        cut = _cut(piece.text, LONGEST_AT_ONCE - letters, MOST_LINES_AT_ONCE - lines)
+        if cut < len(piece.text):
+            if total - letters - cut < LONGEST_AT_ONCE // 4 and "\n" not in piece.text[cut:]:
+                break
+            first, rest = piece.text[:cut], piece.text[cut:]
+            return (
+                (*pieces[:index], *_nonempty(Piece(first, piece.kind, piece.head))),
+                (Piece(rest, piece.kind, piece.head), *pieces[index + 1 :]),
+            )
+        letters += len(piece.text)
+        lines += piece.text.count("\n")
+    return pieces, ()
+
+
+def _cut(text: str, letters: int, lines: int) -> int:
+    """Where a text is cut: after so many lines or letters, back to the end of a word."""
+    end = min(len(text), max(letters, 0))
+    at = -1
+    for _ in range(max(lines, 1)):
+        at = text.find("\n", at + 1, end)
+        if at < 0:
+            break
+    else:
+        return at
+    if end == len(text):
+        return end
+    blank = text.rfind(" ", max(0, end - 60), end)
+    return blank if blank > 0 else end
+
+
+def _nonempty(piece: Piece) -> Pieces:
+    return (piece,) if piece.text else ()
+
+
+def plain_name(text: str, *, longest: int = 60) -> str:
+    """A name as one short line of plain text, for sentences and titles."""
+    pieces = pieces_of(text[: longest * 4])
+    name = " ".join("".join(p.text for p in pieces if p.kind != "hidden").split())
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+# ------------------------------------------------------------------ the card
+
+Band = Literal["low", "unsure", "likely", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownReason:
+    """A reason in words, with what shows it."""
+
+    sentence: str
+    evidence: Pieces
+
+
+@dataclass(frozen=True, slots=True)
+class ShownScore:
+    """A head, how sure the machine was by the thresholds then in force, and its score."""
+
+    head: Head
+    band: Band
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All that a moderator is shown of a waiting comment.
+
+    `language` is the tag for its `lang` attribute, "" when unknown. `article_url` is http,
+    https or "".
+    """
+
+    id: str
+    site: str
+    name: str
+    author: Pieces
+    email: Pieces
+    ip: str
+    url: Pieces
+    content: Pieces
+    rest: Pieces
+    rest_length: int
+    language: str
+    article: Pieces
+    article_url: str
+    type: CommentType
+    received_at: datetime
+    why: Waiting
+    reasons: tuple[ShownReason, ...]
+    scores: tuple[ShownScore, ...]
+    model: str
+    policy: str
+    has_address: bool
+
+
+def card_of(item: QueueItem, *, language: str, site: str) -> Card:
+    """The card of a waiting comment, its reasons in `language`; `site` "" leaves that out."""
+    comment, verdict = item.comment, item.comment.verdict
+    sent = comment.submission
+
+    def spans(field: str) -> list[Span]:
+        return [span for span in verdict.spans if span.field == field]
+
+    content, rest = at_once_and_rest(pieces_of(sent.content, spans("content")))
+    tag = language_of(sent.content)
+    return Card(
+        id=comment.id,
+        site=site,
+        name=plain_name(sent.author.name),
+        author=pieces_of(sent.author.name, spans("author.name")),
+        email=pieces_of(comment.email_masked),
+        ip=comment.ip_masked,
+        url=pieces_of(sent.author.url, spans("author.url")),
+        content=content,
+        rest=rest,
+        rest_length=sum(len(piece.text) for piece in rest),
+        language="" if tag == UNKNOWN else tag,
+        article=pieces_of(sent.article.title or sent.permalink),
+        article_url=mask_addresses(clean_url(sent.permalink) or "") if sent.permalink else "",
+        type=sent.type,
+        received_at=comment.received_at,
+        why=item.why,
+        reasons=tuple(
+            ShownReason(_sentence(reason.code, language), pieces_of(reason.evidence))
+            for reason in verdict.reasons
+        ),
+        scores=_scores(verdict),
+        model=verdict.model,
+        policy=verdict.policy,
+        has_address=bool(comment.email_masked),
+    )
+
+
+def _sentence(code: str, language: str) -> str:
+    try:
+        return sentence(code, language)
+    except KeyError:  # the verdict is older, or newer, than the wording
+        return code
+
+
+def _scores(verdict: Verdict) -> tuple[ShownScore, ...]:
+    codes = {reason.code for reason in verdict.reasons}
+
+    def band(head: Head) -> Band:
+        if verdict.scores is None:
+            return "unknown"
+        if f"score.{head}_likely" in codes:
+            return "likely"
+        return "unsure" if f"score.{head}_unsure" in codes else "low"
+
+    scores = verdict.scores
+    return tuple(ShownScore(head, band(head), scores and scores.of(head)) for head in Head)

@@ -1,0 +1,160 @@
+"""Turns values into pages: templates, the headers every page has, pages for what went wrong.
+
+Knows Jinja2 and what a browser may do on a page of ours. Does not know the store's contents.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Coroutine
+from importlib.resources import files
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from service.logs import described
+from service.storage import StoreUnavailable
+from service.web.texts import COOKIE, TEXTS, asked_language, texts_for
+
+log = logging.getLogger(__name__)
+
+# No inline script or style anywhere; every address a page may load from is our own.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Never the token of a sign-in link. "no-referrer" would hide it as well, but makes browsers
+    # send forms with `Origin: null`, and then we cannot tell our own from another site's.
+    "Referrer-Policy": "strict-origin",
+    "Cache-Control": "no-store",
+}
+
+ASSETS = {
+    "pages.css": "text/css; charset=utf-8",
+    "queue.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+_CONTENT = {name: files("service.web").joinpath("static", name).read_bytes() for name in ASSETS}
+_VERSION = {name: hashlib.sha256(body).hexdigest()[:12] for name, body in _CONTENT.items()}
+_YEAR_SECONDS = 365 * 24 * 3600
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("service.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+class Refusal(Exception):
+    """Ends a request with a page that says what is wrong and what to do about it.
+
+    `kind` names the sentences `{kind}.title` and `{kind}.body`; `values` fill them in.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        kind: str,
+        *,
+        values: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(kind)
+        self.status = status
+        self.kind = kind
+        self.values = values or {}
+        self.headers = headers or {}
+
+
+class PageRoute(APIRoute):
+    """A route that answers people: whatever goes wrong becomes a page in their language."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, with its refusals and the store's absence turned into pages."""
+        handler = super().get_route_handler()
+
+        async def with_pages(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except Refusal as refusal:
+                return refused(request, refusal)
+            except (RequestValidationError, HTTPException):
+                return refused(request, Refusal(400, "unreadable"))
+            except StoreUnavailable as error:
+                log.warning("page without a store", extra={"problem": described(error)})
+                away = Refusal(503, "store_away", headers={"Retry-After": "5"})
+                return refused(request, away)
+
+        return with_pages
+
+
+def refused(request: Request, refusal: Refusal) -> Response:
+    """The page of a refusal."""
+    return page(
+        request,
+        "message.html",
+        status=refusal.status,
+        headers=refusal.headers,
+        kind=refusal.kind,
+        values=refusal.values,
+    )
+
+
+def page(
+    request: Request,
+    template: str,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    **values: object,
+) -> Response:
+    """A page made from a template, in the visitor's language, which is remembered if asked for."""
+    t = texts_for(request)
+    html = _TEMPLATES.get_template(template).render(
+        t=t,
+        languages=TEXTS.values(),
+        here=request.url.path if request.method == "GET" else root(request) + "/queue",
+        root=root(request),
+        asset=lambda name: f"{root(request)}/static/{name}?v={_VERSION[name]}",
+        **values,
+    )
+    response = HTMLResponse(html, status_code=status, headers=_HEADERS | (headers or {}))
+    if asked_language(request):
+        response.set_cookie(
+            COOKIE, t.tag, max_age=_YEAR_SECONDS, path="/", httponly=True, samesite="lax"
+        )
+    return response
+
+
+def see_other(request: Request, path: str) -> Response:
+    """An answer to a form that was sent: go and look there."""
+    return RedirectResponse(root(request) + path, status_code=303, headers=_HEADERS)
+
+
+def static(name: str) -> Response:
+    """A file that pages load. Its address holds its digest, so that it may be kept for long."""
+    if name not in ASSETS:
+        raise Refusal(404, "nothing_here")
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Cache-Control": f"public, max-age={_YEAR_SECONDS}, immutable",
+    }
+    return Response(_CONTENT[name], headers=headers | {"Content-Type": ASSETS[name]})
+
+
+def root(request: Request) -> str:
+    """What a proxy puts before every path, "" for nothing."""
+    prefix: str = request.scope.get("root_path", "")
+    return prefix

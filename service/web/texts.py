@@ -1,0 +1,75 @@
+"""What the pages say in each language, and which language a visitor is spoken to in.
+
+Knows the files in `service/web/languages`: adding a language is adding a file. What a reason
+means is worded in `model.reasons`, next to the codes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+
+from starlette.requests import Request
+
+from model.form import visitor_language
+
+COOKIE = "duyet_language"
+DEFAULT = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """One language's sentences. `tag` is its BCP 47 tag, `name` what it calls itself."""
+
+    tag: str
+    name: str
+    sentences: Mapping[str, str]
+
+    def __call__(self, key: str, **values: object) -> str:
+        """The sentence, its placeholders filled in. Raises KeyError if there is none.
+
+        Words are set apart by isolates, so that a name in a right-to-left script does not turn
+        the sentence around it.
+        """
+        shown = {n: f"\u2068{v}\u2069" if isinstance(v, str) else v for n, v in values.items()}
+        return self.sentences[key].format_map(shown)
+
+    def time(self, at: datetime) -> str:
+        """A moment in words, in UTC."""
+        return self.sentences["time"].format(at=at.astimezone(UTC))
+
+    def age(self, since: timedelta) -> str:
+        """How long ago, in one unit; a moment to come counts as now."""
+        minutes = max(0, since // timedelta(minutes=1))
+        for name, size in (("days", 1440), ("hours", 60), ("minutes", 1)):
+            if minutes >= size:
+                return self.sentences[f"age.{name}"].format(n=minutes // size)
+        return self.sentences["age.now"]
+
+
+def _read() -> dict[str, Texts]:
+    found = {}
+    for file in files("service.web").joinpath("languages").iterdir():
+        if file.name.endswith(".json"):
+            body = json.loads(file.read_text(encoding="utf-8"))
+            found[body["tag"]] = Texts(body["tag"], body["name"], body["sentences"])
+    return dict(sorted(found.items()))
+
+
+TEXTS: Mapping[str, Texts] = _read()
+
+
+def asked_language(request: Request) -> str:
+    """The language that the address itself asks for (`?lang=vi`); "" for none we speak."""
+    tag = request.query_params.get("lang", "")
+    return tag if tag in TEXTS else ""
+
+
+def texts_for(request: Request) -> Texts:
+    """The texts for a visitor: as asked for, as chosen before, or as the browser prefers."""
+    for tag in (asked_language(request), request.cookies.get(COOKIE, "")):
+        if tag in TEXTS:
+            return TEXTS[tag]
+    preferred = visitor_language(request.headers.get("accept-language", ""), "")
+    return TEXTS.get(preferred, TEXTS[DEFAULT])
