@@ -5,7 +5,7 @@ log-odds of a head are its bias plus the weights at a submission's places times 
 Calibration is folded into the weights, so the log-odds are those of the score itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from model.features import Occurrences, Spec, Texts, occurrences
 from model.outcome import Head, HeadThresholds, Scores
+from model.text import whole_characters
 from model.verdict import Span
 
 HEADS: tuple[Head, ...] = (Head.SPAM, Head.TOXICITY)
 """The order of the table's columns."""
 
 SPANS_PER_HEAD = 3
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Classifier:
         spans: list[Span] = []
         for block in blocks:
             if block.starts.size:
-                spans.extend(self._spans(block))
+                spans.extend(self._spans(block, _FIELDS[block.field](texts)))
         spans.sort(key=lambda span: -span.weight)
         kept = [
             span for head in HEADS for span in [s for s in spans if s.head is head][:SPANS_PER_HEAD]
@@ -90,37 +93,47 @@ class Classifier:
         stands = np.bincount(np.searchsorted(block.distinct, block.places))
         share = block.value / stands[np.searchsorted(block.distinct, block.places)]
         lengths = np.maximum(block.ends - block.starts, 1)
-        size = int(block.ends.max()) + 1
+        size = int(block.ends.max())
         density = self.table[block.places].astype(np.float64) * (share / lengths)[:, None]
         return np.stack(
             [
                 np.cumsum(
-                    np.bincount(block.starts, column, size)
-                    - np.bincount(block.starts + lengths, column, size + 1)[:size]
-                )
+                    np.bincount(block.starts, column, size + 1)
+                    - np.bincount(block.starts + lengths, column, size + 1)
+                )[:size]
                 for column in density.T
             ]
         )
 
-    def _spans(self, block: Occurrences) -> list[Span]:
+    def _spans(self, block: Occurrences, text: str) -> list[Span]:
         return [
-            Span(block.field, start, end, head, weight)
+            Span(block.field, *whole_characters(text, start, end), head, weight)
             for head, weights in zip(HEADS, self._characters(block), strict=True)
             for start, end, weight in heaviest_runs(weights, at_most=SPANS_PER_HEAD)
         ]
+
+
+_FIELDS: Mapping[str, Callable[[Texts], str]] = {
+    "content": lambda texts: texts.content,
+    "author.name": lambda texts: texts.name,
+    "author.url": lambda texts: texts.url,
+}
 
 
 def heaviest_runs(weights: NDArray[np.float64], *, at_most: int) -> list[tuple[int, int, float]]:
     """The runs of characters where weight is dense: (start, end, weight), heaviest first.
 
     A run is a maximum-sum segment of what exceeds the mean positive weight (Kadane's
-    problem, solved over prefix sums), so a uniformly heavy text gives one long run and a
-    single heavy word gives that word. Only runs with positive weight count.
+    problem, solved over prefix sums) less a tenth, so a uniformly heavy text gives one long
+    run and a single heavy word gives that word. Only runs with positive weight count, and
+    what rounding leaves where weights cancel out is none. Runs do not overlap.
     """
-    positive = weights[weights > 0]
+    positive = weights[weights > _ROUNDING]
     if not positive.size:
         return []
-    excess = weights - positive.mean()
+    excess = weights - 0.9 * positive.mean()
+    # No run is worth crossing this. Not a huge number: the sums after it would lose their digits.
+    barrier = -excess[excess > 0].sum() - _ROUNDING
     runs = []
     for _ in range(at_most):
         prefix = np.concatenate([[0.0], np.cumsum(excess)])
@@ -130,7 +143,7 @@ def heaviest_runs(weights: NDArray[np.float64], *, at_most: int) -> list[tuple[i
             break
         start = int(np.argmin(prefix[: end + 1]))
         runs.append((start, end, float(weights[start:end].sum())))
-        excess[start:end] = -np.abs(excess[start:end]) - 1e9
+        excess[start:end] = barrier
     return sorted(runs, key=lambda run: -run[2])
 
 

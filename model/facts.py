@@ -5,7 +5,8 @@ only what stands here.
 """
 
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from model.addresses import AddressFacts, AddressProblem, facts_of_address, read_address
 from model.features import Texts
@@ -28,7 +29,7 @@ class Facts:
 
     submission: Submission
     history: History
-    links: tuple[Link, ...]
+    links: tuple[Link, ...] = field(repr=False)
     language: str
     address: AddressFacts | None
     invisible: int
@@ -41,15 +42,16 @@ def gather(submission: Submission, history: History | None = None) -> Facts:
     """What can be read off a submission, with what was known when it came."""
     content, author = submission.content, submission.author
     links = links_in(content)
+    language = language_of(content)
     exotic = not content.isascii()
     return Facts(
         submission=submission,
         history=history or History(),
         links=links,
-        language=language_of(content),
+        language=language,
         address=_address(author.email),
         invisible=_invisible(content) if exotic else 0,
-        disguised=sum(map(is_disguised, content)) if exotic else 0,
+        disguised=_disguised(content, language) if exotic else 0,
         marks=_longest_marks(content) if exotic else 0,
         texts=Texts(content, author.name, author.url, signs_of(submission, links=len(links))),
     )
@@ -64,21 +66,62 @@ def _address(email: str) -> AddressFacts | None:
         return None
 
 
+def _disguised(text: str, language: str) -> int:
+    """Characters that stand for ASCII ones, the wide forms only where they are no habit."""
+    if language in {"ja", "zh", "ko"}:
+        text = "".join(c for c in text if not "\uff00" <= c <= "\uff5e")
+    return sum(map(is_disguised, text))
+
+
 def _invisible(text: str) -> int:
-    """Characters that hide something: not selectors and joiners beside emoji or in scripts
-    that join letters by them, and not a mark of reading direction in right-to-left text."""
-    count = 0
-    for at, character in enumerate(text):
-        if character.isascii() or not is_invisible(character):
-            continue
-        before = text[at - 1] if at else " "
-        if before.isascii() or before.isspace() or _is_latin(before):
-            count += character != "\ufe0f" and (at > 0 or character != "\ufeff")
-    return count
+    """Characters that hide something; see `_needs` for those that do not."""
+    common = _DIRECTION_MARKS if _is_right_to_left(text) else ""
+    common += _BRAILLE_BLANK if any("\u2801" <= c <= "\u28ff" for c in text) else ""
+    return sum(
+        not (character in common or _needs(shown, previous, character))
+        for shown, previous, character in _hidden(text.removeprefix("\ufeff"))
+    )
 
 
-def _is_latin(character: str) -> bool:
-    return unicodedata.name(character, "").startswith("LATIN")
+def _hidden(text: str) -> Iterator[tuple[str, str, str]]:
+    """Each invisible character that is not ASCII, after the last letter or symbol that shows
+    and the character right before it."""
+    shown = previous = " "
+    for character in text:
+        if is_invisible(character):
+            if not character.isascii():
+                yield shown, previous, character
+        elif unicodedata.category(character) != "Mn":  # a mark belongs to its letter
+            shown = character
+        previous = character
+
+
+def _needs(shown: str, previous: str, character: str) -> bool:
+    """Whether what shows may need an invisible character after it: one selector each, joiners
+    between emoji and in scripts whose letters they join, and the tags of a flag."""
+    if character in _SELECTORS:
+        return not is_invisible(previous)
+    if shown == _FLAG:
+        return "\U000e0020" <= character <= "\U000e007f"
+    single = not is_invisible(previous) or previous in _SELECTORS
+    return single and not (shown.isascii() or shown.isspace() or _is_plain_letter(shown))
+
+
+_SELECTORS = "\ufe0e\ufe0f"
+_DIRECTION_MARKS = "\u061c\u200e\u200f\u2066\u2067\u2068\u2069"
+_BRAILLE_BLANK = "\u2800"
+_FLAG = "\U0001f3f4"
+
+
+def _is_right_to_left(text: str) -> bool:
+    return any(
+        unicodedata.bidirectional(c) in {"R", "AL"} and c not in "\u200f\u061c" for c in text
+    )
+
+
+def _is_plain_letter(character: str) -> bool:
+    """Whether it is a letter of a script that joins nothing by invisible characters."""
+    return unicodedata.name(character, "").startswith(("LATIN", "GREEK", "CYRILLIC"))
 
 
 def _longest_marks(text: str) -> int:

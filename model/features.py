@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from model.text import Form, folded, typed
 
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 """Changes whenever the same submission would get other features; a model is fitted to one."""
 
 Places = NDArray[np.int32]
@@ -35,9 +35,9 @@ class Texts:
     `signs` are words for what was seen in the form of it (see `model.facts`), each a feature.
     """
 
-    content: str
-    name: str = ""
-    url: str = ""
+    content: str = field(repr=False)
+    name: str = field(default="", repr=False)
+    url: str = field(default="", repr=False)
     signs: tuple[str, ...] = ()
 
 
@@ -110,7 +110,8 @@ def occurrences(texts: Texts, spec: Spec) -> list[Occurrences]:
     ]
     if texts.signs:
         blocks.append(_signs_block(texts.signs, spec))
-    return blocks
+    # A text that shows nothing has no n-grams of some lengths; then it has no block.
+    return [block for block in blocks if block.places.size]
 
 
 def row(texts: Texts, spec: Spec) -> tuple[Places, NDArray[np.float32]]:
@@ -129,7 +130,7 @@ def row(texts: Texts, spec: Spec) -> tuple[Places, NDArray[np.float32]]:
 
 
 def _field_block(field: str, text: str, spec: Spec) -> Occurrences:
-    hashes, starts, ends = [], [], []
+    hashes, starts, ends = [_NO_HASHES], [_NO_POSITIONS], [_NO_POSITIONS]
     typed_salt, folded_salt = _FORM_SALTS[field]
     for form, lengths, salt in (
         (_padded(typed(text)), spec.typed, typed_salt),
@@ -150,15 +151,18 @@ def _field_block(field: str, text: str, spec: Spec) -> Occurrences:
         np.concatenate(starts),
         np.concatenate(ends) + 1,
         distinct,
-        spec.shares[field] / math.sqrt(distinct.size),
+        spec.shares[field] / math.sqrt(max(distinct.size, 1)),
     )
+
+
+_NO_HASHES = np.empty(0, np.uint64)
+_NO_POSITIONS = np.empty(0, np.int64)
 
 
 def _signs_block(signs: tuple[str, ...], spec: Spec) -> Occurrences:
     hashes = np.array([_salt(f"sign/{sign}") for sign in signs], np.uint64)
-    none = np.empty(0, np.int64)
-    places = _places(hashes, spec.bits)
-    return Occurrences("signs", places, none, none, _distinct(places), spec.shares["signs"])
+    places, value = _places(hashes, spec.bits), spec.shares["signs"]
+    return Occurrences("signs", places, _NO_POSITIONS, _NO_POSITIONS, _distinct(places), value)
 
 
 def _distinct(places: Places) -> Places:
@@ -230,11 +234,12 @@ def _powers(exponents: Positions) -> Codes:
     """_BASE to each exponent modulo 2**64; the table grows to the longest word met."""
     global _power_table  # noqa: PLW0603  one growing table, the same for all
     longest = int(exponents.max(initial=0)) + 1
-    if longest > _power_table.size:
+    table = _power_table  # another thread may put a shorter one in its place at any time
+    if longest > table.size:
         factors = np.full(max(longest, 64), _BASE, np.uint64)
         factors[0] = 1
-        _power_table = np.multiply.accumulate(factors)
-    return _power_table[exponents]
+        _power_table = table = np.multiply.accumulate(factors)
+    return table[exponents]
 
 
 def _places(hashes: Codes, bits: int) -> Places:

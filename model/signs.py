@@ -76,12 +76,16 @@ def _character_signs(text: str) -> Iterator[str]:
 def is_disguised(character: str) -> bool:
     """Whether a character only stands for an ASCII letter or digit: 𝐚, ａ, ⓐ, 🄰.
 
-    Vietnamese letters are themselves, and so are Cyrillic and Greek ones.
+    Vietnamese letters are themselves, and so are Cyrillic and Greek ones. What is written for
+    its own sake is no disguise: ™ and №, the digits of H₂O and m³, the ① of a list.
     """
     if character.isascii():
         return False
     plain = unicodedata.normalize("NFKC", character)
-    return plain != character and plain.isascii() and plain.isalnum() and character not in "ªº²³¹"
+    if len(plain) != 1 or not plain.isascii() or not plain.isalnum() or character in "ªº":
+        return False
+    kind = unicodedata.decomposition(character).partition(" ")[0]
+    return plain.isalpha() or kind not in {"<super>", "<sub>", "<circle>"}
 
 
 def _name_signs(name: str) -> Iterator[str]:

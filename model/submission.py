@@ -29,15 +29,15 @@ class Author:
     email: str = field(default="", repr=False)
     url: str = field(default="", repr=False)
     ip: str = field(default="", repr=False)
-    user_agent: str = ""
+    user_agent: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
     """What was commented on, as far as the site told. `language` is a BCP 47 tag or empty."""
 
-    title: str = ""
-    language: str = ""
+    title: str = field(default="", repr=False)
+    language: str = field(default="", repr=False)
     published_at: datetime | None = None
 
 
@@ -49,7 +49,7 @@ class FormFacts:
     long the form was open, at least 0, None when not measured.
     """
 
-    honeypot: str = ""
+    honeypot: str = field(default="", repr=False)
     seconds_to_fill: float | None = None
 
 
@@ -59,12 +59,12 @@ class Submission:
 
     content: str = field(repr=False)
     author: Author = field(default_factory=Author)
-    permalink: str = ""
+    permalink: str = field(default="", repr=False)
     article: Article = field(default_factory=Article)
-    parent_id: str = ""
+    parent_id: str = field(default="", repr=False)
     type: CommentType = CommentType.COMMENT
     form: FormFacts = field(default_factory=FormFacts)
-    external_id: str = ""
+    external_id: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,20 +47,48 @@ def readable(text: str) -> str:
     return text.translate(_FOLDED)
 
 
+def whole_characters(text: str, start: int, end: int) -> tuple[int, int]:
+    """A range of code points widened so that it cuts no letter from its marks or joiners."""
+    while 0 < start < len(text) and _clings(text, start):
+        start -= 1
+    while end < len(text) and _clings(text, end):
+        end += 1
+    return start, end
+
+
+def _clings(text: str, at: int) -> bool:
+    """Whether the character there belongs to the one before it, to the eye."""
+    character = text[at]
+    return (
+        unicodedata.category(character) in {"Mn", "Mc", "Me"}
+        or character in _COMPOSING
+        or is_invisible(character)
+        or text[at - 1] == "\u200d"
+    )
+
+
 def is_invisible(character: str) -> bool:
     """Whether a character shows nothing: controls, format characters, fillers, selectors."""
     code = ord(character)
-    return (
-        unicodedata.category(character) in {"Cc", "Cf", "Cn"}
-        or code in _FILLERS
-        or 0xFE00 <= code <= 0xFE0F
-        or 0xE0100 <= code <= 0xE01EF
-    ) and character not in "\t\n\r"
+    if unicodedata.category(character) in {"Cc", "Cf"}:
+        return not character.isspace() and code not in _SHOWN_FORMATS
+    # The last range holds all tags and variation selectors, and is reserved for more.
+    return code in _FILLERS or 0xFE00 <= code <= 0xFE0F or 0xE0000 <= code <= 0xE0FFF
 
 
-# Hangul and Khmer fillers, the braille blank and the combining grapheme joiner: letters or
-# symbols by category, nothing to the eye.
-_FILLERS = frozenset({0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0})
+# Hangul and Khmer fillers, the braille blank, the combining grapheme joiner, the selectors of
+# Mongolian, and code points kept for format characters to come: letters, marks, symbols or
+# nothing yet by category, nothing to the eye. Unassigned characters as such are not among
+# them: a new emoji is unassigned until Python's tables know it.
+_FILLERS = frozenset(
+    {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2065, 0x2800, 0x3164, 0xFFA0}
+    | {*range(0x180B, 0x1810), *range(0xFFF0, 0xFFF9)}
+)
+
+# Format characters that show: number signs and verse marks of Arabic, Syriac and Kaithi.
+_SHOWN_FORMATS = frozenset(
+    {*range(0x0600, 0x0606), 0x06DD, 0x070F, 0x0890, 0x0891, 0x08E2, 0x110BD, 0x110CD}
+)
 
 
 class _Rewriting(dict[int, str]):
@@ -140,15 +168,38 @@ def _composed(text: str) -> tuple[str, NDArray[np.int64]]:
 
 
 def _clusters(text: str) -> list[str]:
-    """The text cut before each character that does not combine with the one before it."""
+    """The text cut before each character that does not combine with the one before it.
+
+    Longer runs are cut as in UAX #15's stream-safe format: putting a run of marks in order
+    takes time by the square of its length, seconds for one comment of nothing else.
+    """
     clusters: list[str] = []
     start = 0
     for at in range(1, len(text)):
         character = text[at]
-        # Hangul jamo compose without being combining marks; keep runs of them together.
-        joins = unicodedata.combining(character) or "\u1160" <= character <= "\u11ff"
-        if not joins:
+        joins = unicodedata.combining(character) or character in _COMPOSING
+        if not joins or at - start > _LONGEST_RUN:
             clusters.append(text[start:at])
             start = at
     clusters.append(text[start:])
     return clusters
+
+
+_LONGEST_RUN = 30
+
+# What composes with the character before it, or decomposes into marks that reorder with it,
+# without being a combining mark by its class: vowel signs of Indic scripts, and Hangul jamo.
+_COMPOSING = frozenset(
+    map(
+        chr,
+        (
+            *(0x09BE, 0x09D7, 0x0B3E, 0x0B56, 0x0B57, 0x0BBE, 0x0BD7, 0x0CC2, 0x0CD5, 0x0CD6),
+            *(0x0D3E, 0x0D57, 0x0DCF, 0x0DDF, 0x0F73, 0x0F75, 0x0F81, 0x102E, 0x1B35),
+            *range(0x1160, 0x1200),
+            *(0x11127, 0x1133E, 0x11357, 0x113B8, 0x113BB, 0x113C2, 0x113C5),
+            *(0x113C7, 0x113C8, 0x113C9, 0x114B0, 0x114BA, 0x114BD, 0x115AF, 0x11930),
+            *range(0x1611E, 0x1612A),
+            *(0x16D63, 0x16D67),
+        ),
+    )
+)

@@ -1,0 +1,85 @@
+"""What holds for every test: no network beyond loopback, no waiting, no silent skips in CI."""
+
+import ipaddress
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+LONGEST_SLEEP_SECONDS = 0.5
+
+# No deadlines: how fast a machine is, is no property of the code. In CI the examples are the
+# same each time, so that a run that fails fails again.
+settings.register_profile(
+    "duyet",
+    deadline=None,
+    derandomize=IN_CI,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("duyet")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "network: may reach beyond loopback")
+    config.addinivalue_line("markers", "waits: may sleep for longer than half a second")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """In CI a test that was skipped has failed: nothing was shown by it."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+
+
+class Forbidden(AssertionError):
+    """A test did what no test may do."""
+
+
+@pytest.fixture(autouse=True)
+def _no_network_beyond_loopback(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if request.node.get_closest_marker("network"):
+        return
+    for name in ("connect", "connect_ex", "sendto"):
+        real = getattr(socket.socket, name)
+        monkeypatch.setattr(socket.socket, name, _local_only(real))
+
+
+def _local_only(real: Any) -> Any:
+    def guarded(self: socket.socket, *arguments: Any) -> Any:
+        if self.family in {socket.AF_INET, socket.AF_INET6} and not _is_loopback(arguments[-1]):
+            raise Forbidden("a test may not reach beyond loopback")
+        return real(self, *arguments)
+
+    return guarded
+
+
+def _is_loopback(address: Any) -> bool:
+    try:
+        return address[0] == "localhost" or ipaddress.ip_address(address[0]).is_loopback
+    except (ValueError, TypeError, IndexError):
+        return False
+
+
+@pytest.fixture(autouse=True)
+def _no_long_sleep(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.node.get_closest_marker("waits"):
+        return
+    real = time.sleep
+
+    def guarded(seconds: float) -> None:
+        if seconds > LONGEST_SLEEP_SECONDS:
+            raise Forbidden("a test may not wait for time; mark it `waits` if it must")
+        real(seconds)
+
+    monkeypatch.setattr(time, "sleep", guarded)

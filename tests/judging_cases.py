@@ -1,0 +1,64 @@
+"""Synthetic models, texts and strategies for the tests of judging."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from model.classifier import HEADS, Classifier
+from model.features import FEATURES_VERSION, Spec
+from model.outcome import HeadThresholds, Thresholds
+from model.registry import Manifest
+
+SMALL = Spec(bits=12)
+THRESHOLDS = HeadThresholds(Thresholds(0.6, 0.9), Thresholds(0.7, 2.0))
+
+# Every kind of character that has broken a text function somewhere.
+ODD = "\x00\x01\x1b\x7f\x85\xad\u0130\u0131\u0344\u0345\u0f73\u0958\u09be\u1100\u1161\u11a8"
+ODD += "\u200b\u200d\u2028\u202e\u2800\u3164\ud800\udfff\ufb03\ufdfa\ufe0f\ufeff\uffff"
+ODD += "\U0001d42c\U0001f3f4\U000e0067\U0010ffff@＠%&.<>\"'/:\\"
+
+any_text = st.one_of(
+    st.text(),
+    st.text(st.characters(categories=None)),  # surrogates too
+    st.text(st.sampled_from(ODD + "aeđệ ơ0")),
+    st.lists(
+        st.sampled_from(
+            [
+                "slot88 ",
+                "http://x.vn/a ",
+                "nam@x.vn",
+                "<a href=",
+                "ＳＬＯＴ",
+                "e\u0323\u0302",
+                "@",
+                "\n",
+            ]
+        )
+    ).map("".join),
+)
+
+
+def a_table(seed: int = 3, spec: Spec = SMALL, scale: float = 1.0) -> np.ndarray:
+    drawn = np.random.default_rng(seed).normal(0, scale, (2**spec.bits, len(HEADS)))
+    return drawn.astype(np.float32)
+
+
+def a_classifier(seed: int = 3, spec: Spec = SMALL, scale: float = 1.0) -> Classifier:
+    return Classifier(
+        version="test",
+        spec=spec,
+        table=a_table(seed, spec, scale),
+        bias=np.array([-0.25, -0.5]),
+        thresholds=THRESHOLDS,
+    )
+
+
+def a_manifest(**changed: object) -> Manifest:
+    body = {
+        "version": "",
+        "features_version": FEATURES_VERSION,
+        "spec": SMALL,
+        "bias": (-0.25, -0.5),
+        "thresholds": THRESHOLDS,
+        "digests": {},
+    }
+    return Manifest(**(body | changed))  # type: ignore[arg-type]
