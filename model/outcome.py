@@ -31,10 +31,15 @@ class Head(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Calibrated probabilities in [0, 1], a head each."""
+    """Calibrated probabilities in [0, 1], a head each. Raises ValueError for anything else."""
 
     spam: float
     toxicity: float
+
+    def __post_init__(self) -> None:
+        # Also refuses NaN: compared with thresholds it would be below each, and publish.
+        if not (0 <= self.spam <= 1 and 0 <= self.toxicity <= 1):
+            raise ValueError("scores must be from 0 to 1")
 
     def of(self, head: Head) -> float:
         """The score of one head."""
@@ -57,12 +62,12 @@ class Thresholds:
             raise ValueError("thresholds must rise: 0 <= queue_at <= reject_at")
 
     def outcome(self, score: float) -> Outcome:
-        """The outcome of a score in [0, 1]."""
+        """The outcome of a score in [0, 1]. What is no number is queued."""
         if score >= self.reject_at:
             return Outcome.REJECT
-        if score >= self.queue_at:
-            return Outcome.QUEUE
-        return Outcome.ACCEPT
+        if score < self.queue_at:
+            return Outcome.ACCEPT
+        return Outcome.QUEUE
 
 
 @dataclass(frozen=True, slots=True)

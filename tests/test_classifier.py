@@ -1,0 +1,196 @@
+import math
+import unicodedata
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from model.classifier import HEADS, SPANS_PER_HEAD, Classifier, heaviest_runs
+from model.facts import gather
+from model.features import Spec, Texts, occurrences
+from model.outcome import Head
+from model.submission import Author, Submission
+from tests.judging_cases import SMALL, THRESHOLDS, a_classifier, a_table, any_text
+
+CLASSIFIER = a_classifier()
+
+TEXTS = Texts(
+    "Vào nổ hũ 𝐬𝐥𝐨𝐭𝟖𝟖 nhận thưởng ngay", "Nguyễn Văn A", "http://slot.vn/a", ("links:1", "phone")
+)
+
+
+@given(content=any_text, name=any_text, url=any_text)
+def test_contributions_and_bias_are_the_log_odds(content, name, url):
+    texts = Texts(content, name, url, ("links:1",))
+
+    parts = CLASSIFIER.contributions(texts)
+
+    total = CLASSIFIER.bias + sum(part.total for part in parts)
+    assert np.allclose(total, CLASSIFIER.log_odds(texts), rtol=0, atol=1e-9)
+
+
+@given(content=any_text, name=any_text)
+def test_characters_share_out_all_that_their_field_adds(content, name):
+    parts = CLASSIFIER.contributions(Texts(content, name))
+
+    of = {"content": content, "author.name": name}
+    assert [part.field for part in parts] == [field for field, text in of.items() if text]
+    assert all(part.characters.shape[1] <= len(of[part.field]) for part in parts)
+    assert all(
+        np.allclose(part.characters.sum(axis=1), part.total, rtol=0, atol=1e-9) for part in parts
+    )
+
+
+def test_signs_stand_for_the_whole_and_not_for_characters():
+    (signs,) = CLASSIFIER.contributions(Texts("", signs=("links:1",)))
+
+    assert signs.field == "signs"
+    assert signs.characters.size == 0
+    assert (signs.total != 0).all()
+
+
+@given(content=any_text, name=any_text, url=any_text)
+@example(content="\u200b", name="", url="")
+def test_spans_lie_inside_their_field_and_weigh_something(content, name, url):
+    scores, spans = CLASSIFIER.explain(Texts(content, name, url))
+
+    of = {"content": content, "author.name": name, "author.url": url}
+    assert 0 <= scores.spam <= 1
+    assert all(0 <= s.start < s.end <= len(of[s.field]) and s.weight > 0 for s in spans)
+    assert all(sum(s.head is head for s in spans) <= SPANS_PER_HEAD for head in HEADS)
+
+
+@given(content=any_text)
+def test_explaining_gives_the_scores_of_scoring(content):
+    texts = Texts(content, "a", "", ("links:1",))
+
+    assert CLASSIFIER.explain(texts)[0] == CLASSIFIER.score([texts])[0]
+
+
+def test_a_batch_is_scored_in_its_order_and_like_one_by_one():
+    batch = [TEXTS, Texts(""), Texts("a"), TEXTS]
+
+    scores = CLASSIFIER.score(batch)
+
+    assert scores == [CLASSIFIER.score([texts])[0] for texts in batch]
+    assert scores[0] == scores[3] != scores[1]
+
+
+def one_word_classifier(word: str) -> Classifier:
+    """Only what stands in `word` weighs, and towards spam."""
+    whole = Spec(bits=20)
+    table = np.zeros((2**20, 2), np.float32)
+    for block in a_blocks(word, whole):
+        table[block, 0] = 1.0
+    return Classifier("test", whole, table, np.zeros(2), THRESHOLDS)
+
+
+def a_blocks(word: str, spec: Spec) -> list[np.ndarray]:
+    return [
+        block.places[block.ends - block.starts >= len(word) - 2]
+        for block in occurrences(Texts(word), spec)
+    ]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("written", ["nổhũ", "nổ\u200bhũ", "𝐧ổ𝐡ũ"])
+def test_the_heaviest_span_is_the_word_that_weighs_as_it_was_typed(form, written):
+    classifier = one_word_classifier("nổhũ")
+    word = unicodedata.normalize(form, written)
+    text = unicodedata.normalize(form, "bài này ") + word + " đọc rất thích"
+
+    _, spans = classifier.explain(Texts(text))
+
+    found = next(span for span in spans if span.head is Head.SPAM)
+    assert text[found.start : found.end].strip() == word
+    assert not [span for span in spans if span.head is Head.TOXICITY]
+
+
+weights = hnp.arrays(
+    np.float64, st.integers(0, 60), elements=st.floats(-5, 5, allow_nan=False, width=32)
+)
+
+
+@given(weights=weights)
+def test_runs_are_apart_positive_and_heaviest_first(weights):
+    runs = heaviest_runs(weights, at_most=4)
+
+    taken = [at for start, end, _ in runs for at in range(start, end)]
+    assert len(taken) == len(set(taken))
+    assert [w for *_, w in runs] == sorted((w for *_, w in runs), reverse=True)
+    assert all(w > 0 and w == pytest.approx(weights[a:b].sum()) for a, b, w in runs)
+
+
+def slow_best(excess: np.ndarray) -> float:
+    return max(excess[a:b].sum() for a in range(excess.size) for b in range(a + 1, excess.size + 1))
+
+
+@given(weights=weights.filter(lambda w: (w > 1e-6).any()))
+def test_the_first_run_has_the_greatest_excess(weights):
+    excess = weights - 0.9 * weights[weights > 1e-9].mean()
+
+    ((start, end, _),) = heaviest_runs(weights, at_most=1)
+
+    assert excess[start:end].sum() == pytest.approx(slow_best(excess))
+
+
+def test_a_heavy_word_is_a_run_of_its_own():
+    weights = np.full(100, 0.01)
+    weights[40:45] = 1.0
+
+    assert heaviest_runs(weights, at_most=1) == [(40, 45, pytest.approx(5.0))]
+
+
+def test_an_even_text_is_one_run():
+    assert heaviest_runs(np.full(50, 0.1), at_most=3) == [(0, 50, pytest.approx(5.0))]
+
+
+def test_a_small_run_after_a_very_long_one_is_found_exactly():
+    # Blocking out a run with a huge number cost the sums behind it their digits.
+    weights = np.zeros(65_536)
+    weights[:60_000] = 0.01
+    weights[62_000:62_003] = 0.02
+    weights[64_000:64_002] = 0.03
+
+    runs = heaviest_runs(weights, at_most=3)
+
+    assert sorted((a, b) for a, b, _ in runs) == [(0, 60_000), (62_000, 62_003), (64_000, 64_002)]
+
+
+def test_what_rounding_leaves_is_no_run():
+    assert heaviest_runs(np.array([-1.0, 1e-17, 3e-16, -0.5]), at_most=3) == []
+
+
+@pytest.mark.parametrize("bias", [-2000.0, 2000.0])
+def test_extreme_log_odds_are_still_probabilities(bias):
+    extreme = Classifier("test", SMALL, a_table(), np.array([bias, -bias]), THRESHOLDS)
+
+    scores = extreme.score([TEXTS])[0]
+
+    assert {scores.spam, scores.toxicity} == {0.0, 1.0}
+
+
+def test_weights_that_are_no_numbers_give_an_error_and_not_a_score():
+    table = a_table()
+    table[:] = math.nan
+    broken = Classifier("test", SMALL, table, np.zeros(2), THRESHOLDS)
+
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        broken.score([TEXTS])
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["a" * 65_536, "e\u0323\u0302" * 21_000, "z" + "\u0301\u0316" * 32_000, "\u200b" * 65_536,
+     "http://x.vn/a " * 10_000, "1" * 65_536, "\U0001f600" * 16_000, "a@" * 30_000, "\x00" * 65_536,
+     "[" * 65_536, "<a " * 20_000, "((((" * 16_000, "s l o t . " * 6_000],
+    ids=lambda content: content[:4].encode("unicode_escape").decode(),
+)  # fmt: skip
+def test_the_longest_contents_are_read_scored_and_explained(content):
+    facts = gather(Submission(content, Author(name=content[:300])))
+
+    _, spans = CLASSIFIER.explain(facts.texts)
+
+    assert all(span.end <= len(content) for span in spans)
