@@ -117,7 +117,7 @@ This is the first start. What follows is shown once.
 
 Send a comment. The key is that of the site "{SITE}"; keep it secret:
 
-  curl -sS {shlex.quote(f"{reachable_url(settings)}/v1/comments")} \\
+  curl -sS -w '\\n' {shlex.quote(f"{reachable_url(settings)}/v1/comments")} \\
     -H 'Authorization: Bearer {key}' \\
     -H 'Content-Type: application/json' \\
     -d '{_COMMENT}'

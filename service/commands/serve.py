@@ -3,9 +3,11 @@
 import errno
 import os
 import socket
+from contextlib import suppress
 
 import click
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from service import first_start, logs
@@ -107,10 +109,17 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    if settings.workers > 1:
-        Multiprocess(config, sockets=[listener]).run()
-        return
-    server = uvicorn.Server(config)
-    server.run(sockets=[listener])
-    if not server.started:
+    if not _served(config, listener):
         raise click.ClickException("the service did not start; the log says why")
+
+
+def _served(config: uvicorn.Config, listener: socket.socket) -> bool:
+    """Serve until told to stop; whether it ever began."""
+    if config.workers > 1:
+        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor.run()
+        return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
+    server = uvicorn.Server(config)
+    with suppress(SystemExit):  # uvicorn's way to say that the application did not start
+        server.run(sockets=[listener])
+    return server.started
