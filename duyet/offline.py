@@ -104,7 +104,7 @@ def _scored(file: Path, judge: OfflineJudge, language: str) -> Iterator[dict[str
 
 def _blank(name: str, done: int, line: int) -> Iterator[dict[str, object]]:
     for number in range(done + 1, line):
-        yield {"id": None, "error": str(ExampleError("is blank", file=name, line=number))}
+        yield {"id": None, "error": str(ExampleError("the line is blank", file=name, line=number))}
 
 
 def _judged(row: Row, judge: OfflineJudge, language: str) -> dict[str, object]:

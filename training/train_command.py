@@ -198,17 +198,19 @@ def blind_spots(manifest: Manifest, recipe: Recipe) -> list[str]:
     To keep at most a share of genuine comments flagged with 95 % confidence takes at least
     log 0.05 / log (1 - share) of them.
     """
-    return [
-        f"{head}: no comment will be {done} for its score: that takes at least {needed:,} genuine "
-        "held-out comments (labelled ham), and there are fewer"
-        for head in Head
-        for done, at, share in (
-            ("queued or rejected", manifest.thresholds.of(head).queue_at, recipe.queue_share[head]),
-            ("rejected", manifest.thresholds.of(head).reject_at, recipe.reject_share[head]),
-        )
-        if at > 1 and share > 0
-        for needed in [math.ceil(math.log(0.05) / math.log1p(-share))]
-    ]
+    found = []
+    for head in Head:
+        at = manifest.thresholds.of(head)
+        done, share = "rejected", recipe.reject_share[head]
+        if at.queue_at > 1:
+            done, share = "queued or rejected", recipe.queue_share[head]
+        if at.reject_at > 1 and share > 0:
+            needed = math.ceil(math.log(0.05) / math.log1p(-share))
+            found.append(
+                f"{head}: no comment will be {done} for its score; choosing that threshold takes "
+                f"{needed:,} genuine comments that teach this head, and there are fewer"
+            )
+    return found
 
 
 def _canonical(example: LabelledExample) -> bytes:
