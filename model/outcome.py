@@ -1,5 +1,6 @@
 """The closed words of a judgement: outcomes, heads, scores and the thresholds between them."""
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -51,14 +52,14 @@ class Thresholds:
     """Scores at which one head's outcome changes; 0 <= queue_at <= reject_at.
 
     `reject_at` above 1 switches automatic rejection off, and `queue_at` above 1 both.
-    Raises ValueError when they do not rise.
+    Raises ValueError when they do not rise or are not finite.
     """
 
     queue_at: float
     reject_at: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.queue_at <= self.reject_at:
+        if not 0 <= self.queue_at <= self.reject_at < math.inf:
             raise ValueError("thresholds must rise: 0 <= queue_at <= reject_at")
 
     def outcome(self, score: float) -> Outcome:
