@@ -39,7 +39,7 @@ def opened(settings: Settings, *, later: timedelta = timedelta()) -> Store:
 def command_in(told: str) -> list[str]:
     block = re.search(r"^  curl (?:.*\\\n)+.*$", told, re.MULTILINE)
     assert block is not None
-    return shlex.split(block[0])
+    return shlex.split(block[0].replace("\\\n", " "))
 
 
 def token_in(told: str) -> str:

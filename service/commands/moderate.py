@@ -224,7 +224,7 @@ def _item_body(item: QueueItem, sites: dict[str, str]) -> dict[str, object]:
         "reasons": [
             {
                 "code": reason.code,
-                "message": sentence(reason.code),
+                "message": _message(reason.code),
                 "field": reason.field,
                 "evidence": reason.evidence,
             }
@@ -238,3 +238,10 @@ def _item_body(item: QueueItem, sites: dict[str, str]) -> dict[str, object]:
         "content": mask_addresses(comment.submission.content),
         "permalink": shown(comment.submission.permalink),
     }
+
+
+def _message(code: str) -> str:
+    try:
+        return sentence(code)
+    except KeyError:  # stored by a version that had a rule which is gone
+        return code

@@ -42,8 +42,8 @@ def serve() -> None:
     """
     with said_plainly():
         settings = environment()
-        logs.configure(settings.log_level, settings.log_format)
         with _listener(settings) as listener:
+            logs.configure(settings.log_level, settings.log_format)
             settings = settings.model_copy(update={"port": listener.getsockname()[1]})
             click.echo(_told(settings))
             _run(settings, listener)
@@ -68,7 +68,7 @@ def _listener(settings: Settings) -> socket.socket:
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for a label that is no label
         raise click.ClickException(
             f"{settings.host} is no address; set {variable('host')}"
         ) from None
