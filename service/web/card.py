@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal
 
 from model.addresses import addresses_in, mask_addresses
@@ -17,7 +18,7 @@ from model.links import clean_url
 from model.outcome import Head
 from model.reasons import sentence
 from model.submission import CommentType
-from model.verdict import Span, Verdict
+from model.verdict import Reason, Span, Verdict
 from service.storage import QueueItem, Waiting
 
 MOST_HIDDEN = 200
@@ -86,17 +87,32 @@ def pieces_of(text: str, spans: Sequence[Span] = ()) -> Pieces:
 
 def _replacements(text: str) -> list[tuple[int, int, Piece]]:
     """What is not shown as it is, by where it starts and ends; apart from each other."""
-    masks = [(a.start, a.at, Piece(a.masked_local, "mask")) for a in addresses_in(text)]
+    runs = [run.span() for run in _HIDDEN.finditer(text)]
+    masks = _masks(text, runs)
     starts = [start for start, _, _ in masks]
     hidden: list[tuple[int, int, Piece]] = []
-    for run in _HIDDEN.finditer(text):
-        before = bisect_right(starts, run.start()) - 1
-        start = max(run.start(), masks[before][1] if before >= 0 else 0)
-        end = min(run.end(), masks[before + 1][0] if before + 1 < len(masks) else len(text))
+    for first, last in runs:
+        before = bisect_right(starts, first) - 1
+        start = max(first, masks[before][1] if before >= 0 else 0)
+        end = min(last, masks[before + 1][0] if before + 1 < len(masks) else len(text))
         if start < end:
             named = _named(text[start:end]) if len(hidden) < MOST_HIDDEN else ""
             hidden.append((start, end, Piece(named, "hidden")))
     return sorted([*masks, *hidden], key=lambda found: found[0])
+
+
+def _masks(text: str, runs: Sequence[tuple[int, int]]) -> list[tuple[int, int, Piece]]:
+    """The addresses that a reader would make out, with the hidden characters not in the way."""
+    if not runs:
+        return [(a.start, a.at, Piece(a.masked_local, "mask")) for a in addresses_in(text)]
+    ends = [0, *(end for _, end in runs)]
+    starts = [*(start for start, _ in runs), len(text)]
+    seen = [at for a, b in zip(ends, starts, strict=True) for at in range(a, b)]
+    visible = "".join(text[at] for at in seen)
+    return [
+        (seen[a.start], seen[a.at - 1] + 1, Piece(a.masked_local, "mask"))
+        for a in addresses_in(visible)
+    ]
 
 
 def _named(run: str) -> str:
@@ -108,7 +124,7 @@ def _plain(
     text: str, start: int, end: int, marked: Sequence[Span], edges: Sequence[int]
 ) -> Iterable[Piece]:
     cuts = [start, *(edge for edge in edges if start < edge < end), end]
-    for a, b in zip(cuts, cuts[1:], strict=False):
+    for a, b in pairwise(cuts):
         if a < b:
             yield Piece(text[a:b], "plain", _head(marked, a, b))
 
@@ -170,10 +186,11 @@ Band = Literal["low", "unsure", "likely", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class ShownReason:
-    """A reason in words, with what shows it."""
+    """A reason in words, with what shows it; `quotes` if that is words of the comment."""
 
     sentence: str
     evidence: Pieces
+    quotes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +260,7 @@ def card_of(item: QueueItem, *, language: str, site: str) -> Card:
         type=sent.type,
         received_at=comment.received_at,
         why=item.why,
-        reasons=tuple(
-            ShownReason(_sentence(reason.code, language), pieces_of(reason.evidence))
-            for reason in verdict.reasons
-        ),
+        reasons=tuple(_reason(reason, sent.content, language) for reason in verdict.reasons),
         scores=_scores(verdict),
         model=verdict.model,
         policy=verdict.policy,
@@ -254,11 +268,13 @@ def card_of(item: QueueItem, *, language: str, site: str) -> Card:
     )
 
 
-def _sentence(code: str, language: str) -> str:
+def _reason(reason: Reason, content: str, language: str) -> ShownReason:
     try:
-        return sentence(code, language)
+        words = sentence(reason.code, language)
     except KeyError:  # the verdict is older, or newer, than the wording
-        return code
+        words = reason.code
+    quotes = reason.code.startswith("score.") or reason.evidence in content
+    return ShownReason(words, pieces_of(reason.evidence), quotes)
 
 
 def _scores(verdict: Verdict) -> tuple[ShownScore, ...]:
@@ -272,4 +288,4 @@ def _scores(verdict: Verdict) -> tuple[ShownScore, ...]:
         return "unsure" if f"score.{head}_unsure" in codes else "low"
 
     scores = verdict.scores
-    return tuple(ShownScore(head, band(head), scores and scores.of(head)) for head in Head)
+    return tuple(ShownScore(head, band(head), scores.of(head) if scores else None) for head in Head)

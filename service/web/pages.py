@@ -36,7 +36,7 @@ from service.storage import (
 from service.web.card import card_of, plain_name
 from service.web.rendering import PageRoute, Refusal, page, refused, see_other, static
 from service.web.sessions import Attempts, Session, Sessions, is_from_own_page
-from service.web.texts import texts_for
+from service.web.texts import TEXTS, texts_for
 
 PER_PAGE = 20
 LONGEST_WHY = 300
@@ -196,6 +196,7 @@ class _Pages:
             orders=[(one, Place(one, "").path()) for one in QueueOrder],
             reasons=list(RejectReason),
             flash=self._flash(session, done, undone),
+            language_names={tag: texts.name for tag, texts in TEXTS.items()},
             now=self._now(),
         )
 

@@ -72,13 +72,18 @@ function undo() {
   else say(said.dataset.noUndo);
 }
 
+function help() {
+  dialog.showModal();
+  dialog.querySelector("button").focus();
+}
+
 const ACTIONS = {
   j: () => move(1),
   k: () => move(-1),
   a: accept,
   r: startRejecting,
   u: undo,
-  "?": () => dialog.showModal(),
+  "?": help,
 };
 
 function keysAreOn() {
@@ -126,11 +131,13 @@ switchOfKeys.addEventListener("change", () => {
   }
 });
 opener.hidden = false;
-opener.addEventListener("click", () => dialog.showModal());
+opener.addEventListener("click", help);
 document.body.classList.add("has-keys");
 
 // Times in the moderator's own zone; the title keeps UTC.
-const inOwnZone = new Intl.DateTimeFormat(document.documentElement.lang, {
+const tag = document.documentElement.lang;
+const inOwnWay = navigator.languages.find((language) => language.startsWith(tag)) ?? tag;
+const inOwnZone = new Intl.DateTimeFormat(inOwnWay, {
   dateStyle: "medium",
   timeStyle: "short",
 });

@@ -1,0 +1,110 @@
+"""Chromium, a newsroom, and pages that notice whatever a page should not do."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from service.storage import Role
+from tests.browser.newsroom import Newsroom, open_newsroom
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NO_BROWSER = "there is no `chromium` on the PATH: run scripts/install-browser"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = shutil.which("chromium")
+    if executable is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(NO_BROWSER)
+        pytest.skip(NO_BROWSER)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def newsroom(tmp_path: Path) -> Iterator[Newsroom]:
+    with open_newsroom(tmp_path) as newsroom:
+        yield newsroom
+
+
+@dataclass
+class Noticed:
+    """What the pages of a test did: console lines, dialogs, hosts asked."""
+
+    lines: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def watch(self, page: Page) -> None:
+        page.on("console", lambda line: self.lines.append(line.text))
+        page.on("pageerror", lambda error: self.lines.append(str(error)))
+        page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+
+        def dismiss(dialog: object) -> None:
+            self.dialogs.append(dialog.message)  # type: ignore[attr-defined]  # Playwright's Dialog
+            dialog.dismiss()  # type: ignore[attr-defined]
+
+        page.on("dialog", dismiss)
+
+
+@pytest.fixture
+def noticed() -> Noticed:
+    return Noticed()
+
+
+Opened = Callable[..., Page]
+
+
+@pytest.fixture
+def opened(browser: Browser, noticed: Noticed) -> Iterator[Opened]:
+    """Opens a blank page in a browser of its own: `opened(locale="vi", width=360)`."""
+    contexts: list[BrowserContext] = []
+
+    def open_one(*, locale: str = "en", width: int = 1280, scripts: bool = True) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, locale=locale, java_script_enabled=scripts
+        )
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        page = context.new_page()
+        noticed.watch(page)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+
+
+SignedIn = Callable[..., Page]
+
+
+@pytest.fixture
+def signed_in(newsroom: Newsroom, opened: Opened) -> SignedIn:
+    """Opens the queue in a browser of its own, signed in by a link."""
+
+    def sign_in(name: str = "mai", role: Role = Role.MODERATOR, **browser: object) -> Page:
+        page = opened(**browser)
+        page.goto(newsroom.link(name, role))
+        with page.expect_navigation(url="**/queue"):
+            page.locator("main button").click()
+        return page
+
+    return sign_in
