@@ -40,8 +40,8 @@ class Policy:
     `audit_rate` in [0, 1] is the share of accepted and rejected comments queued for review
     whatever the verdict. `fail_open` publishes what could not be scored: a choice a site
     makes in writing. `publish_addresses` shows addresses that commenters typed themselves.
-    More than `max_links` links queue: WordPress (two hold) would hold 4 % of a technical blog's genuine
-    comments, this 0.1 %.
+    More than `max_links` links queue: WordPress (two hold) would hold 4 % of a technical blog's
+    genuine comments, this 0.1 %.
 
     Raises ValueError, naming the field, when a number is out of range.
     """

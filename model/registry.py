@@ -6,16 +6,19 @@
     moves.jsonl                      each move of a name: when, from, to, who, why
 
 Nothing here is ever unpickled. A version is loaded only if its digests, its feature version
-and the scores of its probe texts are right.
+and the scores of its probe texts are right. Writers wait for each other, readers for nobody.
 """
 
+import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +39,10 @@ SHIPPED = Path(__file__).parent / "champion"
 PROBE_TOLERANCE = 1e-6
 _MANIFEST = "manifest.json"
 _TABLE = "table.npy"
+_NAMES = "names.json"
+_MOVES = "moves.jsonl"
+_BUILDING = ".new-"
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -47,7 +54,8 @@ class RegistryError(Exception):
 class Manifest:
     """What a model version is. Everything in it is plain JSON.
 
-    `digests` are SHA-256 of the version's files by name; `data` says which files were read
+    `digests` are SHA-256 of the version's files by name, of the manifest's own file that of
+    all it says but this one digest; `data` says which files were read
     (name, rows, digest, licence tier where known); `evaluation` is what was measured on held
     out groups; `probes` are texts of our own with the log-odds they must get.
     """
@@ -90,7 +98,7 @@ class Manifest:
                 probes=tuple((text, tuple(odds)) for text, odds in body.pop("probes")),
                 **body,
             )
-        except (ValueError, TypeError, KeyError, AttributeError) as problem:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
             raise RegistryError(f"the manifest cannot be read: {type(problem).__name__}") from None
 
 
@@ -115,14 +123,14 @@ class Registry:
 
     def names(self) -> dict[str, str]:
         """Which version each name points to."""
-        path = self.root / "names.json"
+        path = self.root / _NAMES
         if not path.is_file():
             return {}
         try:
             names = json.loads(path.read_text("utf-8"))
-        except ValueError:
-            raise RegistryError(f"{path.name} is not JSON") from None
-        return {str(k): str(v) for k, v in names.items()}
+            return {str(k): str(v) for k, v in names.items()}
+        except (ValueError, AttributeError, RecursionError):
+            raise RegistryError(f"{_NAMES} is not a JSON object of names") from None
 
     def resolve(self, name: str) -> str:
         """The version behind a name, or the version of that name. Raises RegistryError."""
@@ -135,9 +143,12 @@ class Registry:
     def manifest(self, name: str) -> Manifest:
         """The manifest of a version or name. Raises RegistryError."""
         version = self.resolve(name)
-        manifest = Manifest.from_json(self._file(version, _MANIFEST).read_text("utf-8"))
+        written = self._file(version, _MANIFEST).read_bytes().decode("utf-8", "replace")
+        manifest = Manifest.from_json(written)
         if manifest.version != version:
-            raise RegistryError(f"version {version} calls itself {manifest.version}")
+            raise RegistryError(f"version {version} calls itself by another name")
+        if manifest.digests.get(_MANIFEST) != _manifest_digest(written):
+            raise RegistryError(f"version {version}: {_MANIFEST} is not what was written")
         return manifest
 
     def load(self, name: str = CHAMPION) -> Classifier:
@@ -148,7 +159,8 @@ class Registry:
                 f"version {manifest.version} was fitted to features {manifest.features_version}; "
                 f"this program makes features {FEATURES_VERSION}: train again"
             )
-        for file, digest in manifest.digests.items():
+        files = {file: digest for file, digest in manifest.digests.items() if file != _MANIFEST}
+        for file, digest in ({_TABLE: None} | files).items():
             if _digest(self._file(manifest.version, file)) != digest:
                 raise RegistryError(f"version {manifest.version}: {file} is not what was written")
         classifier = Classifier(
@@ -175,38 +187,66 @@ class Registry:
 
         The version's name and digests are made here from what is written. `extra` are texts
         to lie beside it by file name, such as a card. A version that is there already stays
-        as it is. Raises ValueError for a name that is taken or no plain file's.
+        as it is. Raises ValueError for a name that is taken or no plain file's, and for a
+        table that is not of the shape its spec asks for.
         """
+        if table.shape != (2**manifest.spec.bits, len(HEADS)):
+            raise ValueError("the table is not of the shape that its spec asks for")
         for file in extra:
             if file in (_MANIFEST, _TABLE, "") or file[0] == "." or file != Path(file).name:
                 raise ValueError("extra files need plain names of their own")
-        (self.root / "versions").mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=".new-", dir=self.root))
-        try:
+        with self._writing() as building:
             np.save(building / _TABLE, np.ascontiguousarray(table, np.float32), allow_pickle=False)
             for file, text in extra.items():
                 (building / file).write_text(text, "utf-8")
             digests = {file: _digest(building / file) for file in (_TABLE, *extra)}
-            digest = digests[_TABLE]
-            identity = [digest, manifest.spec, manifest.bias, manifest.thresholds, FEATURES_VERSION]
-            version = hashlib.sha256(repr(identity).encode()).hexdigest()[:12]
-            body = asdict(manifest) | {"version": version, "digests": digests}
-            written = Manifest.from_json(json.dumps(body))
-            (building / _MANIFEST).write_text(written.to_json(), "utf-8")
-            _sync_tree(building)
-            target = self.root / "versions" / version
-            if not (target / _MANIFEST).is_file():
-                os.chmod(building, 0o755)
-                os.rename(building, target)
-                _sync(target.parent)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
+            version = _version_name(manifest, digests[_TABLE])
+            named = replace(manifest, version=version, digests=digests)
+            own = {_MANIFEST: _manifest_digest(named.to_json())}
+            whole = replace(named, digests=digests | own)
+            (building / _MANIFEST).write_text(whole.to_json(), "utf-8")
+            self._place(building, version)
         return version
 
     def move(self, name: str, to: str, *, who: str, why: str, at: datetime) -> None:
-        """Point a name at a version that loads. Raises RegistryError and moves nothing else."""
-        version = self.load(to).version
+        """Point a name at a version that loads.
+
+        Raises RegistryError, and moves nothing, when it does not, or when the name is not one:
+        a word in lower case that no version is called.
+        """
+        self.resolve(to)  # before anything is made in a directory that may be a slip
+        with self._writing():
+            self._move(name, to, who=who, why=why, at=at)
+
+    def moves(self) -> list[dict[str, Any]]:
+        """Every move of a name, oldest first. What a power cut left of a line is left out."""
+        path = self.root / _MOVES
+        if not path.is_file():
+            return []
+        return [
+            move for line in path.read_bytes().split(b"\n") if (move := _move_of(line)) is not None
+        ]
+
+    def roll_back(self, *, who: str, why: str, at: datetime) -> str:
+        """Point `champion` at the version it had before, and give that version.
+
+        Raises RegistryError when it never had another.
+        """
+        self.resolve(CHAMPION)
+        with self._writing():
+            line = _line_of(CHAMPION, self.moves(), self.names()[CHAMPION])
+            if len(line) < 2:
+                raise RegistryError("no champion came before this one; nothing to roll back to")
+            self._move(CHAMPION, line[-2], who=who, why=why, at=at, is_roll_back=True)
+            return line[-2]
+
+    def _move(
+        self, name: str, to: str, *, who: str, why: str, at: datetime, is_roll_back: bool = False
+    ) -> None:
         names = self.names()
+        if not _NAME.fullmatch(name) or name in self.versions():
+            raise RegistryError("a name is a word in lower case that no version is called")
+        version = self.load(to).version
         move = {
             "at": at.isoformat(),
             "name": name,
@@ -214,35 +254,47 @@ class Registry:
             "to": version,
             "who": who,
             "why": why,
+            "is_roll_back": is_roll_back,
         }
-        _replace(self.root / "names.json", json.dumps(names | {name: version}, indent=1) + "\n")
-        with (self.root / "moves.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(move, ensure_ascii=False) + "\n")
+        # Written down first: a move that is in force but was never noted could not be undone,
+        # one that was noted and cut short is seen by where the next one starts.
+        _append(self.root / _MOVES, json.dumps(move))
+        _replace(self.root / _NAMES, json.dumps(names | {name: version}, indent=1) + "\n")
 
-    def moves(self) -> list[dict[str, Any]]:
-        """Every move of a name, oldest first."""
-        path = self.root / "moves.jsonl"
-        if not path.is_file():
-            return []
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    @contextmanager
+    def _writing(self) -> Iterator[Path]:
+        """A folder to build in, while every other writer waits.
 
-    def roll_back(self, *, who: str, why: str, at: datetime) -> str:
-        """Point `champion` at the version it had before, and give that version.
-
-        Raises RegistryError when it never had another.
+        What writers left that were killed is cleared away: none can be at work now.
         """
-        current = self.names().get(CHAMPION)
-        undone = 0
-        for move in reversed([m for m in self.moves() if m["name"] == CHAMPION]):
-            # A roll-back undoes one earlier move, so two in a row go back two steps.
-            if move["why"].startswith(_ROLL_BACK):
-                undone += 1
-            elif undone:
-                undone -= 1
-            elif move["from"] and move["to"] == current:
-                self.move(CHAMPION, move["from"], who=who, why=f"{_ROLL_BACK}: {why}", at=at)
-                return str(move["from"])
-        raise RegistryError("the champion never was another version; nothing to roll back to")
+        (self.root / "versions").mkdir(parents=True, exist_ok=True)
+        handle = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            for left in self.root.glob(f"{_BUILDING}*"):
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink()
+            building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=self.root))
+            try:
+                yield building
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+        finally:
+            os.close(handle)
+
+    def _place(self, building: Path, version: str) -> None:
+        """Make what was built a version, in one step, unless it is there already."""
+        target = self.root / "versions" / version
+        if (target / _MANIFEST).is_file():
+            return
+        shutil.rmtree(target, ignore_errors=True)
+        _sync_tree(building)
+        os.chmod(building, 0o755)
+        os.rename(building, target)
+        _sync(target.parent)
+        _sync(self.root)
 
     def _file(self, version: str, file: str) -> Path:
         path = self.root / "versions" / version / file
@@ -252,15 +304,13 @@ class Registry:
 
     def _table(self, manifest: Manifest) -> NDArray[np.float32]:
         try:
-            table = np.load(self._file(manifest.version, _TABLE), mmap_mode="r", allow_pickle=False)
+            # Not np.load, which opens archives as well, and pickles if it is let.
+            table = np.lib.format.open_memmap(self._file(manifest.version, _TABLE), mode="r")
         except (ValueError, OSError):
             raise RegistryError(f"version {manifest.version}: {_TABLE} cannot be read") from None
         if table.shape != (2**manifest.spec.bits, len(HEADS)) or table.dtype != np.float32:
             raise RegistryError(f"version {manifest.version}: {_TABLE} has the wrong shape")
         return np.asarray(table)
-
-
-_ROLL_BACK = "roll back"
 
 
 def registry_at(root: Path) -> Registry:
@@ -274,22 +324,57 @@ def registry_at(root: Path) -> Registry:
         return registry
     shipped = Registry(SHIPPED)
     version = shipped.resolve(CHAMPION)
-    root.mkdir(parents=True, exist_ok=True)
-    copy = Path(tempfile.mkdtemp(prefix=".new-", dir=root))
-    try:
-        shutil.copytree(SHIPPED / "versions" / version, copy, dirs_exist_ok=True)
-        (root / "versions").mkdir(exist_ok=True)
-        if not (root / "versions" / version).exists():
-            os.chmod(copy, 0o755)
-            os.rename(copy, root / "versions" / version)
-    except OSError:
-        if not (root / "versions" / version / _MANIFEST).is_file():
-            raise
-    finally:
-        shutil.rmtree(copy, ignore_errors=True)
-    if not registry.names():
-        _replace(root / "names.json", json.dumps({CHAMPION: version}, indent=1) + "\n")
+    with registry._writing() as copy:
+        if not registry.names():  # another process may have been first
+            shutil.copytree(SHIPPED / "versions" / version, copy, dirs_exist_ok=True)
+            registry._place(copy, version)
+            _replace(root / _NAMES, json.dumps({CHAMPION: version}, indent=1) + "\n")
     return registry
+
+
+def _version_name(manifest: Manifest, table_digest: str) -> str:
+    """A name made from what decides a score and an outcome: equal models have equal names."""
+    body = asdict(manifest)
+    told = [body[part] for part in ("spec", "bias", "thresholds", "features_version")]
+    return hashlib.sha256(json.dumps([table_digest, told], sort_keys=True).encode()).hexdigest()[
+        :12
+    ]
+
+
+def _manifest_digest(text: str) -> str:
+    body = json.loads(text)
+    body["digests"].pop(_MANIFEST, None)
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _line_of(name: str, moves: Sequence[Mapping[str, Any]], current: str) -> list[str]:
+    """The versions that a name stood for, in order, less what was rolled back; last `current`."""
+    line: list[str] = []
+    for move in moves:
+        if move["name"] != name:
+            continue
+        line = _up_to(line, move["from"]) if move["from"] else line
+        if move.get("is_roll_back"):
+            line = _up_to(line[:-1], move["to"])
+        elif move["to"] != move["from"]:
+            line.append(move["to"])
+    return _up_to(line, current)
+
+
+def _up_to(line: list[str], version: str) -> list[str]:
+    """The line with that version last: moves that were noted but not made are taken back."""
+    if version not in line:
+        return [*line, version]
+    last = max(at for at, known in enumerate(line) if known == version)
+    return line[: last + 1]
+
+
+def _move_of(line: bytes) -> dict[str, Any] | None:
+    try:
+        move = json.loads(line)
+        return move if {"at", "name", "from", "to", "who", "why"} <= move.keys() else None
+    except (ValueError, AttributeError):
+        return None
 
 
 def _digest(path: Path) -> str:
@@ -297,9 +382,20 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _append(path: Path, line: str) -> None:
+    """Add a line for good; one that a power cut left unfinished is ended first."""
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else f"\n{line}"
+        file.write(f"{line}\n".encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _replace(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new one, also after a power cut."""
-    handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_BUILDING, dir=path.parent)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
