@@ -117,8 +117,8 @@ def audited(verdict: Verdict, policy: Policy, comment_id: str) -> Verdict:
     """
     if verdict.outcome is Outcome.QUEUE or policy.audit_rate == 0:
         return verdict
-    draw = int.from_bytes(hashlib.sha256(comment_id.encode()).digest()[:8], "big") / 2**64
-    if draw >= policy.audit_rate:
+    draw = int.from_bytes(hashlib.sha256(comment_id.encode()).digest()[:8], "big")
+    if draw >= policy.audit_rate * 2**64:  # compared exactly: a rate of 1 draws every comment
         return verdict
     return replace(
         verdict,
@@ -148,7 +148,8 @@ class OfflineJudge:
 def offline_judge(models: Path | None, name: str | None) -> OfflineJudge:
     """A judge with a model by name or version; by default the champion.
 
-    `models` is the registry's directory, or None for the shipped one. Raises RegistryError.
+    `models` is the registry's directory; for None, or one without a version, it is the shipped
+    one. Raises RegistryError.
     """
-    registry = Registry(models) if models and Registry(models).names() else Registry(SHIPPED)
+    registry = Registry(models) if models and Registry(models).versions() else Registry(SHIPPED)
     return OfflineJudge(registry.load(name or CHAMPION))

@@ -46,17 +46,22 @@ def hits(
     found = []
     for rule in RULES if rules is None else rules:
         try:
-            evidence = rule.check(facts, policy)
+            hit = _hit(rule, facts, policy)
         except Exception:  # noqa: BLE001  one broken rule must not lose a comment
             # Without the traceback: the exception's text could hold what was submitted.
             log.error("rule failed", extra={"rule": rule.name})
-            found.append(RuleHit(rule.name, Outcome.QUEUE, FAILED, rule.field))
-            continue
-        if evidence is not None:
-            effect = policy.effects.get(rule.name, rule.effect)
-            masked = mask_addresses(evidence)[:120]
-            found.append(RuleHit(rule.name, effect, masked, rule.field, rule.trust))
+            hit = RuleHit(rule.name, Outcome.QUEUE, FAILED, rule.field)
+        if hit:
+            found.append(hit)
     return tuple(found)
+
+
+def _hit(rule: Rule, facts: Facts, policy: Policy) -> RuleHit | None:
+    evidence = rule.check(facts, policy)
+    if evidence is None:
+        return None
+    effect = policy.effects.get(rule.name, rule.effect)
+    return RuleHit(rule.name, effect, mask_addresses(evidence)[:120], rule.field, rule.trust)
 
 
 FAILED = "this rule failed; a person should look"
@@ -80,7 +85,7 @@ def _too_many_links(facts: Facts, policy: Policy) -> str | None:
 # quotes code is queued for a person, not rejected.
 _ACTIVE = re.compile(
     r"<\s{0,9}(script|iframe|object|embed|svg|style|form|meta)\b|\bon(?:error|load|click|mouseover)"
-    r"\s{0,9}=|(?:javascript|vbscript):",
+    r"\s{0,9}=|\b(?:javascript|vbscript):(?=\S)|[\"'=(]\s{0,9}(?:javascript|vbscript):",
     re.IGNORECASE,
 )
 
@@ -111,7 +116,7 @@ def _stacked_marks(facts: Facts, policy: Policy) -> str | None:
     return f"{facts.marks} marks on one letter" if facts.marks >= 5 else None
 
 
-_LINK_AS_NAME = re.compile(r"https?://|www\.", re.IGNORECASE)
+_LINK_AS_NAME = re.compile(r"https?://|\bwww\.", re.IGNORECASE)
 
 
 def _name_is_link(facts: Facts, policy: Policy) -> str | None:
