@@ -43,16 +43,16 @@ def gather(submission: Submission, history: History | None = None) -> Facts:
     content, author = submission.content, submission.author
     links = links_in(content)
     language = language_of(content)
-    exotic = not content.isascii()
+    odd = {character for character in set(content) if not character.isascii()}
     return Facts(
         submission=submission,
         history=history or History(),
         links=links,
         language=language,
         address=_address(author.email),
-        invisible=_invisible(content) if exotic else 0,
-        disguised=_disguised(content, language) if exotic else 0,
-        marks=_longest_marks(content) if exotic else 0,
+        invisible=_invisible(content) if any(map(is_invisible, odd)) else 0,
+        disguised=_disguised(content, language) if any(map(is_disguised, odd)) else 0,
+        marks=_longest_marks(content) if any(map(_is_mark, odd)) else 0,
         texts=Texts(content, author.name, author.url, signs_of(submission, links=len(links))),
     )
 
@@ -124,9 +124,13 @@ def _is_plain_letter(character: str) -> bool:
     return unicodedata.name(character, "").startswith(("LATIN", "GREEK", "CYRILLIC"))
 
 
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) in {"Mn", "Me"}
+
+
 def _longest_marks(text: str) -> int:
     longest = run = 0
     for character in text:
-        run = run + 1 if unicodedata.category(character) in {"Mn", "Me"} else 0
+        run = run + 1 if _is_mark(character) else 0
         longest = max(longest, run)
     return longest

@@ -7,7 +7,8 @@ is no sign of spam. Numbers become a few steps, so that the weight of each can b
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from model.submission import Submission
@@ -34,16 +35,17 @@ def _content_signs(text: str, links: int) -> Iterator[str]:
     yield _step("links", links, (1, 2, 3, 5, 10))
     if links:
         yield _step("links per length", 100 * links / length, (0.2, 0.5, 1, 2, 5))
-    letters = sum(map(str.isalpha, text))
-    yield _step("capitals", sum(map(str.isupper, text)) / max(letters, 1), (0.02, 0.1, 0.3, 0.6))
-    yield _step("digits", sum(map(str.isdigit, text)) / length, (0.001, 0.03, 0.1, 0.25))
+    counts = Counter(text)  # all that follows looks at each distinct character once
+    letters = count_of(str.isalpha, counts)
+    yield _step("capitals", count_of(str.isupper, counts) / max(letters, 1), (0.02, 0.1, 0.3, 0.6))
+    yield _step("digits", count_of(str.isdigit, counts) / length, (0.001, 0.03, 0.1, 0.25))
     yield _step("exclamations", text.count("!"), (1, 2, 4))
     yield _step("lines", text.count("\n"), (1, 3, 8))
     for name, pattern in _PATTERNS:
         if pattern.search(text):
             yield name
     if not text.isascii():
-        yield from _character_signs(text)
+        yield from _character_signs(counts)
 
 
 _PATTERNS = (
@@ -61,16 +63,24 @@ _PATTERNS = (
 )
 
 
-def _character_signs(text: str) -> Iterator[str]:
-    invisible = sum(map(is_invisible, text))
-    if invisible:
-        yield _step("invisible", invisible, (1, 3, 10))
-    disguised = sum(map(is_disguised, text))
-    if disguised:
-        yield _step("disguised", disguised, (1, 3, 10))
-    emoji = sum(unicodedata.category(c) == "So" for c in text)
-    if emoji:
-        yield _step("emoji", emoji, (1, 2, 4, 10))
+def _character_signs(counts: Mapping[str, int]) -> Iterator[str]:
+    for name, kind in (
+        ("invisible", is_invisible),
+        ("disguised", is_disguised),
+        ("emoji", _is_symbol),
+    ):
+        count = count_of(kind, counts)
+        if count:
+            yield _step(name, count, (1, 3, 10) if name != "emoji" else (1, 2, 4, 10))
+
+
+def count_of(kind: Callable[[str], bool], counts: Mapping[str, int]) -> int:
+    """How many characters are of a kind, from how often each one stands."""
+    return sum(count for character, count in counts.items() if kind(character))
+
+
+def _is_symbol(character: str) -> bool:
+    return unicodedata.category(character) == "So"
 
 
 def is_disguised(character: str) -> bool:
