@@ -61,9 +61,9 @@ class Clock:
 def service(directory: Path) -> Iterator[tuple[FastAPI, str]]:
     """An application over a new SQLite store, and a key of its one site.
 
-    The site draws no audit sample, which would queue one accepted comment in a hundred.
+    Its models are those in the directory, if any. The site draws no audit sample, which would
+    queue one accepted comment in a hundred.
     """
-    registry_at(directory / "models")
     settings = load_settings({"DUYET_DATA_DIR": str(directory)})
     clock = Clock()
     store = Store.open(settings.sqlalchemy_url, Keyring.open(settings.secrets_dir), now=clock)
@@ -151,17 +151,19 @@ def sent(port: int, request: Message, known: dict[str, str], key: str) -> Messag
 
 
 def answers() -> Iterator[tuple[Message, Message, Message]]:
-    """Each request of the page with the answer that it shows and the one it really gets."""
+    """Each request of the page with the answer that it shows and the one it really gets.
+
+    The model is the shipped one.
+    """
     known: dict[str, str] = {}
-    with (
-        tempfile.TemporaryDirectory() as directory,
-        service(Path(directory)) as (app, key),
-        served(app) as port,
-    ):
-        for request, written in examples():
-            real = sent(port, request, known, key)
-            known |= paired_ids(written.value, real.value)
-            yield request, written, real
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        registry_at(directory / "models")
+        with service(directory) as (app, key), served(app) as port:
+            for request, written in examples():
+                real = sent(port, request, known, key)
+                known |= paired_ids(written.value, real.value)
+                yield request, written, real
 
 
 def paired_ids(written: Any, real: Any) -> dict[str, str]:
