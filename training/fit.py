@@ -17,6 +17,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
@@ -190,7 +191,8 @@ def manifest_of(
 
 def content_key(text: str) -> str:
     """Equal for texts that read the same, whatever their case, marks, digits and blanks."""
-    letters = "".join(filter(str.isalnum, readable(text)))
+    reads = readable(text)
+    letters = "".join(filter(str.isalnum, reads)) or reads  # what is all emoji is not all one
     return hashlib.sha256(letters.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -272,7 +274,7 @@ def _teaches(head: Head, example: LabelledExample, recipe: Recipe) -> bool:
     if example.label.head is head:
         return True
     published = example.source in recipe.published and not example.label.positive
-    return head is Head.TOXICITY and published
+    return head is Head.TOXICITY and published and recipe.published_weight > 0
 
 
 def _weights(
@@ -355,7 +357,8 @@ def calibrated(log_odds: Floats, positive: NDArray[np.bool_], weight: Floats) ->
     balanced = weight.copy()
     for side in (positive, ~positive):
         balanced[side] *= weight.size / 2 / max(weight[side].sum(), 1e-12)
-    fitted = LogisticRegression(C=1e6).fit(log_odds[:, None], positive, sample_weight=balanced)
+    with threadpool_limits(1):  # as for the heads: the same sums on every machine
+        fitted = LogisticRegression(C=1e6).fit(log_odds[:, None], positive, sample_weight=balanced)
     # A slope below zero would turn the ranking round; then the scores say nothing.
     return Calibration(max(float(fitted.coef_[0, 0]), 1e-3), float(fitted.intercept_[0]))
 
@@ -406,6 +409,8 @@ def threshold_for(genuine: Floats, share: float, *, confidence: float = 0.95) ->
     """
     if share <= 0:
         return OFF
+    if share >= 1:
+        return 0.0
     ordered = np.sort(genuine)
     rank = umbrella_rank(ordered.size, share, confidence=confidence)
     if rank is None:
@@ -417,22 +422,13 @@ def umbrella_rank(n: int, share: float, *, confidence: float) -> int | None:
     """The smallest k with P(more than `share` lie above the k-th smallest of n) <= 1 - confidence.
 
     That probability is at most P(Binomial(n, 1 - share) >= k). None when no k will do.
+    `share` is between 0 and 1, both excluded.
     """
-    violation = 0.0
-    best = None
-    for k in range(n, 0, -1):
-        log_term = (
-            math.lgamma(n + 1)
-            - math.lgamma(k + 1)
-            - math.lgamma(n - k + 1)
-            + k * math.log1p(-share)
-            + (n - k) * math.log(share)
-        )
-        violation += math.exp(log_term)
-        if violation > 1 - confidence:
-            break
-        best = k
-    return best
+    if n == 0:
+        return None
+    # isf is the smallest x with P(Binomial > x) <= 1 - confidence.
+    rank = int(binom.isf(1 - confidence, n, 1 - share)) + 1
+    return rank if rank <= n else None
 
 
 def _logistic(log_odds: Floats) -> Floats:
