@@ -39,7 +39,7 @@ from service.api.schemas import (
     read_report,
     verdict_out,
 )
-from service.moderation import Answer, Answered, Conflict, Moderation, Refused
+from service.moderation import Answer, Answered, Conflict, Failed, Moderation, Refused
 from service.problems import MEDIA_TYPE, FieldError, Problem
 from service.storage import (
     AlreadyDecided,
@@ -49,10 +49,15 @@ from service.storage import (
     Site,
     Store,
     StoredComment,
+    StoreUnavailable,
     UnknownComment,
 )
 
 LONGEST_IDEMPOTENCY_KEY = 255
+
+LONG_BODY = 8 * 1024
+"""Bytes from which on a body is read and its comment made publishable in a thread: the worst
+64 KiB take 0.1 s, a usual comment less than the way to a thread."""
 
 _PROBLEM = {"model": ProblemOut, "content": {MEDIA_TYPE: {}}}
 
@@ -107,13 +112,14 @@ def _judge_routes(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> 
         """Answered once the comment and its verdict are stored for good."""
         site = await keys.site(request)
         key = _idempotency_key(request)
-        submission = read_comment(await request.body(), request.headers.get("content-type"))
+        body = await request.body()
+        is_long = len(body) > LONG_BODY
+        submission = await _done(
+            lambda: read_comment(body, request.headers.get("content-type")), in_thread=is_long
+        )
         language = _language(request, submission)
-        answers = await moderation.check(site, [submission], idempotency_keys=[key])
-        answered = _verdict(answers[0], language)
-        if isinstance(answered, Problem):
-            raise answered
-        return _json(answered)
+        [answer] = await moderation.check(site, [submission], idempotency_keys=[key])
+        return await _done(lambda: _judged(answer, language), in_thread=is_long)
 
     @router.post(
         "/comments/batch",
@@ -130,21 +136,18 @@ def _judge_routes(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> 
         """
         site = await keys.site(request)
         key = _idempotency_key(request)
-        items = read_batch(await request.body(), request.headers.get("content-type"))
+        body, content_type = await request.body(), request.headers.get("content-type")
+        items = await run_in_threadpool(read_batch, body, content_type)
         places = [at for at, item in enumerate(items) if isinstance(item, Submission)]
         submissions = [item for item in items if isinstance(item, Submission)]
         answers = await moderation.check(
             site,
             submissions,
-            idempotency_keys=[f"{key}/{at}" for at in places] if key else (),
+            # No header has a line break: no single comment's key is an item's.
+            idempotency_keys=[f"{key}\n{at}" for at in places] if key else (),
         )
-        results: list[VerdictOut | Problem] = [
-            item if isinstance(item, Problem) else _UNANSWERED for item in items
-        ]
-        for at, submission, answer in zip(places, submissions, answers, strict=True):
-            results[at] = _verdict(answer, _language(request, submission))
-        out = BatchOut(items=[batch_item_out(at, result) for at, result in enumerate(results)])
-        return _json(out, exclude_none=True)
+        languages = [_language(request, submission) for submission in submissions]
+        return await run_in_threadpool(_judged_batch, items, answers, languages)
 
 
 def _comment_routes(
@@ -158,10 +161,14 @@ def _comment_routes(
     )
     async def comment(request: Request, comment_id: str) -> Response:
         site = await keys.site(request)
-        stored = await run_in_threadpool(store.comment, [site.id], comment_id)
-        if stored is None:
-            raise Problem("unknown_comment")
-        return _stored(stored, site, request)
+
+        def found() -> StoredComment:
+            stored = store.comment([site.id], comment_id)
+            if stored is None:
+                raise Problem("unknown_comment")
+            return stored
+
+        return await _changed(request, site, found)
 
     @router.post(
         "/comments/{comment_id}/report",
@@ -204,12 +211,15 @@ def _comment_routes(
         responses=_problems(401, 404, 409, 503),
     )
     async def undo(request: Request, comment_id: str) -> Response:
-        """The comment is exactly as it was before; the decision stays on record."""
+        """The comment is exactly as it was before; the decision stays on record.
+
+        A site takes back its own decisions only, never a moderator's.
+        """
         site = await keys.site(request)
         return await _changed(
             request,
             site,
-            lambda: store.undo([site.id], comment_id, moderator=f"site {site.name}"),
+            lambda: store.undo([site.id], comment_id, moderator=f"site {site.name}", only_own=True),
         )
 
 
@@ -228,26 +238,32 @@ def _queue_route(router: APIRouter, keys: SiteKeys, store: Store) -> None:
     ) -> Response:
         site = await keys.site(request)
         language = visitor_language(request.headers.get("accept-language", ""), "")
-        try:
-            page = await run_in_threadpool(
-                store.queue_page, [site.id], limit=limit, after=after, order=order
+
+        def page() -> Response:
+            try:
+                found = store.queue_page([site.id], limit=limit, after=after, order=order)
+            except BadCursor:
+                error = FieldError("after", "unknown_value", "must be what `next` of a page said")
+                raise Problem("wrong_fields", errors=[error]) from None
+            return _json(
+                QueueOut(
+                    items=[queue_item_out(item, language) for item in found.items],
+                    waiting=store.queue_size([site.id]),
+                    next=found.after or None,
+                )
             )
-        except BadCursor:
-            error = FieldError("after", "unknown_value", "must be what `next` of a page said")
-            raise Problem("wrong_fields", errors=[error]) from None
-        waiting = await run_in_threadpool(store.queue_size, [site.id])
-        return _json(
-            QueueOut(
-                items=[queue_item_out(item, language) for item in page.items],
-                waiting=waiting,
-                next=page.after or None,
-            )
-        )
+
+        return await run_in_threadpool(page)
 
 
 async def _changed(request: Request, site: Site, change: Callable[[], StoredComment]) -> Response:
+    """The comment that `change` gives, which blocks, as it is now."""
+    return await run_in_threadpool(lambda: _stored(_standing(change), site, request))
+
+
+def _standing(change: Callable[[], StoredComment]) -> StoredComment:
     try:
-        stored = await run_in_threadpool(change)
+        return change()
     except UnknownComment:
         raise Problem("unknown_comment") from None
     except NothingToUndo:
@@ -265,10 +281,14 @@ async def _changed(request: Request, site: Site, change: Callable[[], StoredComm
                 }
             },
         ) from None
-    return _stored(stored, site, request)
 
 
-_UNANSWERED = Problem("internal_error")
+_T = TypeVar("_T")
+
+
+async def _done(work: Callable[[], _T], *, in_thread: bool) -> _T:
+    """What `work` gives; long work does not hold up everybody else, short work costs no hop."""
+    return await run_in_threadpool(work) if in_thread else work()
 
 
 def _idempotency_key(request: Request) -> str:
@@ -294,6 +314,26 @@ def _verdict(answer: Answer, language: str) -> VerdictOut | Problem:
             return _refusal(answer.errors, language)
         case Conflict():
             return Problem("key_reused", "Send a new key with a new comment.")
+        case Failed():
+            is_away = isinstance(answer.error, StoreUnavailable)
+            return Problem("store_unavailable" if is_away else "internal_error")
+
+
+def _judged(answer: Answer, language: str) -> Response:
+    """The answer to one comment. Raises Problem when that is one."""
+    answered = _verdict(answer, language)
+    if isinstance(answered, Problem):
+        raise answered
+    return _json(answered)
+
+
+def _judged_batch(
+    items: Sequence[Submission | Problem], answers: Sequence[Answer], languages: Sequence[str]
+) -> Response:
+    """The answer to a batch; `answers` and `languages` are those of its submissions."""
+    judged = map(_verdict, answers, languages)
+    results = [item if isinstance(item, Problem) else next(judged) for item in items]
+    return _json(BatchOut(items=[batch_item_out(at, result) for at, result in enumerate(results)]))
 
 
 def _refusal(errors: Sequence[FormError], language: str) -> Problem:
@@ -315,5 +355,6 @@ def _stored(stored: StoredComment, site: Site, request: Request) -> Response:
     return _json(comment_out(stored, _shown(stored.submission, site.policy), language=language))
 
 
-def _json(body: BaseModel, *, exclude_none: bool = False) -> Response:
-    return Response(body.model_dump_json(exclude_none=exclude_none), media_type="application/json")
+def _json(body: BaseModel) -> Response:
+    # Unset, not None: `scores` that are null are told, a problem that is not there is not.
+    return Response(body.model_dump_json(exclude_unset=True), media_type="application/json")

@@ -155,16 +155,23 @@ def decide(
 
 
 def undo(
-    connection: sa.Connection, site_ids: SiteIds, comment_id: str, *, actor: Actor
+    connection: sa.Connection,
+    site_ids: SiteIds,
+    comment_id: str,
+    *,
+    actor: Actor,
+    only_of: str | None = None,
 ) -> StoredComment:
     """Bring back exactly what was before the standing decision, which stays on record.
 
-    Raises UnknownComment, NothingToUndo.
+    With `only_of` a decision by anybody else stays. Raises UnknownComment, NothingToUndo.
     """
     held = _held(connection, site_ids, comment_id)
     if held["decided"] is None:
         raise NothingToUndo("no person's decision stands on this comment")
     was = _standing_row(connection, comment_id)
+    if only_of is not None and was["moderator"] != mask_addresses(only_of):
+        raise NothingToUndo("the decision that stands is somebody else's")
     by = {"moderator": mask_addresses(actor.name), "at": actor.at}
     connection.execute(undos.insert(), {"decision_id": was["id"]} | by)
     _set_state(connection, comment_id, state=was["was_state"], decided=None)

@@ -218,13 +218,21 @@ class Store:
         with self._writes() as connection:
             return review.decide(connection, site_ids, comment_id, decision=decision)
 
-    def undo(self, site_ids: SiteIds, comment_id: str, *, moderator: str) -> StoredComment:
+    def undo(
+        self, site_ids: SiteIds, comment_id: str, *, moderator: str, only_own: bool = False
+    ) -> StoredComment:
         """Bring back exactly what was before the standing decision, which stays on record.
 
-        Raises UnknownComment, NothingToUndo.
+        With `only_own` another person's decision stays. Raises UnknownComment, NothingToUndo.
         """
         with self._writes() as connection:
-            return review.undo(connection, site_ids, comment_id, actor=self._actor(moderator))
+            return review.undo(
+                connection,
+                site_ids,
+                comment_id,
+                actor=self._actor(moderator),
+                only_of=moderator if only_own else None,
+            )
 
     def report(self, site_ids: SiteIds, comment_id: str, kind: ReportKind) -> StoredComment:
         """Note a site's word that a verdict was wrong. Raises UnknownComment."""

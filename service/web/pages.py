@@ -270,7 +270,7 @@ class _Pages:
         if standing is not None and standing.moderator != session.moderator.name:
             return refused(request, _conflict(request, standing))
         try:
-            self._store.undo(None, comment_id, moderator=session.moderator.name)
+            self._store.undo(None, comment_id, moderator=session.moderator.name, only_own=True)
         except NothingToUndo:
             raise Refusal(409, "nothing_to_undo") from None
         place = Place.of(sent.order, sent.after)

@@ -444,6 +444,17 @@ def test_decisions_are_labels_and_verdicts_are_not(store: Store, site: Site, clo
     assert len({e.id for e in examples}) == len(examples)
 
 
+def test_an_undo_of_ones_own_leaves_another_persons_decision(
+    store: Store, waiting: StoredComment, clock: Clock
+) -> None:
+    decided = store.decide(None, waiting.id, accept(clock(), by="ann"))
+
+    with pytest.raises(NothingToUndo):
+        store.undo(None, waiting.id, moderator="bob", only_own=True)
+
+    assert store.comment(None, waiting.id) == decided
+
+
 def test_an_undone_decision_is_no_label(store: Store, waiting: StoredComment, clock: Clock) -> None:
     store.decide(None, waiting.id, reject(clock()))
     store.undo(None, waiting.id, moderator="ann")
