@@ -170,17 +170,30 @@ def test_every_path_that_a_page_names_exists() -> None:
     assert {found for found in named | tests if not (ROOT / found[1]).exists()} == set()
 
 
-def commands_in(script: str) -> Iterator[list[str]]:
-    """The simple commands of a shell script, without their redirections."""
+def lines_in(script: str) -> Iterator[list[str]]:
+    """The words of each line; a quotation that runs over several lines is one word."""
+    begun = ""
     for line in script.replace("\\\n", " ").splitlines():
-        words = shlex.shlex(line, posix=True, punctuation_chars="|&;<>()")
+        words = shlex.shlex(begun + line, posix=True, punctuation_chars="|&;<>()")
         words.whitespace_split = True
+        try:
+            yield list(words)
+        except ValueError:
+            begun += line + "\n"
+        else:
+            begun = ""
+    assert not begun, "a quotation does not end"
+
+
+def commands_in(script: str) -> Iterator[list[str]]:
+    """The simple commands of a shell script, without assignments and redirections."""
+    for words in lines_in(script):
         command: list[str] = []
         for word in words:
             if set(word) <= set("|&;<>()"):
                 yield command
                 command = ["<"] if word[0] in "<>" else []
-            elif not (not command and re.match(r"\w+=", word)):
+            elif command or not re.match(r"\w+=", word):
                 command.append(word)
         yield command
 
