@@ -7,32 +7,54 @@ protocol and no table; never judges by itself.
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeGuard
 
+from model.addresses import AddressProblem, read_address
 from model.classifier import Classifier
 from model.form import FieldError, form_errors, prepared
-from model.judging import audited, judge
+from model.judging import NO_MODEL, audited, judge
 from model.outcome import Outcome
 from model.policy import Policy
 from model.rules import FAILED
 from model.submission import Submission
 from model.text import readable
-from model.verdict import Verdict
+from model.verdict import Reason, Verdict
 from service.deliverability import Deliverability
 from service.metrics import Metrics
 from service.serving import Serving
-from service.storage import Asked, Checked, IdempotencyRace, Known, Site, Store, StoreError, new_id
+from service.storage import (
+    Asked,
+    Checked,
+    IdempotencyRace,
+    Known,
+    Site,
+    Store,
+    StoredComment,
+    StoreError,
+    StoreUnavailable,
+    new_id,
+)
+
+log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 256
 """Submissions judged and committed together: about 30 ms of work, so that none waits long."""
 
+LONGEST_BATCH = 65_536
+"""Characters judged together, give or take one submission: about 0.2 s at the slowest."""
+
 MOST_WAITING = 10_000
 """Submissions that may wait before more are turned away: some seconds of work."""
+
+MOST_WAITING_CHARACTERS = 64 * 1024 * 1024
+"""Characters that may wait before more are turned away: what bounds the memory."""
 
 RACES = 5
 """Times a batch is gathered again when another process took one of its idempotency keys."""
@@ -67,21 +89,71 @@ class Conflict:
     """The idempotency key was used before with another submission. Nothing was stored."""
 
 
-Answer = Answered | Refused | Conflict
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The submission could not be stored, which `error` says why. Nothing of it was."""
+
+    error: Exception
+
+
+Answer = Answered | Refused | Conflict | Failed
 
 
 @dataclass(slots=True)
 class _Waiting:
+    call: "_Call"
+    place: int
+    submission: Submission
+    idempotency_key: str
+    received_at: datetime
+
+
+class _Call:
+    """What one caller waits for. Touched on the event loop alone, but for what is frozen."""
+
+    def __init__(self, site: Site, done: asyncio.Future[None]) -> None:
+        self.site = site
+        self.done = done
+        self.waiting: deque[_Waiting] = deque()
+        self.answers: list[Answer] = []
+        self.characters = 0
+        self._left = 0
+
+    def add(self, submission: Submission, idempotency_key: str, received_at: datetime) -> None:
+        waiting = _Waiting(self, self._left, submission, idempotency_key, received_at)
+        self.waiting.append(waiting)
+        self.answers.append(_UNANSWERED)
+        self.characters += _size_of(submission)
+        self._left += 1
+
+    def settle(self, place: int, answer: Answer) -> None:
+        self.answers[place] = answer
+        self._left -= 1
+        if not self._left and not self.done.done():  # done: the caller went away
+            self.done.set_result(None)
+
+
+_UNANSWERED = Conflict()  # replaced before anyone may look
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A submission as the form and the store see it."""
+
     site: Site
     asked: Asked
-    answer: asyncio.Future[Answer]
+    errors: tuple[FieldError, ...]
+
+
+_Judging = Callable[[_Entry, Known, Classifier | None], Checked]
 
 
 class Moderation:
     """Gathers, judges and records submissions; one object for a process.
 
     `now` gives aware times. Methods are called on one event loop; the work runs on one
-    thread of its own.
+    thread of its own. Callers take turns, so that a thousand comments of one hold up
+    another's single comment for a moment only.
     """
 
     def __init__(
@@ -98,7 +170,9 @@ class Moderation:
         self._now = now
         self._deliverability = deliverability
         self._metrics = metrics
-        self._waiting: deque[_Waiting] = deque()
+        self._calls: deque[_Call] = deque()
+        self._waiting = 0
+        self._waiting_characters = 0
         self._runner: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="moderation")
 
@@ -112,25 +186,20 @@ class Moderation:
         """An answer for each submission, in order, once all are committed.
 
         `idempotency_keys` are the caller's, one for each submission or none at all. Raises
-        Overloaded before anything is stored, and StoreUnavailable when the store is away; of
-        several submissions some may then have been stored.
+        Overloaded before anything is stored, and StoreUnavailable when the store is away and
+        none of them was stored.
         """
-        if len(self._waiting) + len(submissions) > MOST_WAITING:
-            raise Overloaded
-        pending: list[Answer | asyncio.Future[Answer]] = [
-            self._enter(site, submission, key)
-            for submission, key in zip(
-                submissions, idempotency_keys or [""] * len(submissions), strict=True
-            )
-        ]
-        if self._waiting and (self._runner is None or self._runner.done()):
+        if not submissions:
+            return []
+        call = self._enter(site, submissions, idempotency_keys or [""] * len(submissions))
+        if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
-        futures = [p for p in pending if isinstance(p, asyncio.Future)]
-        settled = await asyncio.gather(*futures, return_exceptions=True)
-        for outcome in settled:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return [p.result() if isinstance(p, asyncio.Future) else p for p in pending]
+        await call.done
+        away = [a.error for a in call.answers if _is_away(a)]
+        if len(away) == len(submissions):
+            # Not the error itself: many callers raise, and each would lengthen its traceback.
+            raise StoreUnavailable(str(away[0]))
+        return call.answers
 
     async def drain(self) -> None:
         """Wait until everything that entered is answered, then end the thread."""
@@ -139,103 +208,152 @@ class Moderation:
         self._thread.shutdown()
 
     def _enter(
-        self, site: Site, submission: Submission, idempotency_key: str
-    ) -> Answer | asyncio.Future[Answer]:
-        ready = prepared(submission)
-        errors = self._errors(site, ready)
-        if errors:
-            return Refused(errors)
-        received_at = self._now()
-        asked = Asked(
-            site_id=site.id,
-            comment_id=new_id(received_at),
-            submission=ready,
-            received_at=received_at,
-            normal_text="".join(filter(str.isalnum, readable(ready.content))),
-            idempotency_key=idempotency_key,
-        )
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(site, asked, future))
-        return future
+        self, site: Site, submissions: Sequence[Submission], idempotency_keys: Sequence[str]
+    ) -> _Call:
+        call = _Call(site, asyncio.get_running_loop().create_future())
+        for submission, key in zip(submissions, idempotency_keys, strict=True):
+            call.add(submission, key, self._now())
+        if (
+            self._waiting + len(submissions) > MOST_WAITING
+            or self._waiting_characters > MOST_WAITING_CHARACTERS
+        ):
+            raise Overloaded
+        self._calls.append(call)
+        self._waiting += len(submissions)
+        self._waiting_characters += call.characters
+        return call
 
-    def _errors(self, site: Site, submission: Submission) -> tuple[FieldError, ...]:
-        rules = site.policy.form
-        domain = submission.author.email.rpartition("@")[2]
-        takes_mail = (
-            self._deliverability.known(domain) if rules.check_deliverability and domain else None
-        )
-        return form_errors(submission, rules, takes_mail=takes_mail)
+    # -------------------------------------------------------------- on the event loop
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(LARGEST_BATCH, len(self._waiting)))]
-            answers = await loop.run_in_executor(self._thread, self._answers, batch)
-            for waiting, answer in zip(batch, answers, strict=True):
-                if waiting.answer.done():  # the caller went away; the comment is stored
-                    continue
-                if isinstance(answer, BaseException):
-                    waiting.answer.set_exception(answer)
-                else:
-                    waiting.answer.set_result(answer)
-
-    def _answers(self, batch: Sequence[_Waiting]) -> list[Answer | BaseException]:
-        """An answer or an exception for each; one bad submission fails alone."""
+        batch: list[_Waiting] = []
         try:
-            return list(self._together(batch))
-        except StoreError as problem:
-            return [problem for _ in batch]
-        except Exception as problem:  # noqa: BLE001  handed to the one caller it concerns
-            if len(batch) == 1:
-                return [problem]
-            return [answer for waiting in batch for answer in self._answers([waiting])]
+            while self._calls:
+                batch = self._next_batch()
+                answers = await loop.run_in_executor(self._thread, self._answers, batch)
+                for waiting, answer in zip(batch, answers, strict=True):
+                    waiting.call.settle(waiting.place, answer)
+                batch = []
+        finally:
+            self._give_up([w.call for w in batch] + list(self._calls))
 
-    def _together(self, batch: Sequence[_Waiting]) -> list[Answer]:
+    def _next_batch(self) -> list[_Waiting]:
+        """One of each caller in turn, until there are enough."""
+        batch: list[_Waiting] = []
+        characters = 0
+        while self._calls and len(batch) < LARGEST_BATCH and characters < LONGEST_BATCH:
+            call = self._calls.popleft()
+            batch.append(call.waiting.popleft())
+            characters += _size_of(batch[-1].submission)
+            if call.waiting:
+                self._calls.append(call)
+        self._waiting -= len(batch)
+        self._waiting_characters -= characters
+        return batch
+
+    def _give_up(self, calls: Sequence[_Call]) -> None:
+        """Let nobody wait for ever when the work itself has ended; usually there is nobody."""
+        self._calls.clear()
+        self._waiting = self._waiting_characters = 0
+        for call in calls:
+            if not call.done.done():
+                call.done.set_exception(Overloaded())
+
+    # -------------------------------------------------------------- on the thread
+
+    def _answers(self, batch: Sequence[_Waiting], judging: _Judging | None = None) -> list[Answer]:
+        """An answer for each; one bad submission fails alone.
+
+        One that cannot be judged is stored for a person to look at.
+        """
+        try:
+            entries = [self._entry(waiting) for waiting in batch]
+            return self._together(entries, judging or _judged)
+        except StoreUnavailable as problem:
+            return [Failed(problem) for _ in batch]
+        except Exception as problem:  # to find the one submission at fault
+            if len(batch) > 1:
+                return [answer for waiting in batch for answer in self._answers([waiting])]
+            log.error("a submission failed", exc_info=problem)
+            if judging is None and not isinstance(problem, StoreError):
+                return self._answers(batch, _undecided)
+            return [Failed(problem)]
+
+    def _entry(self, waiting: _Waiting) -> _Entry:
+        site, submission = waiting.call.site, prepared(waiting.submission)
+        asked = Asked(
+            site_id=site.id,
+            comment_id=new_id(waiting.received_at),
+            submission=submission,
+            received_at=waiting.received_at,
+            normal_text="".join(filter(str.isalnum, readable(submission.content))),
+            idempotency_key=waiting.idempotency_key,
+        )
+        return _Entry(site, asked, self._errors(site, submission))
+
+    def _errors(self, site: Site, submission: Submission) -> tuple[FieldError, ...]:
+        rules = site.policy.form
+        takes_mail = self._takes_mail(submission) if rules.check_deliverability else None
+        return form_errors(submission, rules, takes_mail=takes_mail)
+
+    def _takes_mail(self, submission: Submission) -> bool | None:
+        try:
+            domain = read_address(submission.author.email).domain
+        except AddressProblem:  # DNS is not asked about what is no domain
+            return None
+        return self._deliverability.known(domain)
+
+    def _together(self, entries: Sequence[_Entry], judging: _Judging) -> list[Answer]:
         for _ in range(RACES):
             try:
-                return self._check(batch)
+                return self._check(entries, judging)
             except IdempotencyRace:
                 continue
-        return self._check(batch)
+        return self._check(entries, judging)
 
-    def _check(self, batch: Sequence[_Waiting]) -> list[Answer]:
+    def _check(self, entries: Sequence[_Entry], judging: _Judging) -> list[Answer]:
+        passed = [entry for entry in entries if not entry.errors]
+        answered = iter(self._passed(passed, judging) if passed else ())
+        refused = iter(self._refused([entry for entry in entries if entry.errors]))
+        return [next(refused) if entry.errors else next(answered) for entry in entries]
+
+    def _refused(self, entries: Sequence[_Entry]) -> list[Answer]:
+        """The form's errors, unless the same request was answered before: policies change."""
+        again = [entry.asked for entry in entries if entry.asked.idempotency_key]
+        known = dict(zip([a.comment_id for a in again], self._store.gather(again), strict=True))
+        answers: list[Answer] = []
+        for entry in entries:
+            k = known.get(entry.asked.comment_id)
+            if k and k.replay:
+                answers.append(_replayed(k.replay, entry.site.policy))
+            else:
+                answers.append(Conflict() if k and k.conflict else Refused(entry.errors))
+        return answers
+
+    def _passed(self, entries: Sequence[_Entry], judging: _Judging) -> list[Answer]:
         started = time.perf_counter()
-        known = self._store.gather([waiting.asked for waiting in batch])
+        known = self._store.gather([entry.asked for entry in entries])
         gathered = time.perf_counter()
         classifier = self._serving.champion()
         checked = [
-            None
-            if k.replay or k.conflict or k.same_as is not None
-            else self._judged(waiting, k, classifier)
-            for waiting, k in zip(batch, known, strict=True)
+            None if k.replay or k.conflict or k.same_as is not None else judging(e, k, classifier)
+            for e, k in zip(entries, known, strict=True)
         ]
         judged = time.perf_counter()
         fresh = [c for c in checked if c is not None]
         if fresh:
             self._store.record(fresh)
         recorded = time.perf_counter()
-        self._metrics.judged_together(len(batch))
+        self._metrics.judged_together(len(entries))
         self._metrics.stage_took("gather", gathered - started)
         self._metrics.stage_took("judge", judged - gathered)
         self._metrics.stage_took("record", recorded - judged)
         self._count(fresh)
         answers: list[Answer] = []
-        for waiting, k, c in zip(batch, known, checked, strict=True):
-            answers.append(_answer(waiting, k, c, answers))
+        for entry, k, c in zip(entries, known, checked, strict=True):
+            answers.append(_answer(entry, k, c, answers))
         return answers
-
-    def _judged(self, waiting: _Waiting, known: Known, classifier: Classifier | None) -> Checked:
-        site, asked = waiting.site, waiting.asked
-        verdict = judge(
-            asked.submission,
-            known.history,
-            site.policy,
-            classifier,
-            policy_version=site.policy_version,
-        )
-        drawn = audited(verdict, site.policy, asked.comment_id)
-        certain = drawn.outcome is Outcome.QUEUE and not drawn.audit
-        return Checked(asked, known, drawn, 1.0 if certain else site.policy.audit_rate)
 
     def _count(self, batch: Sequence[Checked]) -> None:
         for checked in batch:
@@ -248,15 +366,57 @@ class Moderation:
                     self._metrics.rule_failed(hit.rule)
 
 
+def _judged(entry: _Entry, known: Known, classifier: Classifier | None) -> Checked:
+    policy, asked = entry.site.policy, entry.asked
+    verdict = judge(
+        asked.submission,
+        known.history,
+        policy,
+        classifier,
+        policy_version=entry.site.policy_version,
+    )
+    drawn = audited(verdict, policy, asked.comment_id)
+    certain = drawn.outcome is Outcome.QUEUE and not drawn.audit
+    return Checked(asked, known, drawn, 1.0 if certain else policy.audit_rate)
+
+
+def _undecided(entry: _Entry, known: Known, classifier: Classifier | None) -> Checked:
+    """What judging broke on, a person should read."""
+    verdict = Verdict(
+        outcome=Outcome.QUEUE,
+        scores=None,
+        reasons=(Reason("judging.failed"),),
+        hits=(),
+        spans=(),
+        model=NO_MODEL,
+        policy=entry.site.policy_version,
+    )
+    return Checked(entry.asked, known, verdict, 1.0)
+
+
 def _answer(
-    waiting: _Waiting, known: Known, checked: Checked | None, earlier: Sequence[Answer]
+    entry: _Entry, known: Known, checked: Checked | None, earlier: Sequence[Answer]
 ) -> Answer:
-    policy = waiting.site.policy
+    policy = entry.site.policy
     if checked is not None:
         asked = checked.asked
         return Answered(asked.comment_id, asked.submission, checked.verdict, policy)
     if known.replay is not None:
-        return Answered(known.replay.id, known.replay.submission, known.replay.verdict, policy)
+        return _replayed(known.replay, policy)
     if known.same_as is not None:
         return earlier[known.same_as]
     return Conflict()
+
+
+def _replayed(stored: StoredComment, policy: Policy) -> Answered:
+    return Answered(stored.id, stored.submission, stored.verdict, policy)
+
+
+def _is_away(answer: Answer) -> TypeGuard[Failed]:
+    return isinstance(answer, Failed) and isinstance(answer.error, StoreUnavailable)
+
+
+def _size_of(submission: Submission) -> int:
+    """Characters of what has no limit but the body's."""
+    author = submission.author
+    return len(submission.content) + len(author.name) + len(author.email) + len(author.url)

@@ -5,7 +5,7 @@ Reads the wire form, calls the one door or the store, writes the wire form. Deci
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
@@ -168,7 +168,7 @@ def _comment_routes(
                 raise Problem("unknown_comment")
             return stored
 
-        return await _changed(request, site, found)
+        return await _comment_after(request, site, found)
 
     @router.post(
         "/comments/{comment_id}/report",
@@ -181,7 +181,7 @@ def _comment_routes(
         """A site's word. It queues the comment for a person unless one has decided."""
         site = await keys.site(request)
         said = read_report(await request.body(), request.headers.get("content-type"))
-        return await _changed(
+        return await _comment_after(
             request, site, lambda: store.report([site.id], comment_id, said.report())
         )
 
@@ -202,7 +202,9 @@ def _comment_routes(
             moderator=f"site {site.name}",
             at=now(),
         )
-        return await _changed(request, site, lambda: store.decide([site.id], comment_id, decision))
+        return await _comment_after(
+            request, site, lambda: store.decide([site.id], comment_id, decision)
+        )
 
     @router.delete(
         "/comments/{comment_id}/decision",
@@ -216,7 +218,7 @@ def _comment_routes(
         A site takes back its own decisions only, never a moderator's.
         """
         site = await keys.site(request)
-        return await _changed(
+        return await _comment_after(
             request,
             site,
             lambda: store.undo([site.id], comment_id, moderator=f"site {site.name}", only_own=True),
@@ -256,12 +258,14 @@ def _queue_route(router: APIRouter, keys: SiteKeys, store: Store) -> None:
         return await run_in_threadpool(page)
 
 
-async def _changed(request: Request, site: Site, change: Callable[[], StoredComment]) -> Response:
+async def _comment_after(
+    request: Request, site: Site, change: Callable[[], StoredComment]
+) -> Response:
     """The comment that `change` gives, which blocks, as it is now."""
-    return await run_in_threadpool(lambda: _stored(_standing(change), site, request))
+    return await run_in_threadpool(lambda: _stored(_or_problem(change), site, request))
 
 
-def _standing(change: Callable[[], StoredComment]) -> StoredComment:
+def _or_problem(change: Callable[[], StoredComment]) -> StoredComment:
     try:
         return change()
     except UnknownComment:
