@@ -266,12 +266,8 @@ def test_an_audited_verdict_is_queued_and_keeps_what_it_was(verdict):
     assert (drawn.outcome, drawn.audit) == (Outcome.QUEUE, True)
     assert drawn.unaudited is verdict.outcome
     assert drawn.reasons[-1].code == "audit.sample"
-    assert (
-        replace(
-            drawn, outcome=verdict.outcome, audit=False, unaudited=None, reasons=verdict.reasons
-        )
-        == verdict
-    )
+    was = {"outcome": verdict.outcome, "reasons": verdict.reasons}
+    assert replace(drawn, audit=False, unaudited=None, **was) == verdict
 
 
 def test_what_waits_for_a_person_anyway_is_never_drawn():
