@@ -40,6 +40,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
         report.longrepr = f"skipped in CI: {report.longrepr}"
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """The same for a whole file that skipped itself."""
+    outcome: Any = yield
+    report = outcome.get_result()
+    if IN_CI and report.outcome == "skipped":
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+
+
 class Forbidden(AssertionError):
     """A test did what no test may do."""
 
@@ -53,6 +63,7 @@ def _no_network_beyond_loopback(
     for name in ("connect", "connect_ex", "sendto"):
         real = getattr(socket.socket, name)
         monkeypatch.setattr(socket.socket, name, _local_only(real))
+    monkeypatch.setattr(socket, "getaddrinfo", _local_names_only(socket.getaddrinfo))
 
 
 def _local_only(real: Any) -> Any:
@@ -60,6 +71,15 @@ def _local_only(real: Any) -> Any:
         if self.family in {socket.AF_INET, socket.AF_INET6} and not _is_loopback(arguments[-1]):
             raise Forbidden("a test may not reach beyond loopback")
         return real(self, *arguments)
+
+    return guarded
+
+
+def _local_names_only(real: Any) -> Any:
+    def guarded(host: Any, *arguments: Any, **more: Any) -> Any:
+        if host and not _is_loopback((host,)):
+            raise Forbidden("a test may not ask for a name beyond loopback")
+        return real(host, *arguments, **more)
 
     return guarded
 
