@@ -122,13 +122,23 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
     rows = examples_of(files, skip_bad=skip_bad, left_out=left_out)
     found = gathered(rows, recipe, research=research)
     tell_left_out(left_out + found.left_out)
-    fitted, measured = fitted_and_measured(found.examples, recipe, jobs=options.jobs)
-    manifest = described(fitted, measured, found.examples, recipe)
+    manifest, names = trained_into(Registry(out), found.examples, recipe, options)
     for warning in blind_spots(manifest, recipe):
         click.echo(f"warning: {warning}", err=True)
-    names = _added(Registry(out), manifest, fitted, options)
     answer = {"registry": str(out), "names": names, **_answer(manifest, names[CHALLENGER], recipe)}
     click.echo(_json(answer) if as_json else "\n".join(_told(answer, out)))
+
+
+def trained_into(
+    registry: Registry, examples: Sequence[LabelledExample], recipe: Recipe, options: Options
+) -> tuple[Manifest, dict[str, str]]:
+    """Fit, measure, add to a registry: the manifest, and where its names point then.
+
+    The version is what `challenger` points at. Raises click's error.
+    """
+    fitted, measured = fitted_and_measured(examples, recipe, jobs=options.jobs)
+    manifest = described(fitted, measured, examples, recipe)
+    return manifest, _added(registry, manifest, fitted, options)
 
 
 def fitted_and_measured(
