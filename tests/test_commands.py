@@ -660,10 +660,12 @@ def test_a_taken_port_is_one_line_and_makes_nothing(empty):
         ("x" * 64, f"{'x' * 64} is no address"),
     ],
 )
-def test_an_address_that_is_not_here_is_one_line(empty, host, says):
-    empty.set("DUYET_HOST", host)
+def test_an_address_that_is_not_here_is_one_line(serving, host, says):
+    process = serving(DUYET_HOST=host)
 
-    assert empty("serve")[::2] == (1, f"duyet: {says}; set DUYET_HOST\n")
+    _, said = process.communicate()
+
+    assert (process.returncode, said.decode()) == (1, f"duyet: {says}; set DUYET_HOST\n")
 
 
 def test_serving_imports_nothing_heavy():
