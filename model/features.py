@@ -9,14 +9,14 @@ Stafford's variant 13 before the high bits are taken, as the low bits of a polyn
 Cost: linear in the length of the fields.
 """
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.text import Form, folded, typed
+from model.text import folded, typed
 
 FEATURES_VERSION = 2
 """Changes whenever the same submission would get other features; a model is fitted to one."""
@@ -92,105 +92,195 @@ class Occurrences:
     value: float
 
 
-def occurrences(texts: Texts, spec: Spec) -> list[Occurrences]:
-    """All features of a submission with where they stand, block by block.
+@dataclass(frozen=True, slots=True)
+class Features:
+    """The features of a batch of submissions, block by block, in order.
+
+    A block is one field of one submission: of block b, `owners[b]` is the submission's index
+    in the batch, `fields[b]` the field's in `FIELDS`, `values[b]` what each distinct place
+    counts. `blocks` (ascending) and `places` are the distinct places, shape (n,), with the
+    block of each.
+    """
+
+    size: int
+    owners: Positions
+    fields: Positions
+    values: NDArray[np.float64]
+    blocks: Positions
+    places: Places
+
+    def rows(self) -> tuple[Positions, Places, NDArray[np.float32]]:
+        """A sparse matrix with a row for each submission, as CSR's indptr, indices and data.
+
+        A place that two blocks share by chance stands twice in a row; the values add up.
+        """
+        counts = np.bincount(self.owners[self.blocks], minlength=self.size)
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        return indptr, self.places, self.values[self.blocks].astype(np.float32)
+
+
+FIELDS = ("content", "author.name", "author.url", "signs")
+_SIGNS = FIELDS.index("signs")
+
+
+def features(batch: Sequence[Texts], spec: Spec) -> Features:
+    """All features of a batch. Cheaper for many at once: the cost of a call is shared.
 
     Each field's distinct features have one length together (its share times 1/sqrt(count)),
     so that a long comment says no more than a short one and a missing name changes no other
     field.
     """
-    blocks = [
-        _field_block(field, text, spec)
-        for field, text in (
-            ("content", texts.content),
-            ("author.name", texts.name),
-            ("author.url", texts.url),
-        )
-        if text
-    ]
-    if texts.signs:
-        blocks.append(_signs_block(texts.signs, spec))
-    # A text that shows nothing has no n-grams of some lengths; then it has no block.
-    return [block for block in blocks if block.places.size]
+    return _Extraction.of(batch, spec).features()
 
 
 def row(texts: Texts, spec: Spec) -> tuple[Places, NDArray[np.float32]]:
-    """The places of a submission and their values: a row of a sparse matrix.
-
-    A place stands once for each block that has it; blocks share places only by chance, and
-    the values then add up.
-    """
-    parts = [(block.distinct, block.value) for block in occurrences(texts, spec)]
-    if not parts:
-        return np.empty(0, np.int32), np.empty(0, np.float32)
-    return (
-        np.concatenate([places for places, _ in parts]),
-        np.concatenate([np.full(places.size, value, np.float32) for places, value in parts]),
-    )
+    """The places of one submission and their values, as in `Features.rows`."""
+    _, places, values = features([texts], spec).rows()
+    return places, values
 
 
-def _field_block(field: str, text: str, spec: Spec) -> Occurrences:
-    hashes, starts, ends = [_NO_HASHES], [_NO_POSITIONS], [_NO_POSITIONS]
-    typed_salt, folded_salt = _FORM_SALTS[field]
-    for form, lengths, salt in (
-        (_padded(typed(text)), spec.typed, typed_salt),
-        (_padded(folded(text)), spec.folded, folded_salt),
-    ):
-        for kind, grams, first, last in (
-            *_char_grams(form, lengths.chars),
-            *_word_grams(form, lengths.words),
+def located(texts: Texts, spec: Spec) -> tuple[Features, list[Occurrences]]:
+    """The features of one submission, and where they stand, block by block."""
+    extraction = _Extraction.of([texts], spec)
+    found = extraction.features()
+    blocks = []
+    for block, field_index in enumerate(found.fields):
+        here = extraction.blocks == block
+        distinct = found.places[found.blocks == block]
+        if distinct.size:  # a text that shows nothing may have no n-gram of the spec's lengths
+            stands = here if field_index != _SIGNS else np.zeros_like(here)
+            blocks.append(
+                Occurrences(
+                    FIELDS[field_index],
+                    extraction.places[here],
+                    extraction.starts[stands],
+                    extraction.ends[stands],
+                    distinct,
+                    float(found.values[block]),
+                )
+            )
+    return found, blocks
+
+
+def occurrences(texts: Texts, spec: Spec) -> list[Occurrences]:
+    """Where the features of one submission stand, block by block."""
+    return located(texts, spec)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Extraction:
+    """Every occurrence of every feature of a batch, as columns; `owners` and `fields` by block."""
+
+    spec: Spec
+    size: int
+    owners: Positions
+    fields: Positions
+    blocks: Positions
+    places: Places
+    starts: Positions
+    ends: Positions
+
+    @classmethod
+    def of(cls, batch: Sequence[Texts], spec: Spec) -> "_Extraction":
+        owners: list[int] = []
+        fields: list[int] = []
+        signs: list[tuple[int, tuple[str, ...]]] = []
+        written: list[tuple[int, str]] = []  # block and text of what has n-grams
+        for owner, texts in enumerate(batch):
+            for index, text in enumerate((texts.content, texts.name, texts.url)):
+                if text:
+                    written.append((len(owners), text))
+                    owners.append(owner)
+                    fields.append(index)
+            if texts.signs:
+                signs.append((len(owners), texts.signs))
+                owners.append(owner)
+                fields.append(_SIGNS)
+        field_of = np.array(fields, np.int64)
+        grams = _Grams.of(written, field_of, spec)
+        sign_blocks = [block for block, names in signs for _ in names]
+        sign_places = [_sign_place(name, spec.bits) for _, names in signs for name in names]
+        none = np.zeros(len(sign_blocks), np.int64)
+        return cls(
+            spec,
+            len(batch),
+            np.array(owners, np.int64),
+            field_of,
+            np.concatenate([grams.blocks, np.array(sign_blocks, np.int64)]),
+            np.concatenate([_places(grams.hashes, spec.bits), np.array(sign_places, np.int32)]),
+            np.concatenate([grams.starts, none]),
+            np.concatenate([grams.ends, none]),
+        )
+
+    def features(self) -> Features:
+        bits = np.int64(self.spec.bits)
+        keys = np.sort((self.blocks << bits) | self.places)
+        first = np.empty(keys.size, bool)
+        first[:1] = True
+        np.not_equal(keys[1:], keys[:-1], out=first[1:])
+        distinct = keys[first]
+        blocks = distinct >> bits
+        counts = np.bincount(blocks, minlength=self.owners.size)
+        shares = np.array([self.spec.shares[name] for name in FIELDS])[self.fields]
+        lengths = np.where(self.fields == _SIGNS, 1.0, np.sqrt(np.maximum(counts, 1)))
+        places = (distinct & ((1 << self.spec.bits) - 1)).astype(np.int32)
+        return Features(self.size, self.owners, self.fields, shares / lengths, blocks, places)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grams:
+    """Hashes of n-grams with the block of each and where it stands in its text."""
+
+    hashes: Codes
+    blocks: Positions
+    starts: Positions
+    ends: Positions
+
+    @classmethod
+    def of(cls, written: Sequence[tuple[int, str]], field_of: Positions, spec: Spec) -> "_Grams":
+        """Of texts, all in one go: joined, with a blank before and after each.
+
+        So n-grams know the edges of a text, and a word never runs into the next one.
+        """
+        none = np.empty(0, np.int64)
+        if not written:
+            return cls(np.empty(0, np.uint64), none, none, none)
+        block_of = np.array([block for block, _ in written], np.int64)
+        lengths = np.array([len(text) for _, text in written], np.int64)
+        begins = np.concatenate([[0], np.cumsum(lengths + 2)])[:-1]
+        joined = "".join([f" {text} " for _, text in written])
+        hashes, texts, starts, ends = [np.empty(0, np.uint64)], [none], [none], [none]
+        for number, (form, wanted) in enumerate(
+            ((typed(joined), spec.typed), (folded(joined), spec.folded))
         ):
-            hashes.append(grams ^ (salt + kind))
-            starts.append(form.origin[first])
-            ends.append(form.origin[last])
-    places = _places(np.concatenate(hashes), spec.bits)
-    distinct = _distinct(places)
-    return Occurrences(
-        field,
-        places,
-        np.concatenate(starts),
-        np.concatenate(ends) + 1,
-        distinct,
-        spec.shares[field] / math.sqrt(max(distinct.size, 1)),
-    )
+            text_of = np.searchsorted(begins, form.origin, "right") - 1
+            salts = _FORM_SALTS[number][field_of[block_of]]
+            for kind, grams, first, last in (
+                *_char_grams(form.codes, text_of, wanted.chars),
+                *_word_grams(form.codes, text_of, wanted.words),
+            ):
+                of = text_of[first]
+                hashes.append(grams ^ (salts[of] + kind))
+                texts.append(of)
+                starts.append(form.origin[first])
+                ends.append(form.origin[last])
+        of = np.concatenate(texts)
+        # Where the blanks stand is no place of the text: its first and last character are near.
+        within = begins[of] + 1
+        last_place = lengths[of] - 1
+        return cls(
+            np.concatenate(hashes),
+            block_of[of],
+            np.clip(np.concatenate(starts) - within, 0, last_place),
+            np.clip(np.concatenate(ends) - within, 0, last_place) + 1,
+        )
 
 
-_NO_HASHES = np.empty(0, np.uint64)
-_NO_POSITIONS = np.empty(0, np.int64)
+Found = Iterator[tuple[np.uint64, Codes, Positions, Positions]]
 
 
-def _signs_block(signs: tuple[str, ...], spec: Spec) -> Occurrences:
-    hashes = np.array([_salt(f"sign/{sign}") for sign in signs], np.uint64)
-    places, value = _places(hashes, spec.bits), spec.shares["signs"]
-    return Occurrences("signs", places, _NO_POSITIONS, _NO_POSITIONS, _distinct(places), value)
-
-
-def _distinct(places: Places) -> Places:
-    """Each place once, ascending. Faster than np.unique, whose sort is not for small integers."""
-    ordered = np.sort(places)
-    first = np.empty(ordered.size, bool)
-    first[:1] = True
-    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
-    return ordered[first]
-
-
-def _padded(form: Form) -> Form:
-    """With a blank before and after, so that n-grams know the edges."""
-    codes = np.full(form.codes.size + 2, 32, np.uint64)
-    codes[1:-1] = form.codes
-    origin = np.zeros(form.origin.size + 2, np.int64)
-    origin[1:-1] = form.origin
-    origin[-1] = form.origin[-1] if form.origin.size else 0
-    return Form(codes, origin)
-
-
-Where = slice | Positions
-Grams = Iterator[tuple[np.uint64, Codes, Where, Where]]
-
-
-def _char_grams(form: Form, lengths: tuple[int, ...]) -> Grams:
+def _char_grams(codes: Codes, text_of: Positions, lengths: tuple[int, ...]) -> Found:
     """Hashes of all n-grams of characters, with the index of first and last character."""
-    codes = form.codes
     rolling = codes
     for length in range(1, max(lengths, default=0) + 1):
         if length > codes.size:
@@ -198,23 +288,23 @@ def _char_grams(form: Form, lengths: tuple[int, ...]) -> Grams:
         if length > 1:
             rolling = rolling[:-1] * _BASE + codes[length - 1 :]
         if length in lengths:
-            yield np.uint64(length), rolling, slice(0, rolling.size), slice(length - 1, None)
+            first = np.flatnonzero(text_of[: rolling.size] == text_of[length - 1 :])
+            yield np.uint64(length), rolling[first], first, first + (length - 1)
 
 
-def _word_grams(form: Form, lengths: tuple[int, ...]) -> Grams:
+def _word_grams(codes: Codes, text_of: Positions, lengths: tuple[int, ...]) -> Found:
     """Hashes of all runs of words (what blanks and ASCII punctuation part)."""
-    codes = form.codes
     inside = _IS_WORD[np.minimum(codes, 128)]
     edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
-    starts, stops = edges[0::2], edges[1::2]  # padded with blanks: begins and ends outside
+    starts, stops = edges[0::2], edges[1::2]  # blanks at the edges: begins and ends outside
     if not starts.size:
         return
     # A word is the sum of its codes, each times a power by its distance from the word's start.
     spoken = np.where(inside, codes, 0)[starts[0] :]
-    rank = np.arange(spoken.size) - np.repeat(
-        starts - starts[0], np.diff(starts, append=codes.size)
-    )
+    lengths_on = np.diff(starts, append=codes.size)
+    rank = np.arange(spoken.size) - np.repeat(starts - starts[0], lengths_on)
     hashes = np.add.reduceat(spoken * _powers(rank), starts - starts[0])
+    word_of = text_of[starts]
     run = hashes
     for length in range(1, max(lengths, default=0) + 1):
         if length > hashes.size:
@@ -222,7 +312,8 @@ def _word_grams(form: Form, lengths: tuple[int, ...]) -> Grams:
         if length > 1:
             run = _mixed(run[:-1]) * _BASE + hashes[length - 1 :]
         if length in lengths:
-            yield np.uint64(64 + length), run, starts[: run.size], stops[length - 1 :] - 1
+            same = np.flatnonzero(word_of[: run.size] == word_of[length - 1 :])
+            yield np.uint64(64 + length), run[same], starts[same], stops[same + (length - 1)] - 1
 
 
 _IS_WORD = np.array([chr(c).isalnum() for c in range(128)] + [True])
@@ -261,8 +352,13 @@ def _salt(name: str) -> np.uint64:
     return np.uint64(value)
 
 
-# The hash of a form's n-grams is salted by form, and the kind of n-gram is added to the salt.
-_FORM_SALTS = {
-    field: (_salt(f"{field}/typed"), _salt(f"{field}/folded"))
-    for field in ("content", "author.name", "author.url")
-}
+# The hash of an n-gram is salted by form (first index) and field; its kind is added to the salt.
+_FORM_SALTS = np.array(
+    [[_salt(f"{name}/{form}") for name in FIELDS] for form in ("typed", "folded")], np.uint64
+)
+
+
+@cache
+def _sign_place(sign: str, bits: int) -> int:
+    """A sign's place. There are a few hundred signs, so each is hashed once."""
+    return int(_places(np.array([_salt(f"sign/{sign}")], np.uint64), bits)[0])

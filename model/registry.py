@@ -171,7 +171,7 @@ class Registry:
             thresholds=manifest.thresholds,
         )
         for text, expected in manifest.probes:
-            got = classifier.log_odds(Texts(text))
+            got = classifier.log_odds([Texts(text)])[0]
             if not np.allclose(got, expected, rtol=0, atol=PROBE_TOLERANCE):
                 raise RegistryError(f"version {manifest.version} does not score as it was fitted")
         return classifier

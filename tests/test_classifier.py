@@ -28,7 +28,7 @@ def test_contributions_and_bias_are_the_log_odds(content, name, url):
     parts = CLASSIFIER.contributions(texts)
 
     total = CLASSIFIER.bias + sum(part.total for part in parts)
-    assert np.allclose(total, CLASSIFIER.log_odds(texts), rtol=0, atol=1e-9)
+    assert np.allclose(total, CLASSIFIER.log_odds([texts])[0], rtol=0, atol=1e-9)
 
 
 @given(content=any_text, name=any_text)

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from model.classifier import HEADS, Classifier
 from model.decision import LabelledExample
 from model.facts import gather
-from model.features import FEATURES_VERSION, Texts, row
+from model.features import FEATURES_VERSION, Texts, features
 from model.outcome import Head, HeadThresholds, Thresholds
 from model.registry import Manifest
 from model.submission import Submission
@@ -181,7 +181,7 @@ def manifest_of(
         libraries={name: version(name) for name in ("numpy", "scipy", "scikit-learn")},
         evaluation=evaluation,
         probes=tuple(
-            (text, tuple(float(z) for z in final.log_odds(Texts(text)))) for text in probes
+            (text, tuple(float(z) for z in final.log_odds([Texts(text)])[0])) for text in probes
         ),
     )
 
@@ -227,16 +227,9 @@ def _chunk_matrices(
 
 
 def _matrix(batch: Sequence[Texts], recipe: Recipe) -> sparse.csr_matrix:
-    found = [row(texts, recipe.spec) for texts in batch]
-    ends = np.cumsum([0, *(places.size for places, _ in found)])
-    matrix = sparse.csr_matrix(
-        (
-            np.concatenate([values for _, values in found]),
-            np.concatenate([places for places, _ in found]),
-            ends,
-        ),
-        shape=(len(found), 2**recipe.spec.bits),
-    )
+    indptr, places, values = features(batch, recipe.spec).rows()
+    shape = (len(batch), 2**recipe.spec.bits)
+    matrix = sparse.csr_matrix((values, places, indptr), shape=shape)
     matrix.sum_duplicates()
     return matrix
 
