@@ -25,11 +25,10 @@ LINK_LIFETIME = timedelta(hours=24)
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
-# No apostrophe, so that a shell's single quotes hold it; a domain that takes mail, since
-# example.com and its like are refused by the form's rules.
+# No apostrophe, so that a shell's single quotes hold it; an address that is nobody's.
 _COMMENT = (
     '{"content": "Cảm ơn bài viết, rất hữu ích!", '
-    '"author": {"name": "Lan", "email": "reader@gmail.com"}, '
+    '"author": {"name": "Lan", "email": "lan@mail.example"}, '
     '"permalink": "https://blog.example/first-post"}'
 )
 
