@@ -130,7 +130,8 @@ def _known_of(
 ) -> Known:
     history = _history(asked, keys, row, earlier=earlier)
     if row["body_mac"] is not None:
-        replay = replays.get(row["comment_id"])
+        # Another item of the batch may have asked for that comment with the right body.
+        replay = replays.get(row["comment_id"]) if row["body_mac"] == keys.body else None
         return Known(history, keys, replay=replay, conflict=replay is None)
     place, body = earlier.requests.get(keys.idempotency, (None, ""))
     if place is None or not keys.idempotency:
