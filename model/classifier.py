@@ -5,7 +5,7 @@ log-odds of a head are its bias plus the weights at a submission's places times 
 Calibration is folded into the weights, so the log-odds are those of the score itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,7 +85,8 @@ class Classifier:
 
     def log_odds(self, batch: Sequence[Texts]) -> NDArray[np.float64]:
         """The log-odds of each head, float64 of shape (submissions, heads)."""
-        return self._log_odds(features(batch, self.spec))
+        parts = [self._log_odds(features(part, self.spec)) for part in _parts(batch)]
+        return np.concatenate([np.empty((0, len(HEADS))), *parts])
 
     def _log_odds(self, found: Features) -> NDArray[np.float64]:
         weighed = self.table[found.places] * found.values[found.blocks][:, None]
@@ -130,6 +131,26 @@ _FIELDS: Mapping[str, Callable[[Texts], str]] = {
     "author.name": lambda texts: texts.name,
     "author.url": lambda texts: texts.url,
 }
+
+
+def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
+    """The batch cut so that no part is much longer than the longest comment there may be.
+
+    Features take some 600 bytes a character while they are read off: a thousand of the longest
+    comments at once would take the machine's memory.
+    """
+    begin = length = 0
+    for at, texts in enumerate(batch):
+        size = len(texts.content) + len(texts.name) + len(texts.url)
+        if at > begin and length + size > _CHARACTERS_AT_ONCE:
+            yield batch[begin:at]
+            begin, length = at, 0
+        length += size
+    if begin < len(batch):
+        yield batch[begin:]
+
+
+_CHARACTERS_AT_ONCE = 65_536
 
 
 def heaviest_runs(weights: NDArray[np.float64], *, at_most: int) -> list[tuple[int, int, float]]:

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from model.classifier import HEADS, SPANS_PER_HEAD, Classifier, heaviest_runs
+from model.classifier import HEADS, SPANS_PER_HEAD, Classifier, _parts, heaviest_runs
 from model.facts import gather
 from model.features import Spec, Texts, occurrences
 from model.outcome import Head
@@ -76,6 +76,17 @@ def test_a_batch_is_scored_in_its_order_and_like_one_by_one():
 
     assert scores == [CLASSIFIER.score([texts])[0] for texts in batch]
     assert scores[0] == scores[3] != scores[1]
+
+
+@pytest.mark.parametrize("lengths", [[], [70_000, 1, 70_000], [30_000] * 5, [0, 0, 1]])
+def test_a_batch_is_scored_in_parts_of_bounded_length(lengths):
+    batch = [Texts("slot " * (length // 5) + "z") for length in lengths]
+
+    parts = list(_parts(batch))
+
+    assert [texts for part in parts for texts in part] == batch
+    assert all(len(p) == 1 or sum(len(t.content) for t in p) <= 65_536 for p in parts)
+    assert CLASSIFIER.score(batch) == [CLASSIFIER.score([texts])[0] for texts in batch]
 
 
 def one_word_classifier(word: str) -> Classifier:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model import features
@@ -162,6 +162,22 @@ def test_features_stand_within_the_field_as_typed(text):
     assert (block.starts >= 0).all()
     assert (block.starts < block.ends).all()
     assert (block.ends <= len(text)).all()
+
+
+@given(batch=st.lists(st.tuples(any_text, any_text, st.sampled_from([(), ("a", "b")])), max_size=6))
+@example(
+    batch=[("a\u1100", "", ()), ("\u1161\u0301", "\u0323", ()), ("", "", ()), ("\ufe0f", "", ())]
+)
+@example(batch=[("x", "", ()), ("\u0301\u0316" * 40, "\udc00", ()), ("\ud800", "", ("a",))])
+def test_a_batch_has_the_features_of_its_texts_one_by_one(batch):
+    texts = [Texts(content, name, "", signs) for content, name, signs in batch]
+
+    indptr, places, values = features.features(texts, SMALL).rows()
+
+    alone = [row(text, SMALL) for text in texts]
+    parts = list(pairwise(indptr.tolist()))
+    assert [places[a:b].tolist() for a, b in parts] == [p.tolist() for p, _ in alone]
+    assert [values[a:b].tolist() for a, b in parts] == [v.tolist() for _, v in alone]
 
 
 def test_fields_never_share_features():
