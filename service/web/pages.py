@@ -41,6 +41,8 @@ from service.web.texts import TEXTS, texts_for
 PER_PAGE = 20
 LONGEST_WHY = 300
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# What tokens and cursors are made of. Whatever else an address names, no page repeats.
+_PLAIN = re.compile(r"[A-Za-z0-9_-]{0,200}")
 
 
 class Sent(BaseModel):
@@ -67,9 +69,9 @@ class Place:
 
     @classmethod
     def of(cls, order: str, after: str) -> "Place":
-        """The place that an address or a form names; an unknown order is the usual one."""
+        """The place that an address or a form names; what is none is the usual first page."""
         known = order if order in set(QueueOrder) else QueueOrder.OLDEST
-        return cls(QueueOrder(known), after)
+        return cls(QueueOrder(known), after if _PLAIN.fullmatch(after) else "")
 
     def path(self, *, after: str | None = None, fragment: str = "", **more: str) -> str:
         """The address of the queue at this place, or another one of the same order."""
@@ -124,7 +126,7 @@ class _Pages:
 
     def sign_in_page(self, request: Request, token: str = "") -> Response:
         """One button. Reading a link uses nothing up: mail scanners and previews do that."""
-        return page(request, "sign_in.html", token=token[:200])
+        return page(request, "sign_in.html", token=token if _PLAIN.fullmatch(token) else "")
 
     def sign_in(self, request: Request, sent: _Form) -> Response:
         if not is_from_own_page(request):
@@ -169,9 +171,10 @@ class _Pages:
         undone: str = "",
     ) -> Response:
         session = self._session(request)
+        done, undone = (one if _ID.fullmatch(one) else "" for one in (done, undone))
         place = Place.of(order, after)
         waiting = self._waiting(place)
-        if place.after and (waiting is None or not waiting.items):
+        if after and (place.after != after or waiting is None or not waiting.items):
             return see_other(request, place.path(after="", done=done, undone=undone))
         assert waiting is not None, "only a cursor can be bad"
         t = texts_for(request)

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from service.logs import described
+from service.logs import described, route_of
 from service.storage import StoreUnavailable
 from service.web.texts import COOKIE, TEXTS, asked_language, texts_for
 
@@ -124,7 +124,7 @@ def page(
     html = _TEMPLATES.get_template(template).render(
         t=t,
         languages=TEXTS.values(),
-        here=request.url.path if request.method == "GET" else root(request) + "/queue",
+        here=_here(request),
         root=root(request),
         asset=lambda name: f"{root(request)}/static/{name}?v={_VERSION[name]}",
         **values,
@@ -135,6 +135,12 @@ def page(
             COOKIE, t.tag, max_age=_YEAR_SECONDS, path="/", httponly=True, samesite="lax"
         )
     return response
+
+
+def _here(request: Request) -> str:
+    """Where a change of language leads: this page, unless its address has a part made up."""
+    is_fixed = request.method == "GET" and "{" not in route_of(request.scope)
+    return request.url.path if is_fixed else root(request) + "/queue"
 
 
 def see_other(request: Request, path: str) -> Response:
