@@ -247,3 +247,12 @@ def test_no_outer_trait_gives_the_label_away(lang: str, trait: Callable[[Row], o
 
     # A filter that knew this trait alone would be wrong about more than one such comment in five.
     assert 0.2 < in_ham / (in_spam + in_ham) < 0.8
+
+
+def test_short_comments_are_genuine_ones_in_the_same_shape() -> None:
+    rows = rows_of("short_ham")
+
+    assert {tuple(row) for row in rows} == {tuple(KEYS)}
+    assert {(row["label"], row["author_url"]) for row in rows} == {("ham", None)}
+    assert len({row["text"] for row in rows}) == len({row["id"] for row in rows}) == len(rows)
+    assert min(Counter(row["lang"] for row in rows).values()) >= 50

@@ -251,12 +251,17 @@ def _sheet(
     example = np.concatenate([at, at[halves]])
     weight = np.array(weights)
     weight[halves] /= 2
+    bare = weight[halves]
+    # Praise with a shop's URL is spam for its URL; the words alone are what readers write.
+    bare[[examples[i].label.positive and bool(examples[i].author_url) for i in at[halves]]] *= (
+        recipe.bare_spam_weight
+    )
     return Sheet(
         matrix=sparse.vstack([matrices[0][at], matrices[1][at[halves]]], format="csr"),
         positive=np.array(
             [examples[i].label.head is head and examples[i].label.positive for i in example], bool
         ),
-        weight=np.concatenate([weight, weight[halves]]),
+        weight=np.concatenate([weight, bare]),
         fold=folds[example],
         example=example,
         whole=np.arange(example.size) < at.size,

@@ -58,9 +58,11 @@ class Recipe:
     influence grows with the square root of its size. `source_weights` multiply that, and a
     (source, label) pair with weight 0 is left out. `published` names sources whose ham was
     published after review: their rows also teach the toxicity head what is clean, with
-    `published_weight`. `genuine` are those on whose held-out ham the thresholds are chosen:
-    at most `queue_share` of it may wait and `reject_share` be rejected for a head's score,
-    and 0 switches that off. Toxicity alone rejects nothing: what is rude, people decide.
+    `published_weight`. A row with a name or a URL also counts without them; where it is spam
+    with a URL, that copy weighs `bare_spam_weight` as much. `genuine` are those on whose
+    held-out ham the thresholds are chosen: at most `queue_share` of it may wait and
+    `reject_share` be rejected for a head's score, and 0 switches that off. Toxicity alone
+    rejects nothing: what is rude, people decide.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Recipe:
     label_weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
     published: frozenset[str] = frozenset()
     published_weight: float = 0.5
+    bare_spam_weight: float = 0.2
     genuine: frozenset[str] = frozenset()
     queue_share: Mapping[Head, float] = field(
         default_factory=lambda: {Head.SPAM: 0.006, Head.TOXICITY: 0.004}
@@ -97,12 +100,29 @@ RECIPES: Mapping[str, Recipe] = {
                 "youtube_spam_uci": 1.5,
                 "sms_spam_uci": 0.5,
                 "turkish_sms": 0.4,
+                "spintax_synthetic": 0.5,
                 "davidson_hate": 0.3,
                 "cold_zh": 0.5,
             },
             # "Spam" among shop reviews means a review of no use: ham on a news site.
             label_weights={("shopee_vi_spam", "spam"): 0.0, ("shopee_vi_spam", "ham"): 0.7},
-            published=frozenset({"vnexpress_raw", "haacked_ham", "wp_wxr_ham"}),
+            # All that was let stand, in languages that no toxicity set has as well: without
+            # it whatever is in a new language looks toxic.
+            published=frozenset(
+                {
+                    "vnexpress_raw",
+                    "haacked_ham",
+                    "wp_wxr_ham",
+                    "judol_id",
+                    "instagram_id_spam",
+                    "telegram_tgspam",
+                    "turkish_sms",
+                    "sms_spam_uci",
+                    "shopee_vi_spam",
+                    "synthetic_vi",
+                    "synthetic_en",
+                }
+            ),
             genuine=frozenset({"vnexpress_raw", "haacked_ham", "wp_wxr_ham"}),
         ),
     )
