@@ -40,7 +40,7 @@ from service.api.schemas import (
     verdict_out,
 )
 from service.moderation import Answer, Answered, Conflict, Failed, Moderation, Refused
-from service.problems import MEDIA_TYPE, FieldError, Problem
+from service.problems import FieldError, Problem
 from service.storage import (
     AlreadyDecided,
     BadCursor,
@@ -59,7 +59,7 @@ LONG_BODY = 8 * 1024
 """Bytes from which on a body is read and its comment made publishable in a thread: the worst
 64 KiB take 0.1 s, a usual comment less than the way to a thread."""
 
-_PROBLEM = {"model": ProblemOut, "content": {MEDIA_TYPE: {}}}
+_PROBLEM = {"model": ProblemOut}
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -174,7 +174,7 @@ def _comment_routes(
         "/comments/{comment_id}/report",
         summary="Say that a verdict was wrong",
         response_model=CommentOut,
-        responses=_problems(400, 401, 404, 415, 422, 503),
+        responses=_problems(400, 401, 404, 408, 413, 415, 422, 503),
         openapi_extra=_body_of(ReportIn),
     )
     async def report(request: Request, comment_id: str) -> Response:
@@ -189,7 +189,7 @@ def _comment_routes(
         "/comments/{comment_id}/decision",
         summary="Decide, as a person",
         response_model=CommentOut,
-        responses=_problems(400, 401, 404, 409, 415, 422, 503),
+        responses=_problems(400, 401, 404, 408, 409, 413, 415, 422, 503),
         openapi_extra=_body_of(DecisionIn),
     )
     async def decide(request: Request, comment_id: str) -> Response:

@@ -1,4 +1,4 @@
-"""What OpenAPI says where FastAPI cannot know: bodies that are read by hand."""
+"""What OpenAPI says where FastAPI cannot know: bodies that are read by hand, and problems."""
 
 from importlib.metadata import version
 from typing import Any
@@ -9,10 +9,16 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.api.schemas import CommentIn, DecisionIn, ReportIn
+from service.problems import MEDIA_TYPE
 
 VERSION = version("duyet")
 
 _READ_BY_HAND: tuple[type[BaseModel], ...] = (CommentIn, DecisionIn, ReportIn)
+
+
+# What FastAPI would answer to wrong parameters, and we do not.
+_NEVER_ANSWERED = ("HTTPValidationError", "ValidationError")
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
 
 
 def describe(app: FastAPI) -> None:
@@ -36,6 +42,8 @@ def _complete(app: FastAPI) -> dict[str, Any]:
     )
     components = schema.setdefault("components", {})
     components.setdefault("schemas", {}).update(bodies["$defs"])
+    for name in _NEVER_ANSWERED:
+        components["schemas"].pop(name, None)
     components["securitySchemes"] = {
         "site key": {"type": "http", "scheme": "bearer", "description": "A key of the site."}
     }
@@ -43,4 +51,16 @@ def _complete(app: FastAPI) -> dict[str, Any]:
         if path.startswith("/v1/"):
             for operation in operations.values():
                 operation["security"] = [{"site key": []}]
+        for operation in operations.values():
+            operation["responses"] = _answers(operation["responses"])
     return schema
+
+
+def _answers(responses: dict[str, Any]) -> dict[str, Any]:
+    """The answers of an operation: what is an error is a problem, also one not foreseen."""
+    told = {
+        status: answer | {"content": _PROBLEM} if status >= "400" else answer
+        for status, answer in responses.items()
+        if _NEVER_ANSWERED[0] not in str(answer)
+    }
+    return told | {"default": {"description": "Any other problem", "content": _PROBLEM}}
