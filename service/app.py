@@ -8,7 +8,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from fastapi import FastAPI
@@ -90,8 +90,8 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
         yield
         for chore in chores:
             chore.cancel()
-            with suppress(asyncio.CancelledError):
-                await chore
+        # Whatever became of the chores, what was accepted is answered.
+        await asyncio.gather(*chores, return_exceptions=True)
         await moderation.drain()
         deliverability.close()
         store.close()

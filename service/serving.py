@@ -14,6 +14,18 @@ from service.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+# The last ones for a version whose digests are right and whose numbers are not: that must stop
+# neither the start nor the looking.
+_UNUSABLE = (
+    RegistryError,
+    OSError,
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    TypeError,
+    ValueError,
+)
+
 
 class Serving:
     """The champion of a registry, as of the last `refresh`."""
@@ -38,10 +50,12 @@ class Serving:
             if self._champion is not None and self._champion.version == version:
                 return
             self._champion = self._registry.load(CHAMPION)
-        except (RegistryError, OSError) as problem:
-            if str(problem) != self._failed:
-                self._failed = str(problem)
-                log.error("the champion cannot be loaded: %s", problem)
+        except _UNUSABLE as problem:
+            is_told = isinstance(problem, RegistryError | OSError)
+            failed = str(problem) if is_told else type(problem).__name__
+            if failed != self._failed:
+                self._failed = failed
+                log.error("the champion cannot be loaded: %s", failed)
             return
         self._failed = ""
         self._metrics.model_is(CHAMPION, self._champion.version)

@@ -160,6 +160,24 @@ def test_a_champion_that_is_corrupt_leaves_the_last_good_one_at_work(tmp_path: P
     assert ready == 200
 
 
+@pytest.mark.parametrize("probes", [(("x", (1.0, 2.0, 3.0)),), (("x", ("a", "b")),)])
+def test_a_champion_that_is_nonsense_neither_stops_the_start_nor_the_next_swap(
+    tmp_path: Path, probes: tuple[tuple[str, tuple[object, ...]], ...]
+) -> None:
+    registry = Registry(tmp_path / "var" / "models")
+    good = registry.add(a_manifest(), a_table(9, scale=0.01))
+    # Its digests are right, so it was written by something; it loads all the same not.
+    bad = registry.add(a_manifest(probes=probes), a_table(7))
+    (registry.root / "names.json").write_text(f'{{"champion": "{bad}"}}')
+    with running(tmp_path / "var") as service:
+        first = service.post(a_comment("Chưa có máy")).json()
+        ready = service.get("/readyz").status_code
+        move(registry, good)
+        until(service, good)
+
+    assert (first["verdict"], first["scores"], ready) == ("queue", None, 503)
+
+
 # ------------------------------------------------------------------ the store away
 
 
