@@ -338,7 +338,7 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> Traces:
             process.send_signal(signal.SIGTERM)
             process.wait(20)
             process.stdout.close()  # type: ignore[union-attr]
-    files |= {f"{name} afterwards": content for name, content in _files(directory).items()}
+    files |= {f"{n} afterwards": f for n, f in _files(directory).items() if files.get(n) != f}
     return Traces(c, b"\n".join(call.answers), log.read_bytes(), exports, files)
 
 
