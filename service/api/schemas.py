@@ -558,12 +558,19 @@ def reasons_out(reasons: Iterable[Reason], language: str) -> list[ReasonOut]:
     return [
         ReasonOut(
             code=reason.code,
-            message=sentence(reason.code, language),
+            message=_sentence(reason.code, language),
             field=reason.field,
             evidence=reason.evidence,
         )
         for reason in reasons
     ]
+
+
+def _sentence(code: str, language: str) -> str:
+    try:
+        return sentence(code, language)
+    except KeyError:  # stored by a version that had a rule which is gone
+        return code
 
 
 def verdict_out(id: str, verdict: Verdict, shown: Publishable, *, language: str) -> VerdictOut:

@@ -1,10 +1,14 @@
 """What people and sites say of a comment afterwards, over HTTP."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from model.verdict import Reason
 from tests.api.service import PROBLEM, Service, a_comment
+from tests.storage.cases import VERDICT, asked, put
 
 QUEUED = {"form": {"honeypot": "đầy"}}
 
@@ -167,6 +171,17 @@ def test_a_site_sees_its_own_queue_only(service: Service) -> None:
         theirs = client.get("/v1/queue").json()
 
     assert ours not in [item["id"] for item in theirs["items"]]
+
+
+def test_a_reason_that_only_another_version_knows_is_told_by_its_code(fresh: Service) -> None:
+    one = asked(fresh.site, datetime(2026, 1, 1, tzinfo=UTC))
+    put(fresh.store, one, by=replace(VERDICT, reasons=(Reason("text.gone", "content", "3"),)))
+
+    read = fresh.get(f"/v1/comments/{one.comment_id}").json()
+    (waiting,) = fresh.get("/v1/queue").json()["items"]
+
+    assert [reason["message"] for reason in read["reasons"]] == ["text.gone"]
+    assert waiting["reasons"] == read["reasons"]
 
 
 def test_addresses_in_the_queue_are_masked(service: Service) -> None:
