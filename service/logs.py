@@ -34,6 +34,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 # These write what was sent (bodies, parameters, query strings) at the levels left out here.
 _QUIET: Mapping[str, int] = {
+    "alembic": logging.WARNING,
     "sqlalchemy": logging.WARNING,
     "python_multipart": logging.WARNING,
     "multipart": logging.WARNING,

@@ -524,6 +524,9 @@ class QueueItemOut(BaseModel):
 
     id: str
     received_at: datetime
+    why: Literal["verdict", "audit", "report"] = Field(
+        description="The verdict queued it, it was drawn for a second look, or the site reported it."
+    )
     content: str
     author: QueueAuthorOut
     permalink: str
@@ -612,6 +615,7 @@ def queue_item_out(item: QueueItem, language: str) -> QueueItemOut:
     return QueueItemOut(
         id=comment.id,
         received_at=comment.received_at,
+        why=item.why.value,
         content=mask_addresses(submission.content),
         author=QueueAuthorOut(
             name=mask_addresses(submission.author.name),
