@@ -6,6 +6,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -70,7 +71,7 @@ def behaved(tmp_path):
     (tmp_path / "behaved.py").write_text(BEHAVED)
     started = []
 
-    def start(name: str, **streams: object) -> subprocess.Popen[bytes]:
+    def start(name: str, **streams: Any) -> subprocess.Popen[Any]:
         program = (
             "from duyet import cli\n"
             f"cli.COMMANDS['it'] = cli.LazyCommand('behaved:{name}', '')\n"
@@ -79,7 +80,7 @@ def behaved(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", program],
             env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams,
+            **({"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams),
         )
         started.append(process)
         return process

@@ -592,6 +592,8 @@ def serving(tmp_path):
 def told_by(process: subprocess.Popen[bytes]) -> str:
     """What it prints, up to where the queue is told."""
     said = ""
+    assert process.stdout
+    assert process.stderr
     while "`duyet sign-in` makes" not in said:
         line = process.stdout.readline().decode()
         assert line, process.stderr.read().decode()
@@ -613,7 +615,9 @@ def answered(request: urllib.request.Request | str) -> dict[str, object]:
 
 def first_comment(said: str) -> urllib.request.Request:
     """The request of the command that the first start told."""
-    command = shlex.split(re.search(r"^  curl (?:.*\\\n)+.*$", said, re.MULTILINE)[0])
+    found = re.search(r"^  curl (?:.*\\\n)+.*$", said, re.MULTILINE)
+    assert found
+    command = shlex.split(found[0])
     headers = [command[at + 1] for at, word in enumerate(command) if word == "-H"]
     url = next(word for word in command if word.startswith("http"))
     body = command[command.index("-d") + 1].encode()

@@ -1,6 +1,7 @@
 import json
 import time
 from dataclasses import asdict, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ RANKED = {
 }
 
 
-def row(positive: bool, score: float | None, **more: object) -> JudgedRow:
+def row(positive: bool, score: float | None, **more: Any) -> JudgedRow:
     outcome = Outcome.QUEUE if score is None else AT.outcome(score)
     return replace(JudgedRow(positive, score, outcome), **more)
 

@@ -278,7 +278,7 @@ def test_rows_come_before_the_file_has_ended():
             return data
 
     pipe = Pipe()
-    rows = read_rows(pipe)  # type: ignore[arg-type]
+    rows = read_rows(pipe)
     first = next(rows)
     pipe.used = True
 

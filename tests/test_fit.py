@@ -327,7 +327,7 @@ def test_a_fold_depends_on_no_other_example_and_no_order(fitted):
     assert tuple(reversed(folds)) == fitted.fold_of
 
 
-def sheet_of(head: Head, chosen: Sequence[LabelledExample], recipe: Recipe = SMALL):  # type: ignore[no-untyped-def]
+def sheet_of(head: Head, chosen: Sequence[LabelledExample], recipe: Recipe = SMALL):
     keys = [content_key(e.text) for e in chosen]
     folds = np.array([fold_of(e, k, recipe) for e, k in zip(chosen, keys, strict=True)])
     matrices = matrices_of([submission_of(e) for e in chosen], recipe, jobs=1)

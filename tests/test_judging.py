@@ -151,7 +151,7 @@ def test_a_model_that_cannot_score_queues_and_logs_no_text(weight, caplog):
 
 
 def test_what_cannot_even_be_read_is_queued(caplog):
-    unreadable = Submission(7)  # type: ignore[arg-type]
+    unreadable = Submission(7)
 
     verdict = judged(unreadable, policy=Policy(fail_open=True))
 
