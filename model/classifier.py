@@ -5,22 +5,15 @@ log-odds of a head are its bias plus the weights at a submission's places times 
 Calibration is folded into the weights, so the log-odds are those of the score itself.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import (
-    Features,
-    Occurrences,
-    Spec,
-    Texts,
-    features,
-    located,
-    occurrences,
-)
+from model.features import FIELDS, Features, Occurrences, Spec, Texts, features
 from model.outcome import Head, HeadThresholds, Scores
+from model.spans import Words
 from model.text import whole_characters
 from model.verdict import Span
 
@@ -28,8 +21,6 @@ HEADS: tuple[Head, ...] = (Head.SPAM, Head.TOXICITY)
 """The order of the table's columns."""
 
 SPANS_PER_HEAD = 3
-
-_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +54,27 @@ class Classifier:
         """Calibrated probabilities, in the order of the batch; the cost of a call is shared."""
         return [_scores(row) for row in self.log_odds(batch)]
 
-    def explain(self, texts: Texts) -> tuple[Scores, tuple[Span, ...]]:
-        """The scores and the spans that weighed most towards each head, heaviest first."""
-        found, blocks = located(texts, self.spec)
-        spans: list[Span] = []
-        for block in blocks:
-            if block.starts.size:
-                spans.extend(self._spans(block, _FIELDS[block.field](texts)))
-        spans.sort(key=lambda span: -span.weight)
-        kept = [
-            span for head in HEADS for span in [s for s in spans if s.head is head][:SPANS_PER_HEAD]
-        ]
-        return _scores(self._log_odds(found)[0]), tuple(kept)
+    def explain(self, batch: Sequence[Texts]) -> list[tuple[Scores, tuple[Span, ...]]]:
+        """Of each: the scores, and the spans that weighed most towards each head.
+
+        Of a head at most `SPANS_PER_HEAD` spans, heaviest first, all with positive weight.
+        """
+        return [found for part in _parts(batch) for found in self._explained(part)]
 
     def contributions(self, texts: Texts) -> list[Contribution]:
         """What each block adds. Their totals and the bias sum to the log-odds exactly."""
+        occurring = Occurrences.of([texts], self.spec)
+        found = occurring.features()
+        totals = self._weighed(found)
+        characters = self._characters(occurring, found)
+        ends = np.cumsum([len(text) for text in occurring.texts])
         return [
-            Contribution(block.field, self._total(block), self._characters(block))
-            for block in occurrences(texts, self.spec)
+            Contribution(
+                FIELDS[field],
+                np.array([column[found.blocks == block].sum() for column in totals.T]),
+                characters[:, end - len(occurring.texts[block]) : end],
+            )
+            for block, (field, end) in enumerate(zip(found.fields, ends, strict=True))
         ]
 
     def log_odds(self, batch: Sequence[Texts]) -> NDArray[np.float64]:
@@ -89,48 +83,56 @@ class Classifier:
         return np.concatenate([np.empty((0, len(HEADS))), *parts])
 
     def _log_odds(self, found: Features) -> NDArray[np.float64]:
-        weighed = self.table[found.places] * found.values[found.blocks][:, None]
         owners = found.owners[found.blocks]
         return self.bias + np.stack(
-            [np.bincount(owners, column, found.size) for column in weighed.T], axis=1
+            [np.bincount(owners, column, found.size) for column in self._weighed(found).T], axis=1
         )
 
-    def _total(self, block: Occurrences) -> NDArray[np.float64]:
-        weights = self.table[block.distinct]
-        return np.asarray(weights.sum(axis=0, dtype=np.float64) * block.value)
+    def _weighed(self, found: Features) -> NDArray[np.float64]:
+        return self.table[found.places] * found.values[found.blocks][:, None]
 
-    def _characters(self, block: Occurrences) -> NDArray[np.float64]:
-        """The block's total, shared out: a place that stands twice gives half to each stand."""
-        if not block.starts.size:
-            return np.empty((len(HEADS), 0))
-        stands = np.bincount(np.searchsorted(block.distinct, block.places))
-        share = block.value / stands[np.searchsorted(block.distinct, block.places)]
-        lengths = np.maximum(block.ends - block.starts, 1)
-        size = int(block.ends.max())
-        density = self.table[block.places].astype(np.float64) * (share / lengths)[:, None]
+    def _characters(self, occurring: Occurrences, found: Features) -> NDArray[np.float64]:
+        """What each character adds, shape (heads, characters of all blocks one after another).
+
+        A place that stands twice in a block gives half to each stand, and each stand gives
+        every character of it the same.
+        """
+        grams = occurring.starts.size
+        blocks, places = occurring.blocks[:grams], occurring.places[:grams]
+        bits = np.int64(self.spec.bits)
+        at = np.searchsorted((found.blocks << bits) | found.places, (blocks << bits) | places)
+        share = found.values[blocks] / np.bincount(at)[at] / (occurring.ends - occurring.starts)
+        density = self.table[places] * share[:, None]
+        lengths = np.array([len(text) for text in occurring.texts], np.int64)
+        begins = (np.cumsum(lengths) - lengths)[blocks]
+        size = int(lengths.sum())
+        starts, ends = begins + occurring.starts, begins + occurring.ends
         return np.stack(
             [
                 np.cumsum(
-                    np.bincount(block.starts, column, size + 1)
-                    - np.bincount(block.starts + lengths, column, size + 1)
+                    np.bincount(starts, column, size + 1) - np.bincount(ends, column, size + 1)
                 )[:size]
                 for column in density.T
             ]
         )
 
-    def _spans(self, block: Occurrences, text: str) -> list[Span]:
-        return [
-            Span(block.field, *whole_characters(text, start, end), head, weight)
-            for head, weights in zip(HEADS, self._characters(block), strict=True)
-            for start, end, weight in heaviest_runs(weights, at_most=SPANS_PER_HEAD)
-        ]
-
-
-_FIELDS: Mapping[str, Callable[[Texts], str]] = {
-    "content": lambda texts: texts.content,
-    "author.name": lambda texts: texts.name,
-    "author.url": lambda texts: texts.url,
-}
+    def _explained(self, batch: Sequence[Texts]) -> list[tuple[Scores, tuple[Span, ...]]]:
+        occurring = Occurrences.of(batch, self.spec)
+        found = occurring.features()
+        spans: list[list[Span]] = [[] for _ in batch]
+        words = Words(occurring.texts)
+        for head, weights in zip(HEADS, self._characters(occurring, found), strict=True):
+            heaviest: list[list[Span]] = [[] for _ in batch]
+            for run in sorted(words.runs(weights), key=lambda run: -run.weight):
+                kept = heaviest[found.owners[run.text]]
+                if len(kept) < SPANS_PER_HEAD:
+                    text, field = occurring.texts[run.text], FIELDS[found.fields[run.text]]
+                    start, end = whole_characters(text, run.start, run.end)
+                    kept.append(Span(field, start, end, head, run.weight))
+            for all_spans, of_head in zip(spans, heaviest, strict=True):
+                all_spans.extend(of_head)
+        scores = map(_scores, self._log_odds(found))
+        return [(score, tuple(told)) for score, told in zip(scores, spans, strict=True)]
 
 
 def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
@@ -151,33 +153,6 @@ def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
 
 
 _CHARACTERS_AT_ONCE = 65_536
-
-
-def heaviest_runs(weights: NDArray[np.float64], *, at_most: int) -> list[tuple[int, int, float]]:
-    """The runs of characters where weight is dense: (start, end, weight), heaviest first.
-
-    A run is a maximum-sum segment of what exceeds the mean positive weight (Kadane's
-    problem, solved over prefix sums) less a tenth, so a uniformly heavy text gives one long
-    run and a single heavy word gives that word. Only runs with positive weight count, and
-    what rounding leaves where weights cancel out is none. Runs do not overlap.
-    """
-    positive = weights[weights > _ROUNDING]
-    if not positive.size:
-        return []
-    excess = weights - 0.9 * positive.mean()
-    # No run is worth crossing this. Not a huge number: the sums after it would lose their digits.
-    barrier = -excess[excess > 0].sum() - _ROUNDING
-    runs = []
-    for _ in range(at_most):
-        prefix = np.concatenate([[0.0], np.cumsum(excess)])
-        lowest = np.minimum.accumulate(prefix)
-        end = int(np.argmax(prefix - lowest))
-        if prefix[end] - lowest[end] <= 0:
-            break
-        start = int(np.argmin(prefix[: end + 1]))
-        runs.append((start, end, float(weights[start:end].sum())))
-        excess[start:end] = barrier
-    return sorted(runs, key=lambda run: -run[2])
 
 
 def _scores(log_odds: NDArray[np.float64]) -> Scores:

@@ -76,23 +76,6 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
-class Occurrences:
-    """Where the features of one block stand.
-
-    `places` index the table (int32, shape (n,)); `starts` and `ends` are code points of the
-    field as typed (int64, shape (n,); empty for signs). `distinct` are the places each once,
-    ascending, and `value` is what each of them counts.
-    """
-
-    field: str
-    places: Places
-    starts: Positions
-    ends: Positions
-    distinct: Places
-    value: float
-
-
-@dataclass(frozen=True, slots=True)
 class Features:
     """The features of a batch of submissions, block by block, in order.
 
@@ -130,7 +113,7 @@ def features(batch: Sequence[Texts], spec: Spec) -> Features:
     so that a long comment says no more than a short one and a missing name changes no other
     field.
     """
-    return _Extraction.of(batch, spec).features()
+    return Occurrences.of(batch, spec).features()
 
 
 def row(texts: Texts, spec: Spec) -> tuple[Places, NDArray[np.float32]]:
@@ -139,80 +122,64 @@ def row(texts: Texts, spec: Spec) -> tuple[Places, NDArray[np.float32]]:
     return places, values
 
 
-def located(texts: Texts, spec: Spec) -> tuple[Features, list[Occurrences]]:
-    """The features of one submission, and where they stand, block by block."""
-    extraction = _Extraction.of([texts], spec)
-    found = extraction.features()
-    blocks = []
-    for block, field_index in enumerate(found.fields):
-        here = extraction.blocks == block
-        distinct = found.places[found.blocks == block]
-        if distinct.size:  # a text that shows nothing may have no n-gram of the spec's lengths
-            stands = here if field_index != _SIGNS else np.zeros_like(here)
-            blocks.append(
-                Occurrences(
-                    FIELDS[field_index],
-                    extraction.places[here],
-                    extraction.starts[stands],
-                    extraction.ends[stands],
-                    distinct,
-                    float(found.values[block]),
-                )
-            )
-    return found, blocks
-
-
-def occurrences(texts: Texts, spec: Spec) -> list[Occurrences]:
-    """Where the features of one submission stand, block by block."""
-    return located(texts, spec)[1]
-
-
 @dataclass(frozen=True, slots=True)
-class _Extraction:
-    """Every occurrence of every feature of a batch, as columns; `owners` and `fields` by block."""
+class Occurrences:
+    """Every occurrence of every feature of a batch of submissions.
+
+    A block is one field of one submission: of block b, `owners[b]` is the submission's index
+    in the batch, `fields[b]` the field's in `FIELDS`, `texts[b]` its text, empty for signs.
+    `blocks` and `places` say what occurs, each of shape (n,); the first `starts.size` of them
+    are n-grams and stand at code points `starts` to `ends` of their text, the rest are signs.
+    """
 
     spec: Spec
     size: int
     owners: Positions
     fields: Positions
+    texts: tuple[str, ...]
     blocks: Positions
     places: Places
     starts: Positions
     ends: Positions
 
     @classmethod
-    def of(cls, batch: Sequence[Texts], spec: Spec) -> "_Extraction":
+    def of(cls, batch: Sequence[Texts], spec: Spec) -> "Occurrences":
+        """Those of a batch, in one pass."""
         owners: list[int] = []
         fields: list[int] = []
+        texts: list[str] = []
         signs: list[tuple[int, tuple[str, ...]]] = []
         written: list[tuple[int, str]] = []  # block and text of what has n-grams
-        for owner, texts in enumerate(batch):
-            for index, text in enumerate((texts.content, texts.name, texts.url)):
+        for owner, one in enumerate(batch):
+            for index, text in enumerate((one.content, one.name, one.url)):
                 if text:
                     written.append((len(owners), text))
                     owners.append(owner)
                     fields.append(index)
-            if texts.signs:
-                signs.append((len(owners), texts.signs))
+                    texts.append(text)
+            if one.signs:
+                signs.append((len(owners), one.signs))
                 owners.append(owner)
                 fields.append(_SIGNS)
+                texts.append("")
         field_of = np.array(fields, np.int64)
         grams = _Grams.of(written, field_of, spec)
         sign_blocks = [block for block, names in signs for _ in names]
         sign_places = [_sign_place(name, spec.bits) for _, names in signs for name in names]
-        none = np.zeros(len(sign_blocks), np.int64)
         return cls(
             spec,
             len(batch),
             np.array(owners, np.int64),
             field_of,
+            tuple(texts),
             np.concatenate([grams.blocks, np.array(sign_blocks, np.int64)]),
             np.concatenate([_places(grams.hashes, spec.bits), np.array(sign_places, np.int32)]),
-            np.concatenate([grams.starts, none]),
-            np.concatenate([grams.ends, none]),
+            grams.starts,
+            grams.ends,
         )
 
     def features(self) -> Features:
+        """What occurs, each place once a block."""
         bits = np.int64(self.spec.bits)
         keys = np.sort((self.blocks << bits) | self.places)
         first = np.empty(keys.size, bool)

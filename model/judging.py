@@ -25,50 +25,82 @@ NO_MODEL = ""
 _UNUSED = HeadThresholds(Thresholds(2, 2), Thresholds(2, 2))
 
 
-def judge(
-    submission: Submission,
-    history: History,
-    policy: Policy,
-    classifier: Classifier | None,
-    *,
-    policy_version: str,
-) -> Verdict:
-    """The verdict on one submission under a policy, of which the caller knows the version."""
-    try:
-        facts = gather(submission, history)
-    except Exception as problem:  # noqa: BLE001  what cannot be read, a person should read
-        log.error("reading a submission failed", extra={"problem": type(problem).__name__})
-        return Verdict(
-            outcome=Outcome.QUEUE,
-            scores=None,
-            reasons=(Reason("judging.failed"),),
-            hits=(),
-            spans=(),
-            model=NO_MODEL,
-            policy=policy_version,
-        )
-    scores, spans = _scored(facts, classifier)
-    found = hits(facts, policy)
-    thresholds = policy.thresholds or (classifier.thresholds if classifier else _UNUSED)
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A submission to be judged, with what was known of it and the policy that applies."""
+
+    submission: Submission
+    history: History
+    policy: Policy
+    policy_version: str
+
+
+def judge(batch: Sequence[Case], classifier: Classifier | None) -> list[Verdict]:
+    """The verdict on each submission, in order; scoring many together costs less."""
+    read = [_facts(case) for case in batch]
+    scored = iter(_scored([facts for facts in read if facts is not None], classifier))
+    return [
+        undecided(case.policy_version)
+        if facts is None
+        else _verdict(case, facts, *next(scored), classifier)
+        for case, facts in zip(batch, read, strict=True)
+    ]
+
+
+def undecided(policy_version: str) -> Verdict:
+    """The verdict on what could not be judged: a person should read it."""
     return Verdict(
-        outcome=decide(policy, scores, found, model_thresholds=thresholds),
-        scores=scores,
-        reasons=_reasons(scores, thresholds, found, spans, submission),
-        hits=found,
-        spans=spans,
-        model=classifier.version if classifier else NO_MODEL,
+        outcome=Outcome.QUEUE,
+        scores=None,
+        reasons=(Reason("judging.failed"),),
+        hits=(),
+        spans=(),
+        model=NO_MODEL,
         policy=policy_version,
     )
 
 
-def _scored(facts: Facts, classifier: Classifier | None) -> tuple[Scores | None, tuple[Span, ...]]:
-    if classifier is None:
-        return None, ()
+def _facts(case: Case) -> Facts | None:
     try:
-        return classifier.explain(facts.texts)
+        return gather(case.submission, case.history)
+    except Exception as problem:  # noqa: BLE001  what cannot be read, a person should read
+        log.error("reading a submission failed", extra={"problem": type(problem).__name__})
+        return None
+
+
+def _verdict(
+    case: Case,
+    facts: Facts,
+    scores: Scores | None,
+    spans: tuple[Span, ...],
+    classifier: Classifier | None,
+) -> Verdict:
+    found = hits(facts, case.policy)
+    thresholds = case.policy.thresholds or (classifier.thresholds if classifier else _UNUSED)
+    return Verdict(
+        outcome=decide(case.policy, scores, found, model_thresholds=thresholds),
+        scores=scores,
+        reasons=_reasons(scores, thresholds, found, spans, case.submission),
+        hits=found,
+        spans=spans,
+        model=classifier.version if classifier else NO_MODEL,
+        policy=case.policy_version,
+    )
+
+
+_Scored = tuple[Scores | None, tuple[Span, ...]]
+
+
+def _scored(batch: Sequence[Facts], classifier: Classifier | None) -> list[_Scored]:
+    if classifier is None or not batch:
+        return [(None, ())] * len(batch)
+    try:
+        return [*classifier.explain([facts.texts for facts in batch])]
     except Exception:  # noqa: BLE001  a score that fails is no score: the comment is queued
+        if len(batch) > 1:  # the others have theirs
+            return [scored for facts in batch for scored in _scored([facts], classifier)]
         log.error("scoring failed", extra={"model": classifier.version})
-        return None, ()
+        return [(None, ())]
 
 
 def _reasons(
@@ -139,10 +171,8 @@ class OfflineJudge:
     def check(self, batch: Sequence[Submission]) -> list[Verdict]:
         """A verdict for each submission, in order."""
         version = self.policy.version
-        return [
-            judge(submission, History(), self.policy, self.classifier, policy_version=version)
-            for submission in batch
-        ]
+        cases = [Case(submission, History(), self.policy, version) for submission in batch]
+        return judge(cases, self.classifier)
 
 
 def offline_judge(models: Path | None, name: str | None) -> OfflineJudge:

@@ -14,18 +14,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import compress
 from typing import TypeGuard
 
 from model.addresses import AddressProblem, read_address
 from model.classifier import Classifier
 from model.form import FieldError, form_errors, prepared
-from model.judging import NO_MODEL, audited, judge
+from model.judging import Case, audited, judge, undecided
 from model.outcome import Outcome
 from model.policy import Policy
 from model.rules import FAILED
 from model.submission import Submission
 from model.text import readable
-from model.verdict import Reason, Verdict
+from model.verdict import Verdict
 from service.deliverability import Deliverability
 from service.metrics import Metrics
 from service.serving import Serving
@@ -145,7 +146,8 @@ class _Entry:
     errors: tuple[FieldError, ...]
 
 
-_Judging = Callable[[_Entry, Known, Classifier | None], Checked]
+_Fresh = tuple[_Entry, Known]
+_Judging = Callable[[Sequence[_Fresh], Classifier | None], list[Checked]]
 
 
 class Moderation:
@@ -336,12 +338,10 @@ class Moderation:
         known = self._store.gather([entry.asked for entry in entries])
         gathered = time.perf_counter()
         classifier = self._serving.champion()
-        checked = [
-            None if k.replay or k.conflict or k.same_as is not None else judging(e, k, classifier)
-            for e, k in zip(entries, known, strict=True)
-        ]
+        is_fresh = [not (k.replay or k.conflict or k.same_as is not None) for k in known]
+        pairs = zip(entries, known, strict=True)
+        fresh = judging([*compress(pairs, is_fresh)], classifier)
         judged = time.perf_counter()
-        fresh = [c for c in checked if c is not None]
         if fresh:
             self._store.record(fresh)
         recorded = time.perf_counter()
@@ -350,9 +350,10 @@ class Moderation:
         self._metrics.stage_took("judge", judged - gathered)
         self._metrics.stage_took("record", recorded - judged)
         self._count(fresh)
+        checked = iter(fresh)
         answers: list[Answer] = []
-        for entry, k, c in zip(entries, known, checked, strict=True):
-            answers.append(_answer(entry, k, c, answers))
+        for entry, k, new in zip(entries, known, is_fresh, strict=True):
+            answers.append(_answer(entry, k, next(checked) if new else None, answers))
         return answers
 
     def _count(self, batch: Sequence[Checked]) -> None:
@@ -366,32 +367,31 @@ class Moderation:
                     self._metrics.rule_failed(hit.rule)
 
 
-def _judged(entry: _Entry, known: Known, classifier: Classifier | None) -> Checked:
+def _judged(batch: Sequence[_Fresh], classifier: Classifier | None) -> list[Checked]:
+    cases = [
+        Case(entry.asked.submission, known.history, entry.site.policy, entry.site.policy_version)
+        for entry, known in batch
+    ]
+    verdicts = judge(cases, classifier)
+    return [
+        _drawn(entry, known, verdict)
+        for (entry, known), verdict in zip(batch, verdicts, strict=True)
+    ]
+
+
+def _drawn(entry: _Entry, known: Known, verdict: Verdict) -> Checked:
     policy, asked = entry.site.policy, entry.asked
-    verdict = judge(
-        asked.submission,
-        known.history,
-        policy,
-        classifier,
-        policy_version=entry.site.policy_version,
-    )
     drawn = audited(verdict, policy, asked.comment_id)
     certain = drawn.outcome is Outcome.QUEUE and not drawn.audit
     return Checked(asked, known, drawn, 1.0 if certain else policy.audit_rate)
 
 
-def _undecided(entry: _Entry, known: Known, classifier: Classifier | None) -> Checked:
+def _undecided(batch: Sequence[_Fresh], classifier: Classifier | None) -> list[Checked]:
     """What judging broke on, a person should read."""
-    verdict = Verdict(
-        outcome=Outcome.QUEUE,
-        scores=None,
-        reasons=(Reason("judging.failed"),),
-        hits=(),
-        spans=(),
-        model=NO_MODEL,
-        policy=entry.site.policy_version,
-    )
-    return Checked(entry.asked, known, verdict, 1.0)
+    return [
+        Checked(entry.asked, known, undecided(entry.site.policy_version), 1.0)
+        for entry, known in batch
+    ]
 
 
 def _answer(

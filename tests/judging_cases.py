@@ -1,10 +1,12 @@
 """Synthetic models, texts and strategies for the tests of judging."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from hypothesis import strategies as st
 
 from model.classifier import HEADS, Classifier
-from model.features import FEATURES_VERSION, Spec
+from model.features import FEATURES_VERSION, FIELDS, Occurrences, Spec, Texts
 from model.outcome import HeadThresholds, Thresholds
 from model.registry import Manifest
 
@@ -62,3 +64,37 @@ def a_manifest(**changed: object) -> Manifest:
         "digests": {},
     }
     return Manifest(**(body | changed))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Block:
+    """The features of one field: places with where each stands, and the distinct ones."""
+
+    field: str
+    places: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    distinct: np.ndarray
+    value: float
+
+
+def blocks_of(texts: Texts, spec: Spec) -> list[Block]:
+    """The features of one submission, field by field."""
+    occurring = Occurrences.of([texts], spec)
+    found = occurring.features()
+    grams = occurring.starts.size
+    blocks = []
+    for block, field in enumerate(found.fields):
+        here = occurring.blocks == block
+        if here.any():
+            blocks.append(
+                Block(
+                    FIELDS[field],
+                    occurring.places[here],
+                    occurring.starts[here[:grams]],
+                    occurring.ends[here[:grams]],
+                    found.places[found.blocks == block],
+                    float(found.values[block]),
+                )
+            )
+    return blocks

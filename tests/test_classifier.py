@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
-from model.classifier import HEADS, SPANS_PER_HEAD, Classifier, _parts, heaviest_runs
+from model.classifier import HEADS, SPANS_PER_HEAD, Classifier, _parts
 from model.facts import gather
-from model.features import Spec, Texts, occurrences
+from model.features import Spec, Texts
 from model.outcome import Head
 from model.submission import Author, Submission
-from tests.judging_cases import SMALL, THRESHOLDS, a_classifier, a_table, any_text
+from tests.judging_cases import SMALL, THRESHOLDS, a_classifier, a_table, any_text, blocks_of
 
 CLASSIFIER = a_classifier()
 
@@ -37,7 +36,7 @@ def test_characters_share_out_all_that_their_field_adds(content, name):
 
     of = {"content": content, "author.name": name}
     assert [part.field for part in parts] == [field for field, text in of.items() if text]
-    assert all(part.characters.shape[1] <= len(of[part.field]) for part in parts)
+    assert all(part.characters.shape[1] == len(of[part.field]) for part in parts)
     assert all(
         np.allclose(part.characters.sum(axis=1), part.total, rtol=0, atol=1e-9) for part in parts
     )
@@ -54,7 +53,7 @@ def test_signs_stand_for_the_whole_and_not_for_characters():
 @given(content=any_text, name=any_text, url=any_text)
 @example(content="\u200b", name="", url="")
 def test_spans_lie_inside_their_field_and_weigh_something(content, name, url):
-    scores, spans = CLASSIFIER.explain(Texts(content, name, url))
+    scores, spans = CLASSIFIER.explain([Texts(content, name, url)])[0]
 
     of = {"content": content, "author.name": name, "author.url": url}
     assert 0 <= scores.spam <= 1
@@ -66,7 +65,7 @@ def test_spans_lie_inside_their_field_and_weigh_something(content, name, url):
 def test_explaining_gives_the_scores_of_scoring(content):
     texts = Texts(content, "a", "", ("links:1",))
 
-    assert CLASSIFIER.explain(texts)[0] == CLASSIFIER.score([texts])[0]
+    assert CLASSIFIER.explain([texts])[0][0] == CLASSIFIER.score([texts])[0]
 
 
 def test_a_batch_is_scored_in_its_order_and_like_one_by_one():
@@ -89,6 +88,19 @@ def test_a_batch_is_scored_in_parts_of_bounded_length(lengths):
     assert CLASSIFIER.score(batch) == [CLASSIFIER.score([texts])[0] for texts in batch]
 
 
+@given(batch=st.lists(any_text, max_size=4))
+def test_a_batch_is_explained_in_its_order_and_like_one_by_one(batch):
+    texts = [Texts(content, "Lan", "", ("links:1",)) for content in batch]
+
+    told = CLASSIFIER.explain(texts)
+
+    alone = [CLASSIFIER.explain([one])[0] for one in texts]
+    assert [scores for scores, _ in told] == [scores for scores, _ in alone]
+    assert [[(s.field, s.start, s.end, s.head) for s in spans] for _, spans in told] == [
+        [(s.field, s.start, s.end, s.head) for s in spans] for _, spans in alone
+    ]
+
+
 def one_word_classifier(word: str) -> Classifier:
     """Only what stands in `word` weighs, and towards spam."""
     whole = Spec(bits=20)
@@ -101,7 +113,7 @@ def one_word_classifier(word: str) -> Classifier:
 def a_blocks(word: str, spec: Spec) -> list[np.ndarray]:
     return [
         block.places[block.ends - block.starts >= len(word) - 2]
-        for block in occurrences(Texts(word), spec)
+        for block in blocks_of(Texts(word), spec)
     ]
 
 
@@ -112,66 +124,11 @@ def test_the_heaviest_span_is_the_word_that_weighs_as_it_was_typed(form, written
     word = unicodedata.normalize(form, written)
     text = unicodedata.normalize(form, "bài này ") + word + " đọc rất thích"
 
-    _, spans = classifier.explain(Texts(text))
+    _, spans = classifier.explain([Texts(text)])[0]
 
     found = next(span for span in spans if span.head is Head.SPAM)
     assert text[found.start : found.end].strip() == word
     assert not [span for span in spans if span.head is Head.TOXICITY]
-
-
-weights = hnp.arrays(
-    np.float64, st.integers(0, 60), elements=st.floats(-5, 5, allow_nan=False, width=32)
-)
-
-
-@given(weights=weights)
-def test_runs_are_apart_positive_and_heaviest_first(weights):
-    runs = heaviest_runs(weights, at_most=4)
-
-    taken = [at for start, end, _ in runs for at in range(start, end)]
-    assert len(taken) == len(set(taken))
-    assert [w for *_, w in runs] == sorted((w for *_, w in runs), reverse=True)
-    assert all(w > 0 and w == pytest.approx(weights[a:b].sum()) for a, b, w in runs)
-
-
-def slow_best(excess: np.ndarray) -> float:
-    return max(excess[a:b].sum() for a in range(excess.size) for b in range(a + 1, excess.size + 1))
-
-
-@given(weights=weights.filter(lambda w: (w > 1e-6).any()))
-def test_the_first_run_has_the_greatest_excess(weights):
-    excess = weights - 0.9 * weights[weights > 1e-9].mean()
-
-    ((start, end, _),) = heaviest_runs(weights, at_most=1)
-
-    assert excess[start:end].sum() == pytest.approx(slow_best(excess))
-
-
-def test_a_heavy_word_is_a_run_of_its_own():
-    weights = np.full(100, 0.01)
-    weights[40:45] = 1.0
-
-    assert heaviest_runs(weights, at_most=1) == [(40, 45, pytest.approx(5.0))]
-
-
-def test_an_even_text_is_one_run():
-    assert heaviest_runs(np.full(50, 0.1), at_most=3) == [(0, 50, pytest.approx(5.0))]
-
-
-def test_a_small_run_after_a_very_long_one_is_found_exactly():
-    # Blocking out a run with a huge number cost the sums behind it their digits.
-    weights = np.zeros(65_536)
-    weights[:60_000] = 0.01
-    weights[62_000:62_003] = 0.02
-    weights[64_000:64_002] = 0.03
-
-    runs = heaviest_runs(weights, at_most=3)
-
-    assert sorted((a, b) for a, b, _ in runs) == [(0, 60_000), (62_000, 62_003), (64_000, 64_002)]
-
-
-def test_what_rounding_leaves_is_no_run():
-    assert heaviest_runs(np.array([-1.0, 1e-17, 3e-16, -0.5]), at_most=3) == []
 
 
 @pytest.mark.parametrize("bias", [-2000.0, 2000.0])
@@ -202,6 +159,6 @@ def test_weights_that_are_no_numbers_give_an_error_and_not_a_score():
 def test_the_longest_contents_are_read_scored_and_explained(content):
     facts = gather(Submission(content, Author(name=content[:300])))
 
-    _, spans = CLASSIFIER.explain(facts.texts)
+    _, spans = CLASSIFIER.explain([facts.texts])[0]
 
     assert all(span.end <= len(content) for span in spans)

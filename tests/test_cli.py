@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from duyet.cli import COMMANDS, SECTIONS
-from model.features import FEATURES_VERSION, Spec, Texts, occurrences
+from model.features import FEATURES_VERSION, Spec, Texts
 from model.outcome import HeadThresholds, Thresholds
 from model.registry import CHAMPION, Manifest, Registry
+from tests.judging_cases import blocks_of
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("sklearn", "scipy", "matplotlib", "joblib", "pandas")
@@ -251,7 +252,7 @@ def models(tmp_path):
     """A registry whose champion knows one kind of spam, by weights set by hand."""
     spec = Spec(bits=12)
     table = np.zeros((1 << spec.bits, 2), np.float32)
-    for block in occurrences(Texts(SPAM), spec):
+    for block in blocks_of(Texts(SPAM), spec):
         table[block.distinct, 0] = 1.0
     registry = Registry(tmp_path / "models")
     thresholds = Thresholds(queue_at=0.5, reject_at=0.9)

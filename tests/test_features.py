@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model import features
-from model.features import FEATURES_VERSION, Lengths, Spec, Texts, occurrences, row
+from model.features import FEATURES_VERSION, Lengths, Spec, Texts, row
 from model.text import folded, typed
-from tests.judging_cases import SMALL, any_text
+from tests.judging_cases import SMALL, Block, any_text, blocks_of
 
 WIDE = Spec(bits=24)
 TEXTS = Texts(
@@ -82,7 +82,7 @@ def slow_places(text: str, field: str, spec: Spec) -> list[int]:
 
 @given(text=any_text.filter(bool))
 def test_places_are_those_of_the_slow_and_plain_way(text):
-    (block,) = occurrences(Texts(text), WIDE)
+    (block,) = blocks_of(Texts(text), WIDE)
 
     assert sorted(block.places.tolist()) == slow_places(text, "content", WIDE)
 
@@ -90,7 +90,7 @@ def test_places_are_those_of_the_slow_and_plain_way(text):
 def test_places_of_all_lengths_are_those_of_the_slow_and_plain_way():
     every = Spec(bits=20, typed=Lengths((1, 3, 6), (2, 3)), folded=Lengths((2, 7), (1, 3)))
 
-    (block,) = occurrences(Texts("", name=TEXTS.content), every)
+    (block,) = blocks_of(Texts("", name=TEXTS.content), every)
 
     assert sorted(block.places.tolist()) == slow_places(TEXTS.content, "author.name", every)
 
@@ -106,21 +106,21 @@ GOLDEN = {
 }
 
 
-def summed(blocks: list[features.Occurrences]) -> dict[str, tuple[int, int, int]]:
+def summed(blocks: list[Block]) -> dict[str, tuple[int, int, int]]:
     return {b.field: (b.places.size, int(b.places[0]), int(b.places.sum())) for b in blocks}
 
 
 def test_features_are_those_that_models_were_fitted_to():
     # If this fails, models in the field see other features: change FEATURES_VERSION, and this.
-    assert (FEATURES_VERSION, summed(occurrences(TEXTS, Spec()))) == (GOLDEN_VERSION, GOLDEN)
+    assert (FEATURES_VERSION, summed(blocks_of(TEXTS, Spec()))) == (GOLDEN_VERSION, GOLDEN)
 
 
 @pytest.mark.parametrize("seed", ["0", "4242"])
 def test_features_are_the_same_in_every_process(seed):
     program = (
         "from tests.test_features import TEXTS, summed\n"
-        "from model.features import Spec, occurrences\n"
-        "print(summed(occurrences(TEXTS, Spec())))"
+        "from model.features import Spec\nfrom tests.judging_cases import blocks_of\n"
+        "print(summed(blocks_of(TEXTS, Spec())))"
     )
 
     printed = subprocess.run(
@@ -131,7 +131,7 @@ def test_features_are_the_same_in_every_process(seed):
         check=True,
     ).stdout
 
-    assert printed.strip() == str(summed(occurrences(TEXTS, Spec())))
+    assert printed.strip() == str(summed(blocks_of(TEXTS, Spec())))
 
 
 # --- laws ------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_any_text_has_features(text):
 
 @given(text=any_text.filter(bool))
 def test_a_field_has_the_same_length_however_long_it_is(text):
-    (block,) = occurrences(Texts(text), SMALL)
+    (block,) = blocks_of(Texts(text), SMALL)
 
     assert block.distinct.size * block.value**2 == pytest.approx(1.0)
     assert block.distinct.tolist() == sorted(set(block.places.tolist()))
@@ -156,7 +156,7 @@ def test_a_field_has_the_same_length_however_long_it_is(text):
 
 @given(text=any_text.filter(bool))
 def test_features_stand_within_the_field_as_typed(text):
-    (block,) = occurrences(Texts(text), SMALL)
+    (block,) = blocks_of(Texts(text), SMALL)
 
     assert block.starts.shape == block.ends.shape == block.places.shape
     assert (block.starts >= 0).all()
@@ -181,7 +181,7 @@ def test_a_batch_has_the_features_of_its_texts_one_by_one(batch):
 
 
 def test_fields_never_share_features():
-    blocks = occurrences(Texts("đánh bạc", "đánh bạc", "đánh bạc", ("đánh bạc",)), WIDE)
+    blocks = blocks_of(Texts("đánh bạc", "đánh bạc", "đánh bạc", ("đánh bạc",)), WIDE)
 
     seen = [set(block.distinct.tolist()) for block in blocks]
 
@@ -194,14 +194,14 @@ def test_the_two_forms_of_a_field_never_share_features():
     of_typed = Spec(bits=24, typed=one, folded=Lengths((), ()))
     of_folded = Spec(bits=24, typed=Lengths((), ()), folded=one)
 
-    (a,), (b,) = occurrences(Texts("danh bac"), of_typed), occurrences(Texts("danh bac"), of_folded)
+    (a,), (b,) = blocks_of(Texts("danh bac"), of_typed), blocks_of(Texts("danh bac"), of_folded)
 
     assert set(a.distinct.tolist()).isdisjoint(b.distinct.tolist())
 
 
 def test_a_missing_name_changes_no_other_block():
-    with_name = occurrences(TEXTS, SMALL)
-    without = occurrences(Texts(TEXTS.content, "", TEXTS.url, TEXTS.signs), SMALL)
+    with_name = blocks_of(TEXTS, SMALL)
+    without = blocks_of(Texts(TEXTS.content, "", TEXTS.url, TEXTS.signs), SMALL)
 
     kept = [block for block in with_name if block.field != "author.name"]
     assert [b.field for b in without] == ["content", "author.url", "signs"]
@@ -217,9 +217,9 @@ def test_a_missing_name_changes_no_other_block():
 )
 def test_a_word_has_one_hash_wherever_it_stands(word, before):
     words = Spec(bits=24, typed=Lengths((), (1,)), folded=Lengths((), ()))
-    (alone,) = occurrences(Texts(word), words)
+    (alone,) = blocks_of(Texts(word), words)
 
-    (among,) = occurrences(Texts(f"{' ,'.join(before)}!{word}? z"), words)
+    (among,) = blocks_of(Texts(f"{' ,'.join(before)}!{word}? z"), words)
 
     assert set(alone.places.tolist()) <= set(among.places.tolist())
 
@@ -239,7 +239,7 @@ def test_a_spec_without_short_ngrams_takes_any_text(texts):
 def test_neighbours_in_a_huge_text_are_found_at_their_place():
     text = "a" * 65_535 + "b"
 
-    (block,) = occurrences(Texts(text), SMALL)
+    (block,) = blocks_of(Texts(text), SMALL)
 
     assert int(block.ends.max()) == 65_536
     assert all(a <= b for a, b in pairwise(block.distinct.tolist()))

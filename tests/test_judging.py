@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.addresses import has_address, mask_address
 from model.classifier import Classifier
-from model.judging import NO_MODEL, OfflineJudge, audited, judge, offline_judge
+from model.judging import NO_MODEL, Case, OfflineJudge, audited, judge, offline_judge
 from model.language import LANGUAGES
 from model.outcome import Head, Outcome, Scores
 from model.policy import Policy
@@ -46,9 +46,8 @@ def judged(
     history: History | None = None,
 ) -> Verdict:
     policy = policy or Policy()
-    return judge(
-        submission, history or History(), policy, classifier, policy_version=policy.version
-    )
+    case = Case(submission, history or History(), policy, policy.version)
+    return judge([case], classifier)[0]
 
 
 # --- what a verdict says ---------------------------------------------------------------------

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from duyet.cli import run
-from model.features import FEATURES_VERSION, Spec, Texts, occurrences
+from model.features import FEATURES_VERSION, Spec, Texts
 from model.judging import OfflineJudge
 from model.outcome import HeadThresholds, Outcome, Thresholds
 from model.reasons import sentence
 from model.registry import CHALLENGER, CHAMPION, Manifest, Registry
 from model.submission import Submission
+from tests.judging_cases import blocks_of
 
 ROOT = Path(__file__).parent.parent
 SPAM = "casino bonus casino bonus win money now"
@@ -27,7 +28,7 @@ def add_version(registry: Registry, weight: float) -> str:
     """A version that knows one kind of spam, by weights set by hand."""
     spec = Spec(bits=12)
     table = np.zeros((1 << spec.bits, 2), np.float32)
-    for block in occurrences(Texts(SPAM), spec):
+    for block in blocks_of(Texts(SPAM), spec):
         table[block.distinct, 0] = weight
     at = Thresholds(queue_at=0.5, reject_at=0.9)
     manifest = Manifest(

@@ -525,7 +525,7 @@ class QueueItemOut(BaseModel):
     id: str
     received_at: datetime
     why: Literal["verdict", "audit", "report"] = Field(
-        description="The verdict queued it, it was drawn for a second look, or the site reported it."
+        description="The verdict queued it, it was drawn at random, or the site reported it."
     )
     content: str
     author: QueueAuthorOut

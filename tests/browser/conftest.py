@@ -26,7 +26,7 @@ FLAGS = [
 NO_BROWSER = "there is no `chromium` on the PATH: run scripts/install-browser"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     executable = shutil.which("chromium")
     if executable is None:
