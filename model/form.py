@@ -56,7 +56,8 @@ INVISIBLE = (
 # NUL is white space to PHP's trim, the rest is Unicode's.
 _WHITE = "\0" + "".join(chr(n) for n in range(0x3001) if chr(n).isspace())
 _BLANK = re.compile(rf"[\s\x00-\x1f\x7f-\x9f{INVISIBLE}]*")
-_TAG = re.compile(r"<(?:[/!?]\s*)?[A-Za-z!-][^<>]*>?|<>")
+# As browsers read it: a letter, or one of / ! ?, must follow at once; "<--" and "<3" are text.
+_TAG = re.compile(r"<[A-Za-z/!?][^<>]*>?|<>")
 
 
 def is_blank(text: str) -> bool:
@@ -67,7 +68,7 @@ def is_blank(text: str) -> bool:
 def without_tags(text: str) -> str:
     """The text less its HTML tags, what stands between them kept.
 
-    "<3" and "a < b" are no tags (PHP's `strip_tags`, which WordPress uses, cuts the text at
+    "<3", "<--" and "a < b" are no tags (PHP's `strip_tags`, which WordPress uses, cuts the text at
     "<3"). Nothing left over can be read as a tag.
     """
     if "<" not in text:
