@@ -26,6 +26,8 @@ Check = Callable[[Facts, Policy], str | None]
 class Rule:
     """A named condition. `check` gives the evidence, possibly empty, or None for no match.
 
+    Evidence is what was found or how often ("3×"), so that it reads the same in any language.
+
     `field` is what the rule looks at. A rule with `trust` softens; its effect is not used.
     """
 
@@ -78,7 +80,7 @@ def _too_fast(facts: Facts, policy: Policy) -> str | None:
 
 def _too_many_links(facts: Facts, policy: Policy) -> str | None:
     count = len(facts.links)
-    return f"{count} links" if count > policy.max_links else None
+    return f"{count}×" if count > policy.max_links else None
 
 
 # What runs or loads something in a browser. Never shown (see model.publishable); a reader who
@@ -96,7 +98,7 @@ def _active_markup(facts: Facts, policy: Policy) -> str | None:
 
 
 def _invisible(facts: Facts, policy: Policy) -> str | None:
-    return f"{facts.invisible} characters" if facts.invisible >= 2 else None
+    return f"{facts.invisible}×" if facts.invisible >= 2 else None
 
 
 # The two overrides alone: some sites wrap every comment in embeddings, which turn nothing.
@@ -109,11 +111,11 @@ def _direction(facts: Facts, policy: Policy) -> str | None:
 
 
 def _disguised(facts: Facts, policy: Policy) -> str | None:
-    return f"{facts.disguised} characters" if facts.disguised >= 4 else None
+    return f"{facts.disguised}×" if facts.disguised >= 4 else None
 
 
 def _stacked_marks(facts: Facts, policy: Policy) -> str | None:
-    return f"{facts.marks} marks on one letter" if facts.marks >= 5 else None
+    return f"{facts.marks}×" if facts.marks >= 5 else None
 
 
 _LINK_AS_NAME = re.compile(r"https?://|\bwww\.", re.IGNORECASE)
@@ -138,19 +140,19 @@ def _twin(facts: Facts, policy: Policy) -> str | None:
 
 def _rejected_text(facts: Facts, policy: Policy) -> str | None:
     count = facts.history.text_rejected
-    return f"{count} times" if count else None
+    return f"{count}×" if count else None
 
 
 def _rejected_author(facts: Facts, policy: Policy) -> str | None:
     history = facts.history
     rejected = history.author_rejected
-    return f"{rejected} times" if rejected > history.author_accepted else None
+    return f"{rejected}×" if rejected > history.author_accepted else None
 
 
 def _known_author(facts: Facts, policy: Policy) -> str | None:
     history = facts.history
     trusted = history.author_accepted >= policy.trust_after > 0 and not history.author_rejected
-    return f"{history.author_accepted} times" if trusted else None
+    return f"{history.author_accepted}×" if trusted else None
 
 
 RULES: tuple[Rule, ...] = (

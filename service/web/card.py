@@ -238,8 +238,11 @@ def card_of(item: QueueItem, *, language: str, site: str) -> Card:
     comment, verdict = item.comment, item.comment.verdict
     sent = comment.submission
 
+    # What weighed towards a head that found nothing is no reason to look at.
+    told = [head for head in Head if any(f".{head}_" in r.code for r in verdict.reasons)]
+
     def spans(field: str) -> list[Span]:
-        return [span for span in verdict.spans if span.field == field]
+        return [span for span in verdict.spans if span.field == field and span.head in told]
 
     content, rest = at_once_and_rest(pieces_of(sent.content, spans("content")))
     tag = language_of(sent.content)
