@@ -94,7 +94,9 @@ def test_comment_of_tags_alone_is_empty(content):
     assert errors(from_nam(content)) == [(CONTENT, "required")]
 
 
-@pytest.mark.parametrize("content", ["👍", "<3", "<-- đúng", ".", "0", "<b>x</b>", "a < b", "\u202ex"])
+@pytest.mark.parametrize(
+    "content", ["👍", "<3", "<-- đúng", ".", "0", "<b>x</b>", "a < b", "\u202ex"]
+)
 def test_comment_in_which_something_is_visible_is_not_empty(content):
     assert errors(from_nam(content)) == []
 
