@@ -69,8 +69,8 @@ SERVING = {
 VAGUE = {"base", "common", "core", "helper", "helpers", "manager", "misc", "util", "utils"}
 
 BROAD_EXCEPTS = {
+    ("model.judging", "_facts"): "one reading of a submission",
     ("model.judging", "_scored"): "one score",
-    ("model.judging", "judge"): "one reading of a submission",
     ("model.rules", "hits"): "one rule",
     ("service.moderation", "_answers"): "one batch, to find the one submission at fault",
     ("service.problems", "__call__"): "the edge, behind which the server prints what it gets",

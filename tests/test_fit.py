@@ -26,6 +26,8 @@ from training.fit import (
     fit,
     fold_of,
     manifest_of,
+    rarity,
+    scaled,
     threshold_for,
     umbrella_rank,
     usable,
@@ -194,11 +196,12 @@ def test_the_kept_weights_are_those_of_the_real_estimator():
     for side in (sheet.positive, ~sheet.positive):
         weight[side] *= weight.size / 2 / weight[side].sum()
 
-    real = estimator(Head.SPAM, SMALL).fit(sheet.matrix, sheet.positive, sample_weight=weight)
+    matrix = scaled(sheet.matrix, rarity(sheet.matrix) ** SMALL.rarity_power)
+    real = estimator(Head.SPAM, SMALL).fit(matrix, sheet.positive, sample_weight=weight)
     kept = _linear(sheet, Head.SPAM, None, SMALL)
 
     assert np.allclose(
-        platt(kept(sheet.matrix), 1.0, 0.0), real.predict_proba(sheet.matrix)[:, 1], atol=1e-6
+        platt(kept(sheet.matrix), 1.0, 0.0), real.predict_proba(matrix)[:, 1], atol=1e-6
     )
 
 
@@ -447,3 +450,13 @@ def test_a_recipe_weighs_only_sources_whose_licence_is_known(recipe):
     assert RECIPES[recipe.name] is recipe
     assert recipe.reject_share[Head.TOXICITY] == 0
     assert all(recipe.reject_share[head] <= recipe.queue_share[head] for head in Head)
+
+
+def test_rarer_places_are_fitted_more_freely_and_scored_as_fitted():
+    matrix = sparse.csr_matrix(np.array([[1, 1, 0, 0], [1, 0, 1, 0], [1, 0, 0, 0]], np.float32))
+
+    scale = rarity(matrix)
+
+    assert scale[3] == pytest.approx(1.0)
+    assert scale[0] < scale[1] == scale[2] < scale[3]
+    assert scale[0] == pytest.approx(1 / (np.log(4) + 1))

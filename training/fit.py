@@ -335,10 +335,33 @@ def _linear(sheet: Sheet, head: Head, without: int | None, recipe: Recipe) -> Li
     # property of the texts, and the sources' shares are accidents of collection.
     for side in (positive, ~positive):
         weight[side] *= weight.size / 2 / weight[side].sum()
+    matrix = sheet.matrix[seen]
+    scale = rarity(matrix) ** recipe.rarity_power
+    matrix = scaled(matrix, scale)
     # On one thread: sums over several come out differently by how many there are.
     with threadpool_limits(1):
-        fitted = estimator(head, recipe).fit(sheet.matrix[seen], positive, sample_weight=weight)
-    return Linear(fitted.coef_[0].astype(np.float64), float(fitted.intercept_[0]))
+        fitted = estimator(head, recipe).fit(matrix, positive, sample_weight=weight)
+    return Linear(fitted.coef_[0] * scale.astype(np.float64), float(fitted.intercept_[0]))
+
+
+def scaled(matrix: sparse.csr_matrix, scale: NDArray[np.float32]) -> sparse.csr_matrix:
+    """The matrix with each column times its scale."""
+    data = matrix.data * scale[matrix.indices]
+    return sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def rarity(matrix: sparse.csr_matrix) -> NDArray[np.float32]:
+    """How rare each place is among the rows: 1 for the rarest, less for commoner ones.
+
+    The inverse document frequency ln((1 + rows) / (1 + rows that have it)) + 1, as scikit-learn
+    smooths it (Manning, Raghavan and Schuetze 2008, 6.2.1), over that of a place no row has.
+    Fitting to values times this weakens the penalty on rare features' weights; the weights are
+    multiplied back, so that scoring knows nothing of it.
+    """
+    rows = matrix.shape[0]
+    having = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    inverse = np.log((1 + rows) / (1 + having)) + 1
+    return np.asarray(inverse / (np.log(1 + rows) + 1), np.float32)
 
 
 def _held_out(sheet: Sheet, fits: Sequence[Linear]) -> Floats:

@@ -53,23 +53,25 @@ TIERS: Mapping[str, str] = {
 class Recipe:
     """How to build a model.
 
-    `inverse_penalty` is the C of the logistic regression of each head. `full_weight_rows` is
-    how many rows of one source count in full: beyond it each weighs less, so that a source's
-    influence grows with the square root of its size. `source_weights` multiply that, and a
-    (source, label) pair with weight 0 is left out. `published` names sources whose ham was
-    published after review: their rows also teach the toxicity head what is clean, with
-    `published_weight`. A row with a name or a URL also counts without them; where it is spam
-    with a URL, that copy weighs `bare_spam_weight` as much. `genuine` are those on whose
-    held-out ham the thresholds are chosen: at most `queue_share` of it may wait and
-    `reject_share` be rejected for a head's score, and 0 switches that off. Toxicity alone
-    rejects nothing: what is rude, people decide.
+    `inverse_penalty` is the C of the logistic regression of each head; `rarity_power` says how
+    much more freely rare features are fitted (see `training.fit.rarity`), 0 for alike.
+    `full_weight_rows` is how many rows of one source count in full: beyond it each weighs
+    less, so that a source's influence grows with the square root of its size.
+    `source_weights` multiply that, and a (source, label) pair with weight 0 is left out.
+    `published` names sources whose ham was published after review: their rows also teach the
+    toxicity head what is clean, with `published_weight`. A row with a name or a URL also
+    counts without them; where it is spam with a URL, that copy weighs `bare_spam_weight` as
+    much. `genuine` are those on whose held-out ham the thresholds are chosen: at most
+    `queue_share` of it may wait and `reject_share` be rejected for a head's score, and 0
+    switches that off. Toxicity alone rejects nothing: what is rude, people decide.
     """
 
     name: str
     spec: Spec = field(default_factory=Spec)
     inverse_penalty: Mapping[Head, float] = field(
-        default_factory=lambda: {Head.SPAM: 3.0, Head.TOXICITY: 1.0}
+        default_factory=lambda: {Head.SPAM: 60.0, Head.TOXICITY: 20.0}
     )
+    rarity_power: float = 2.0
     full_weight_rows: int = 3_000
     source_weights: Mapping[str, float] = field(default_factory=dict)
     label_weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
