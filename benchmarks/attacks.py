@@ -29,7 +29,7 @@ from model.features import Texts
 from model.outcome import Head
 from training.attacks import ATTACKS, CHAINS, PADDINGS, Attack
 from training.examples import example_of, read_rows, submission_of
-from training.fit import fit, usable
+from training.fit import NotEnough, fit, usable
 from training.models_option import registry_to_read
 from training.recipes import RECIPES, RESEARCH_ONLY, Recipe
 
@@ -137,7 +137,10 @@ def _shipped(options: argparse.Namespace, recipe: Recipe) -> Sample:
 
 def _held_out(options: argparse.Namespace, recipe: Recipe) -> Sample:
     examples = usable(_examples(options.data), recipe)
-    fitted = fit(examples, recipe, jobs=options.jobs)
+    try:
+        fitted = fit(examples, recipe, jobs=options.jobs)
+    except NotEnough as lacking:
+        raise SystemExit(str(lacking)) from None
     unseen = [e for e, fold in zip(examples, fitted.fold_of, strict=True) if fold == 0]
     rows = _some(unseen, options.rows, options.seed)
     return Sample(
@@ -146,7 +149,7 @@ def _held_out(options: argparse.Namespace, recipe: Recipe) -> Sample:
 
 
 def _examples(folder: Path) -> list[LabelledExample]:
-    """The labelled rows of every file but those for research only.
+    """The labelled rows of every file but those for research only; rows that are bad left out.
 
     Toxicity's rows too: a fit needs both heads.
     """
