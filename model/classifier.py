@@ -7,11 +7,14 @@ Calibration is folded into the weights, so the log-odds are those of the score i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from math import exp
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import FIELDS, Features, Occurrences, Spec, Texts, features
+from model.features import FIELDS, Features, Occurrences, Positions, Spec, Texts, features
 from model.outcome import Head, HeadThresholds, Scores
 from model.spans import Words
 from model.text import whole_characters
@@ -52,7 +55,7 @@ class Classifier:
 
     def score(self, batch: Sequence[Texts]) -> list[Scores]:
         """Calibrated probabilities, in the order of the batch; the cost of a call is shared."""
-        return [_scores(row) for row in self.log_odds(batch)]
+        return [_scores(row) for row in self.log_odds(batch).tolist()]
 
     def explain(self, batch: Sequence[Texts]) -> list[tuple[Scores, tuple[Span, ...]]]:
         """Of each: the scores, and the spans that weighed most towards each head.
@@ -64,14 +67,14 @@ class Classifier:
     def contributions(self, texts: Texts) -> list[Contribution]:
         """What each block adds. Their totals and the bias sum to the log-odds exactly."""
         occurring = Occurrences.of([texts], self.spec)
-        found = occurring.features()
+        found, index = occurring.indexed()
         totals = self._weighed(found)
-        characters = self._characters(occurring, found)
+        characters = self._characters(occurring, index, totals)
         ends = np.cumsum([len(text) for text in occurring.texts])
         return [
             Contribution(
                 FIELDS[field],
-                np.array([column[found.blocks == block].sum() for column in totals.T]),
+                np.array([column[found.blocks == block].sum() for column in totals]),
                 characters[:, end - len(occurring.texts[block]) : end],
             )
             for block, (field, end) in enumerate(zip(found.fields, ends, strict=True))
@@ -83,56 +86,62 @@ class Classifier:
         return np.concatenate([np.empty((0, len(HEADS))), *parts])
 
     def _log_odds(self, found: Features) -> NDArray[np.float64]:
+        return self._summed(found, self._weighed(found))
+
+    def _summed(self, found: Features, weighed: NDArray[np.float64]) -> NDArray[np.float64]:
         owners = found.owners[found.blocks]
         return self.bias + np.stack(
-            [np.bincount(owners, column, found.size) for column in self._weighed(found).T], axis=1
+            [np.bincount(owners, column, found.size) for column in weighed], axis=1
         )
 
     def _weighed(self, found: Features) -> NDArray[np.float64]:
-        return self.table[found.places] * found.values[found.blocks][:, None]
+        """What each feature adds to each head, shape (heads, features)."""
+        values = found.values[found.blocks]
+        return np.stack([column * values for column in self.table.take(found.places, axis=0).T])
 
-    def _characters(self, occurring: Occurrences, found: Features) -> NDArray[np.float64]:
+    def _characters(
+        self, occurring: Occurrences, index: Positions, weighed: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """What each character adds, shape (heads, characters of all blocks one after another).
 
-        A place that stands twice in a block gives half to each stand, and each stand gives
-        every character of it the same.
+        `index` says which feature each occurrence is of. A place that stands twice in a block
+        gives half to each stand, and each stand gives every character of it the same.
         """
         grams = occurring.starts.size
-        blocks, places = occurring.blocks[:grams], occurring.places[:grams]
-        bits = np.int64(self.spec.bits)
-        at = np.searchsorted((found.blocks << bits) | found.places, (blocks << bits) | places)
-        share = found.values[blocks] / np.bincount(at)[at] / (occurring.ends - occurring.starts)
-        density = self.table[places] * share[:, None]
+        stands = index[:grams]
+        # Signs stand nowhere, and share no feature with an n-gram: that is in another block.
+        share = 1 / (np.bincount(stands, minlength=weighed.shape[1])[stands])
+        share /= occurring.ends - occurring.starts
         lengths = np.array([len(text) for text in occurring.texts], np.int64)
-        begins = (np.cumsum(lengths) - lengths)[blocks]
+        begins = (np.cumsum(lengths) - lengths)[occurring.blocks[:grams]]
         size = int(lengths.sum())
         starts, ends = begins + occurring.starts, begins + occurring.ends
-        return np.stack(
-            [
-                np.cumsum(
-                    np.bincount(starts, column, size + 1) - np.bincount(ends, column, size + 1)
-                )[:size]
-                for column in density.T
-            ]
-        )
+        added = np.empty((len(weighed), size))
+        for column, characters in zip(weighed, added, strict=True):
+            density = column[stands] * share
+            steps = np.bincount(starts, density, size + 1) - np.bincount(ends, density, size + 1)
+            np.cumsum(steps[:size], out=characters)
+        return added
 
     def _explained(self, batch: Sequence[Texts]) -> list[tuple[Scores, tuple[Span, ...]]]:
         occurring = Occurrences.of(batch, self.spec)
-        found = occurring.features()
-        spans: list[list[Span]] = [[] for _ in batch]
-        words = Words(occurring.texts)
-        for head, weights in zip(HEADS, self._characters(occurring, found), strict=True):
-            heaviest: list[list[Span]] = [[] for _ in batch]
-            for run in sorted(words.runs(weights), key=lambda run: -run.weight):
-                kept = heaviest[found.owners[run.text]]
-                if len(kept) < SPANS_PER_HEAD:
-                    text, field = occurring.texts[run.text], FIELDS[found.fields[run.text]]
-                    start, end = whole_characters(text, run.start, run.end)
-                    kept.append(Span(field, start, end, head, run.weight))
-            for all_spans, of_head in zip(spans, heaviest, strict=True):
-                all_spans.extend(of_head)
-        scores = map(_scores, self._log_odds(found))
-        return [(score, tuple(told)) for score, told in zip(scores, spans, strict=True)]
+        found, index = occurring.indexed()
+        weighed = self._weighed(found)
+        scores = map(_scores, self._summed(found, weighed).tolist())
+        characters = self._characters(occurring, index, weighed)
+        # The texts once for each head, so that one pass finds the runs of all.
+        blocks = len(occurring.texts)
+        runs = Words(occurring.texts * len(HEADS)).runs(characters.ravel())
+        owners, fields = found.owners.tolist(), found.fields.tolist()
+        heaviest: list[list[list[Span]]] = [[[] for _ in HEADS] for _ in batch]
+        for run in sorted(runs, key=attrgetter("weight"), reverse=True):
+            head, block = divmod(run.text, blocks)
+            kept = heaviest[owners[block]][head]
+            if len(kept) < SPANS_PER_HEAD:
+                start, end = whole_characters(occurring.texts[block], run.start, run.end)
+                kept.append(Span(FIELDS[fields[block]], start, end, HEADS[head], run.weight))
+        told = (tuple(chain.from_iterable(of_heads)) for of_heads in heaviest)
+        return list(zip(scores, told, strict=True))
 
 
 def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
@@ -155,9 +164,7 @@ def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
 _CHARACTERS_AT_ONCE = 65_536
 
 
-def _scores(log_odds: NDArray[np.float64]) -> Scores:
+def _scores(log_odds: Sequence[float]) -> Scores:
     # Two forms of the logistic function, so that neither can overflow.
-    spam, toxicity = (
-        float(1 / (1 + np.exp(-z)) if z >= 0 else np.exp(z) / (1 + np.exp(z))) for z in log_odds
-    )
+    spam, toxicity = (1 / (1 + exp(-z)) if z >= 0 else exp(z) / (1 + exp(z)) for z in log_odds)
     return Scores(spam=spam, toxicity=toxicity)

@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from model.text import folded, typed
+from model.text import typed_and_folded
 
 FEATURES_VERSION = 2
 """Changes whenever the same submission would get other features; a model is fitted to one."""
@@ -180,18 +180,41 @@ class Occurrences:
 
     def features(self) -> Features:
         """What occurs, each place once a block."""
+        keys = np.sort((self.blocks << np.int64(self.spec.bits)) | self.places)
+        return self._features(keys[_is_new(keys)])
+
+    def indexed(self) -> tuple[Features, Positions]:
+        """`features`, and for each occurrence its index among them.
+
+        For batches of which block, place and number of an occurrence fit in 63 bits together.
+        """
+        bits, width = np.int64(self.spec.bits), np.int64(self.places.size.bit_length())
+        keys = (self.blocks << bits) | self.places
+        # The number goes into the key: sorting that and masking is faster than to argsort.
+        ordered = np.sort((keys << width) | np.arange(keys.size))
+        order = ordered & ((np.int64(1) << width) - 1)
+        ordered >>= width
+        new = _is_new(ordered)
+        index = np.empty(keys.size, np.int64)
+        index[order] = np.cumsum(new) - 1
+        return self._features(ordered[new]), index
+
+    def _features(self, distinct: Positions) -> Features:
         bits = np.int64(self.spec.bits)
-        keys = np.sort((self.blocks << bits) | self.places)
-        first = np.empty(keys.size, bool)
-        first[:1] = True
-        np.not_equal(keys[1:], keys[:-1], out=first[1:])
-        distinct = keys[first]
         blocks = distinct >> bits
         counts = np.bincount(blocks, minlength=self.owners.size)
         shares = np.array([self.spec.shares[name] for name in FIELDS])[self.fields]
         lengths = np.where(self.fields == _SIGNS, 1.0, np.sqrt(np.maximum(counts, 1)))
         places = (distinct & ((1 << self.spec.bits) - 1)).astype(np.int32)
         return Features(self.size, self.owners, self.fields, shares / lengths, blocks, places)
+
+
+def _is_new(ordered: Positions) -> NDArray[np.bool_]:
+    """Which of some numbers in order differ from the one before."""
+    new = np.empty(ordered.size, bool)
+    new[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=new[1:])
+    return new
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,52 +237,61 @@ class _Grams:
             return cls(np.empty(0, np.uint64), none, none, none)
         block_of = np.array([block for block, _ in written], np.int64)
         lengths = np.array([len(text) for _, text in written], np.int64)
-        begins = np.concatenate([[0], np.cumsum(lengths + 2)])[:-1]
-        joined = "".join([f" {text} " for _, text in written])
-        hashes, texts, starts, ends = [np.empty(0, np.uint64)], [none], [none], [none]
-        for number, (form, wanted) in enumerate(
-            ((typed(joined), spec.typed), (folded(joined), spec.folded))
-        ):
-            text_of = np.searchsorted(begins, form.origin, "right") - 1
-            salts = _FORM_SALTS[number][field_of[block_of]]
-            for kind, grams, first, last in (
-                *_char_grams(form.codes, text_of, wanted.chars),
-                *_word_grams(form.codes, text_of, wanted.words),
-            ):
-                of = text_of[first]
-                hashes.append(grams ^ (salts[of] + kind))
-                texts.append(of)
-                starts.append(form.origin[first])
-                ends.append(form.origin[last])
-        of = np.concatenate(texts)
+        padded = lengths + 2
+        begins = np.cumsum(padded) - padded
+        forms = typed_and_folded("".join([f" {text} " for _, text in written]))
+        codes = np.concatenate([form.codes for form in forms])
+        origin = np.concatenate([form.origin for form in forms])
+        text_of = np.repeat(np.arange(lengths.size), padded)[origin]
         # Where the blanks stand is no place of the text: its first and last character are near.
-        within = begins[of] + 1
-        last_place = lengths[of] - 1
-        return cls(
-            np.concatenate(hashes),
-            block_of[of],
-            np.clip(np.concatenate(starts) - within, 0, last_place),
-            np.clip(np.concatenate(ends) - within, 0, last_place) + 1,
+        place = np.maximum(origin - (begins + 1)[text_of], 0)
+        place = np.minimum(place, (lengths - 1)[text_of])
+        halves = (slice(0, forms[0].codes.size), slice(forms[0].codes.size, codes.size))
+        salts = np.concatenate(
+            [
+                _FORM_SALTS[form][field_of[block_of]][text_of[half]]
+                for form, half in enumerate(halves)
+            ]
         )
+        kinds = [
+            *_char_grams(codes, halves, (spec.typed.chars, spec.folded.chars)),
+            *_word_grams(codes, halves, (spec.typed.words, spec.folded.words)),
+        ]
+        if not kinds:
+            return cls(np.empty(0, np.uint64), none, none, none)
+        first = np.concatenate([found[2] for found in kinds])
+        last = np.concatenate([found[3] for found in kinds])
+        hashes = np.concatenate([grams ^ (salts[at] + kind) for kind, grams, at, _ in kinds])
+        of = text_of[first]
+        if lengths.size > 1:
+            within = np.flatnonzero(of == text_of[last])  # not from one text into the next
+            hashes, of, first, last = hashes[within], of[within], first[within], last[within]
+        return cls(hashes, block_of[of], place[first], place[last] + 1)
 
 
 Found = Iterator[tuple[np.uint64, Codes, Positions, Positions]]
+Halves = tuple[slice, slice]
+Wanted = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def _char_grams(codes: Codes, text_of: Positions, lengths: tuple[int, ...]) -> Found:
-    """Hashes of all n-grams of characters, with the index of first and last character."""
+def _char_grams(codes: Codes, halves: Halves, wanted: Wanted) -> Found:
+    """Hashes of all n-grams of characters, with the index of first and last character.
+
+    Those of two forms, each a half of `codes`; into the next text they run, not the next form.
+    """
+    at = np.arange(codes.size)
     rolling = codes
-    for length in range(1, max(lengths, default=0) + 1):
-        if length > codes.size:
-            return
+    for length in range(1, max(*wanted[0], *wanted[1], 0, 0) + 1):
         if length > 1:
             rolling = rolling[:-1] * _BASE + codes[length - 1 :]
-        if length in lengths:
-            first = np.flatnonzero(text_of[: rolling.size] == text_of[length - 1 :])
-            yield np.uint64(length), rolling[first], first, first + (length - 1)
+        for half, lengths in zip(halves, wanted, strict=True):
+            end = half.stop - length + 1
+            if length in lengths and end > half.start:
+                first = slice(half.start, end)
+                yield np.uint64(length), rolling[first], at[first], at[first] + (length - 1)
 
 
-def _word_grams(codes: Codes, text_of: Positions, lengths: tuple[int, ...]) -> Found:
+def _word_grams(codes: Codes, halves: Halves, wanted: Wanted) -> Found:
     """Hashes of all runs of words (what blanks and ASCII punctuation part)."""
     inside = _IS_WORD[np.minimum(codes, 128)]
     edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
@@ -267,20 +299,26 @@ def _word_grams(codes: Codes, text_of: Positions, lengths: tuple[int, ...]) -> F
     if not starts.size:
         return
     # A word is the sum of its codes, each times a power by its distance from the word's start.
-    spoken = np.where(inside, codes, 0)[starts[0] :]
-    lengths_on = np.diff(starts, append=codes.size)
-    rank = np.arange(spoken.size) - np.repeat(starts - starts[0], lengths_on)
-    hashes = np.add.reduceat(spoken * _powers(rank), starts - starts[0])
-    word_of = text_of[starts]
+    begin = starts[0]
+    spoken = np.where(inside, codes, 0)[begin:]
+    offsets = starts - begin
+    rank = np.arange(spoken.size)
+    rank -= np.repeat(offsets, np.append(offsets[1:], spoken.size) - offsets)
+    hashes = np.add.reduceat(spoken * _powers(rank), offsets)
+    parted = int(starts.searchsorted(halves[1].start))
+    words = (slice(0, parted), slice(parted, starts.size))
+    lasts = stops - 1
     run = hashes
-    for length in range(1, max(lengths, default=0) + 1):
+    for length in range(1, max(*wanted[0], *wanted[1], 0, 0) + 1):
         if length > hashes.size:
             return
         if length > 1:
             run = _mixed(run[:-1]) * _BASE + hashes[length - 1 :]
-        if length in lengths:
-            same = np.flatnonzero(word_of[: run.size] == word_of[length - 1 :])
-            yield np.uint64(64 + length), run[same], starts[same], stops[same + (length - 1)] - 1
+        for half, lengths in zip(words, wanted, strict=True):
+            end = half.stop - length + 1
+            if length in lengths and end > half.start:
+                first, last = slice(half.start, end), slice(half.start + length - 1, half.stop)
+                yield np.uint64(64 + length), run[first], starts[first], lasts[last]
 
 
 _IS_WORD = np.array([chr(c).isalnum() for c in range(128)] + [True])

@@ -29,7 +29,8 @@ class Form:
 
 def typed(text: str) -> Form:
     """The text as typed, but composed (NFC), in lower case, and with one kind of blank."""
-    return _rewritten(text, _LOWERED)
+    composed, starts = _composed(text)
+    return _LOWERED.of(composed, _code_points(composed), starts)
 
 
 def folded(text: str) -> Form:
@@ -39,7 +40,15 @@ def folded(text: str) -> Form:
     letters turned Latin (the confusables of UTS #39), lower case, every digit as 0. What a
     spammer disguises and what a reader types without diacritics meet here.
     """
-    return _rewritten(text, _FOLDED)
+    composed, starts = _composed(text)
+    return _FOLDED.of(composed, _code_points(composed), starts)
+
+
+def typed_and_folded(text: str) -> tuple[Form, Form]:
+    """Both forms of a text, for less than one after the other."""
+    composed, starts = _composed(text)
+    codes = _code_points(composed)
+    return _LOWERED.of(composed, codes, starts), _FOLDED.of(composed, codes, starts)
 
 
 def readable(text: str) -> str:
@@ -92,14 +101,41 @@ _SHOWN_FORMATS = frozenset(
 
 
 class _Rewriting(dict[int, str]):
-    """What each code point becomes, worked out when it is first met; at most 0x110000 entries."""
+    """What each code point becomes, worked out when it is first met; at most 0x110000 entries.
+
+    `table` says the same for NumPy: 0 for what was not met yet, one more than the code point
+    where it becomes one character, else `_UNEVEN` and the number of characters. Memory is taken
+    only for the pages that are written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = np.zeros(0x110000, np.uint32)
 
     def rewrite(self, character: str) -> str:
         raise NotImplementedError
 
     def __missing__(self, code: int) -> str:
         written = self[code] = self.rewrite(chr(code))
+        self.table[code] = ord(written) + 1 if len(written) == 1 else _UNEVEN + len(written)
         return written
+
+    def of(self, text: str, codes: NDArray[np.uint32], starts: NDArray[np.int64]) -> Form:
+        """The form of a text with these code points, which began at `starts` in the original."""
+        written = self.table[codes]
+        if not written.all():
+            for code in np.unique(codes[written == 0]).tolist():
+                self[code]
+            written = self.table[codes]
+        if written.max(initial=0) < _UNEVEN:
+            return Form((written - np.uint32(1)).astype(np.uint64), starts)
+        lengths = np.where(written < _UNEVEN, 1, written.astype(np.int64) - _UNEVEN)
+        return Form(
+            _code_points(text.translate(self)).astype(np.uint64), np.repeat(starts, lengths)
+        )
+
+
+_UNEVEN = 0x200000
 
 
 class _Lowered(_Rewriting):
@@ -144,16 +180,8 @@ _LOWERED = _Lowered()
 _FOLDED = _Folded()
 
 
-def _rewritten(text: str, rewriting: _Rewriting) -> Form:
-    if text.isascii():
-        codes = np.frombuffer(text.translate(rewriting).encode("latin-1"), np.uint8)
-        if codes.size == len(text):
-            return Form(codes.astype(np.uint64), np.arange(codes.size))
-    pieces, starts = _composed(text)
-    written = [rewriting[ord(piece)] for piece in pieces]
-    codes = np.frombuffer("".join(written).encode("utf-32-le", "surrogatepass"), np.uint32)
-    lengths = np.fromiter(map(len, written), np.int64, len(written))
-    return Form(codes.astype(np.uint64), np.repeat(starts, lengths))
+def _code_points(text: str) -> NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def _composed(text: str) -> tuple[str, NDArray[np.int64]]:
