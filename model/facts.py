@@ -8,11 +8,23 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from model.addresses import AddressFacts, AddressProblem, facts_of_address, read_address
 from model.features import Texts
 from model.language import language_of
 from model.links import Link, links_in
-from model.signs import is_disguised, signs_of
+from model.signs import (
+    DISGUISED,
+    ENCLOSING,
+    INVISIBLE,
+    NONSPACING,
+    Kinds,
+    count_of,
+    has,
+    kinds_of,
+    signs_of,
+)
 from model.submission import History, Submission
 from model.text import is_invisible
 
@@ -43,17 +55,19 @@ def gather(submission: Submission, history: History | None = None) -> Facts:
     content, author = submission.content, submission.author
     links = links_in(content)
     language = language_of(content)
-    odd = {character for character in set(content) if not character.isascii()}
+    kinds = kinds_of(content)
     return Facts(
         submission=submission,
         history=history or History(),
         links=links,
         language=language,
         address=_address(author.email),
-        invisible=_invisible(content) if any(map(is_invisible, odd)) else 0,
-        disguised=_disguised(content, language) if any(map(is_disguised, odd)) else 0,
-        marks=_longest_marks(content) if any(map(_is_mark, odd)) else 0,
-        texts=Texts(content, author.name, author.url, signs_of(submission, links=len(links))),
+        invisible=_invisible(content) if has(INVISIBLE, kinds) else 0,
+        disguised=_disguised(content, language) if has(DISGUISED, kinds) else 0,
+        marks=_longest_run(kinds) if has(_MARK, kinds) else 0,
+        texts=Texts(
+            content, author.name, author.url, signs_of(submission, links=len(links), kinds=kinds)
+        ),
     )
 
 
@@ -70,7 +84,7 @@ def _disguised(text: str, language: str) -> int:
     """Characters that stand for ASCII ones, the wide forms only where they are no habit."""
     if language in {"ja", "zh", "ko"}:
         text = "".join(c for c in text if not "\uff00" <= c <= "\uff5e")
-    return sum(map(is_disguised, text))
+    return count_of(DISGUISED, kinds_of(text))
 
 
 def _invisible(text: str) -> int:
@@ -86,14 +100,14 @@ def _invisible(text: str) -> int:
 def _hidden(text: str) -> Iterator[tuple[str, str, str]]:
     """Each invisible character that is not ASCII, after the last letter or symbol that shows
     and the character right before it."""
-    shown = previous = " "
-    for character in text:
-        if is_invisible(character):
-            if not character.isascii():
-                yield shown, previous, character
-        elif unicodedata.category(character) != "Mn":  # a mark belongs to its letter
-            shown = character
-        previous = character
+    kinds = kinds_of(text)
+    at = np.arange(kinds.size)
+    # A mark belongs to its letter.
+    shown = np.maximum.accumulate(np.where(kinds & (INVISIBLE | NONSPACING), -1, at))
+    for here in np.flatnonzero(kinds & INVISIBLE).tolist():
+        if not text[here].isascii():
+            last = shown[here]
+            yield text[last] if last >= 0 else " ", text[here - 1] if here else " ", text[here]
 
 
 def _needs(shown: str, previous: str, character: str) -> bool:
@@ -115,7 +129,7 @@ _FLAG = "\U0001f3f4"
 
 def _is_right_to_left(text: str) -> bool:
     return any(
-        unicodedata.bidirectional(c) in {"R", "AL"} and c not in "\u200f\u061c" for c in text
+        unicodedata.bidirectional(c) in {"R", "AL"} and c not in "\u200f\u061c" for c in set(text)
     )
 
 
@@ -124,13 +138,10 @@ def _is_plain_letter(character: str) -> bool:
     return unicodedata.name(character, "").startswith(("LATIN", "GREEK", "CYRILLIC"))
 
 
-def _is_mark(character: str) -> bool:
-    return unicodedata.category(character) in {"Mn", "Me"}
+def _longest_run(kinds: Kinds) -> int:
+    """How many marks stand in a row at most."""
+    clear = np.flatnonzero(np.concatenate([[0], kinds & _MARK, [0]]) == 0)
+    return int(np.diff(clear).max()) - 1
 
 
-def _longest_marks(text: str) -> int:
-    longest = run = 0
-    for character in text:
-        run = run + 1 if _is_mark(character) else 0
-        longest = max(longest, run)
-    return longest
+_MARK = NONSPACING | ENCLOSING

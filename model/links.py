@@ -64,7 +64,7 @@ _WORDS = (
 )
 _ALSO_WORDS = frozenset(_WORDS.split())
 # Cheaper by far than the search: most comments hold none of these.
-_MAY_LINK = re.compile(r"\w\.[\w-]|:/|[<\[][AaUu]")
+_MAY_LINK = re.compile(r"\.(?<=\w\.)[\w-]|:/|[<\[][AaUu]")
 
 
 def links_in(text: str) -> tuple[Link, ...]:

@@ -4,7 +4,7 @@ Knows characters' weights and where words begin; not what the weights mean.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,7 @@ Floats = NDArray[np.float64]
 Positions = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """Characters `start` to `end` (exclusive) of the text numbered `text`, and their weight."""
 
     text: int
@@ -52,7 +51,6 @@ class Words:
         last = np.maximum.accumulate(np.where(begins_word, at, 0))
         self._starts = np.flatnonzero((at - last) % LONGEST_PIECE == 0)
         self._ends = np.append(self._starts[1:], codes.size)
-        self._shown_before = np.concatenate([[0], np.cumsum(shown)])
         self._last_shown = np.maximum.accumulate(np.where(shown, at, -1))
         self._of = self._text_of[self._starts]
 
@@ -82,16 +80,8 @@ class Words:
         ends = np.maximum(self._last_shown[self._ends[last] - 1] + 1, starts + 1)
         texts = self._of[first]
         begins = self._begins[texts]
-        return [
-            Run(*found)
-            for found in zip(
-                texts.tolist(),
-                (starts - begins).tolist(),
-                (ends - begins).tolist(),
-                total.tolist(),
-                strict=True,
-            )
-        ]
+        columns = (texts, starts - begins, ends - begins, total)
+        return list(map(Run._make, zip(*map(np.ndarray.tolist, columns), strict=True)))
 
 
 _IS_BLANK = np.array([chr(code).isspace() for code in range(0x3001)] + [False])

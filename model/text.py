@@ -30,7 +30,7 @@ class Form:
 def typed(text: str) -> Form:
     """The text as typed, but composed (NFC), in lower case, and with one kind of blank."""
     composed, starts = _composed(text)
-    return _LOWERED.of(composed, _code_points(composed), starts)
+    return _LOWERED.of(composed, code_points(composed), starts)
 
 
 def folded(text: str) -> Form:
@@ -41,14 +41,19 @@ def folded(text: str) -> Form:
     spammer disguises and what a reader types without diacritics meet here.
     """
     composed, starts = _composed(text)
-    return _FOLDED.of(composed, _code_points(composed), starts)
+    return _FOLDED.of(composed, code_points(composed), starts)
 
 
 def typed_and_folded(text: str) -> tuple[Form, Form]:
     """Both forms of a text, for less than one after the other."""
     composed, starts = _composed(text)
-    codes = _code_points(composed)
+    codes = code_points(composed)
     return _LOWERED.of(composed, codes, starts), _FOLDED.of(composed, codes, starts)
+
+
+def code_points(text: str) -> NDArray[np.uint32]:
+    """The code points of a text, lone surrogates among them."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def readable(text: str) -> str:
@@ -68,6 +73,8 @@ def whole_characters(text: str, start: int, end: int) -> tuple[int, int]:
 def _clings(text: str, at: int) -> bool:
     """Whether the character there belongs to the one before it, to the eye."""
     character = text[at]
+    if " " <= character <= "~":
+        return text[at - 1] == "\u200d"
     return (
         unicodedata.category(character) in {"Mn", "Mc", "Me"}
         or character in _COMPOSING
@@ -130,9 +137,7 @@ class _Rewriting(dict[int, str]):
         if written.max(initial=0) < _UNEVEN:
             return Form((written - np.uint32(1)).astype(np.uint64), starts)
         lengths = np.where(written < _UNEVEN, 1, written.astype(np.int64) - _UNEVEN)
-        return Form(
-            _code_points(text.translate(self)).astype(np.uint64), np.repeat(starts, lengths)
-        )
+        return Form(code_points(text.translate(self)).astype(np.uint64), np.repeat(starts, lengths))
 
 
 _UNEVEN = 0x200000
@@ -178,10 +183,6 @@ def _latin_look_alikes() -> dict[str, str]:
 
 _LOWERED = _Lowered()
 _FOLDED = _Folded()
-
-
-def _code_points(text: str) -> NDArray[np.uint32]:
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def _composed(text: str) -> tuple[str, NDArray[np.int64]]:
