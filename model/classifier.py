@@ -89,15 +89,18 @@ class Classifier:
         return self._summed(found, self._weighed(found))
 
     def _summed(self, found: Features, weighed: NDArray[np.float64]) -> NDArray[np.float64]:
-        owners = found.owners[found.blocks]
-        return self.bias + np.stack(
-            [np.bincount(owners, column, found.size) for column in weighed], axis=1
-        )
+        owners = found.owners.take(found.blocks)
+        summed = np.empty((found.size, len(weighed)))
+        for head, column in enumerate(weighed):
+            summed[:, head] = np.bincount(owners, column, found.size)
+        summed += self.bias
+        return summed
 
     def _weighed(self, found: Features) -> NDArray[np.float64]:
         """What each feature adds to each head, shape (heads, features)."""
-        values = found.values[found.blocks]
-        return np.stack([column * values for column in self.table.take(found.places, axis=0).T])
+        weights = self.table.take(found.places, axis=0)
+        weighed = np.empty(weights.T.shape)
+        return np.multiply(weights.T, found.values.take(found.blocks), out=weighed)
 
     def _characters(
         self, occurring: Occurrences, index: Positions, weighed: NDArray[np.float64]
@@ -110,16 +113,17 @@ class Classifier:
         grams = occurring.starts.size
         stands = index[:grams]
         # Signs stand nowhere, and share no feature with an n-gram: that is in another block.
-        share = 1 / (np.bincount(stands, minlength=weighed.shape[1])[stands])
-        share /= occurring.ends - occurring.starts
+        share = 1 / (np.bincount(stands).take(stands) * (occurring.ends - occurring.starts))
         lengths = np.array([len(text) for text in occurring.texts], np.int64)
-        begins = (np.cumsum(lengths) - lengths)[occurring.blocks[:grams]]
+        begins = (np.cumsum(lengths) - lengths).take(occurring.blocks[:grams])
         size = int(lengths.sum())
         starts, ends = begins + occurring.starts, begins + occurring.ends
         added = np.empty((len(weighed), size))
         for column, characters in zip(weighed, added, strict=True):
-            density = column[stands] * share
-            steps = np.bincount(starts, density, size + 1) - np.bincount(ends, density, size + 1)
+            density = column.take(stands)
+            density *= share
+            steps = np.bincount(starts, density, size + 1)
+            steps -= np.bincount(ends, density, size + 1)
             np.cumsum(steps[:size], out=characters)
         return added
 
@@ -134,7 +138,8 @@ class Classifier:
         runs = Words(occurring.texts * len(HEADS)).runs(characters.ravel())
         owners, fields = found.owners.tolist(), found.fields.tolist()
         heaviest: list[list[list[Span]]] = [[[] for _ in HEADS] for _ in batch]
-        for run in sorted(runs, key=attrgetter("weight"), reverse=True):
+        runs.sort(key=attrgetter("weight"), reverse=True)
+        for run in runs:
             head, block = divmod(run.text, blocks)
             kept = heaviest[owners[block]][head]
             if len(kept) < SPANS_PER_HEAD:

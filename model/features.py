@@ -26,6 +26,7 @@ Codes = NDArray[np.uint64]
 Positions = NDArray[np.int64]
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)
+_INVERSE = np.uint64(pow(int(_BASE), -1, 2**64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,9 @@ class Occurrences:
         ordered >>= width
         new = _is_new(ordered)
         index = np.empty(keys.size, np.int64)
-        index[order] = np.cumsum(new) - 1
+        numbers = np.cumsum(new, dtype=np.int64)
+        numbers -= 1
+        index[order] = numbers
         return self._features(ordered[new]), index
 
     def _features(self, distinct: Positions) -> Features:
@@ -238,43 +241,45 @@ class _Grams:
         block_of = np.array([block for block, _ in written], np.int64)
         lengths = np.array([len(text) for _, text in written], np.int64)
         padded = lengths + 2
-        begins = np.cumsum(padded) - padded
+        stops = np.cumsum(padded)
+        begins = stops - padded
         forms = typed_and_folded("".join([f" {text} " for _, text in written]))
         codes = np.concatenate([form.codes for form in forms])
         origin = np.concatenate([form.origin for form in forms])
-        text_of = np.repeat(np.arange(lengths.size), padded)[origin]
+        text_at = np.repeat(np.arange(lengths.size), padded)
         # Where the blanks stand is no place of the text: its first and last character are near.
-        place = np.maximum(origin - (begins + 1)[text_of], 0)
-        place = np.minimum(place, (lengths - 1)[text_of])
-        halves = (slice(0, forms[0].codes.size), slice(forms[0].codes.size, codes.size))
-        salts = np.concatenate(
-            [
-                _FORM_SALTS[form][field_of[block_of]][text_of[half]]
-                for form, half in enumerate(halves)
-            ]
-        )
+        place_at = np.arange(text_at.size) - (begins + 1).take(text_at)
+        place_at[begins] = 0
+        place_at[stops - 1] = lengths - 1
+        text_of, place = text_at.take(origin), place_at.take(origin)
+        parted = forms[0].codes.size
+        halves = (slice(0, parted), slice(parted, codes.size))
+        salts = np.empty(codes.size, np.uint64)
+        for half, of_fields in zip(halves, _FORM_SALTS, strict=True):
+            salts[half] = of_fields[field_of[block_of]].take(text_of[half])
         kinds = [
-            *_char_grams(codes, halves, (spec.typed.chars, spec.folded.chars)),
-            *_word_grams(codes, halves, (spec.typed.words, spec.folded.words)),
+            *_char_grams(codes, salts, halves, (spec.typed.chars, spec.folded.chars)),
+            *_word_grams(codes, salts, halves, (spec.typed.words, spec.folded.words)),
         ]
         if not kinds:
             return cls(np.empty(0, np.uint64), none, none, none)
-        first = np.concatenate([found[2] for found in kinds])
-        last = np.concatenate([found[3] for found in kinds])
-        hashes = np.concatenate([grams ^ (salts[at] + kind) for kind, grams, at, _ in kinds])
-        of = text_of[first]
+        hashes, first, last = map(np.concatenate, zip(*kinds, strict=True))
+        of = text_of.take(first)
         if lengths.size > 1:
-            within = np.flatnonzero(of == text_of[last])  # not from one text into the next
-            hashes, of, first, last = hashes[within], of[within], first[within], last[within]
-        return cls(hashes, block_of[of], place[first], place[last] + 1)
+            within = (of == text_of.take(last)).nonzero()[0]  # not from one text into the next
+            hashes, of = hashes.take(within), of.take(within)
+            first, last = first.take(within), last.take(within)
+        ends = place.take(last)
+        ends += 1
+        return cls(hashes, block_of.take(of), place.take(first), ends)
 
 
-Found = Iterator[tuple[np.uint64, Codes, Positions, Positions]]
+Found = Iterator[tuple[Codes, Positions, Positions]]
 Halves = tuple[slice, slice]
 Wanted = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def _char_grams(codes: Codes, halves: Halves, wanted: Wanted) -> Found:
+def _char_grams(codes: Codes, salts: Codes, halves: Halves, wanted: Wanted) -> Found:
     """Hashes of all n-grams of characters, with the index of first and last character.
 
     Those of two forms, each a half of `codes`; into the next text they run, not the next form.
@@ -283,31 +288,32 @@ def _char_grams(codes: Codes, halves: Halves, wanted: Wanted) -> Found:
     rolling = codes
     for length in range(1, max(*wanted[0], *wanted[1], 0, 0) + 1):
         if length > 1:
-            rolling = rolling[:-1] * _BASE + codes[length - 1 :]
+            rolling = rolling[:-1] * _BASE
+            rolling += codes[length - 1 :]
         for half, lengths in zip(halves, wanted, strict=True):
             end = half.stop - length + 1
             if length in lengths and end > half.start:
-                first = slice(half.start, end)
-                yield np.uint64(length), rolling[first], at[first], at[first] + (length - 1)
+                first, last = slice(half.start, end), slice(half.start + length - 1, half.stop)
+                yield rolling[first] ^ (salts[first] + np.uint64(length)), at[first], at[last]
 
 
-def _word_grams(codes: Codes, halves: Halves, wanted: Wanted) -> Found:
+def _word_grams(codes: Codes, salts: Codes, halves: Halves, wanted: Wanted) -> Found:
     """Hashes of all runs of words (what blanks and ASCII punctuation part)."""
-    inside = _IS_WORD[np.minimum(codes, 128)]
-    edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
+    inside = _IS_WORD.take(codes.astype(np.int64), mode="clip")
+    edges = (inside[1:] != inside[:-1]).nonzero()[0] + 1
     starts, stops = edges[0::2], edges[1::2]  # blanks at the edges: begins and ends outside
     if not starts.size:
         return
-    # A word is the sum of its codes, each times a power by its distance from the word's start.
-    begin = starts[0]
-    spoken = np.where(inside, codes, 0)[begin:]
-    offsets = starts - begin
-    rank = np.arange(spoken.size)
-    rank -= np.repeat(offsets, np.append(offsets[1:], spoken.size) - offsets)
-    hashes = np.add.reduceat(spoken * _powers(rank), offsets)
+    # A word is the sum of its codes, each times a power by its distance from the word's start:
+    # by its distance from the very first, then divided by that of the start.
+    powers, inverses = _powers(codes.size)
+    spoken = codes * powers[: codes.size]
+    spoken *= inside
+    hashes = np.add.reduceat(spoken, starts)
+    hashes *= inverses.take(starts)
     parted = int(starts.searchsorted(halves[1].start))
     words = (slice(0, parted), slice(parted, starts.size))
-    lasts = stops - 1
+    salts, lasts = salts.take(starts), stops - 1
     run = hashes
     for length in range(1, max(*wanted[0], *wanted[1], 0, 0) + 1):
         if length > hashes.size:
@@ -318,24 +324,28 @@ def _word_grams(codes: Codes, halves: Halves, wanted: Wanted) -> Found:
             end = half.stop - length + 1
             if length in lengths and end > half.start:
                 first, last = slice(half.start, end), slice(half.start + length - 1, half.stop)
-                yield np.uint64(64 + length), run[first], starts[first], lasts[last]
+                kind = np.uint64(64 + length)
+                yield run[first] ^ (salts[first] + kind), starts[first], lasts[last]
 
 
 _IS_WORD = np.array([chr(c).isalnum() for c in range(128)] + [True])
 
-_power_table = np.array([1], np.uint64)
+_power_table = np.ones((2, 1), np.uint64)
+_POWERS_KEPT = 2**18  # 4 MiB: enough for both forms of what a classifier takes at once
 
 
-def _powers(exponents: Positions) -> Codes:
-    """_BASE to each exponent modulo 2**64; the table grows to the longest word met."""
+def _powers(count: int) -> Codes:
+    """_BASE to each exponent from 0 modulo 2**64, and its inverse: shape (2, `count` or more)."""
     global _power_table  # noqa: PLW0603  one growing table, the same for all
-    longest = int(exponents.max(initial=0)) + 1
     table = _power_table  # another thread may put a shorter one in its place at any time
-    if longest > table.size:
-        factors = np.full(max(longest, 64), _BASE, np.uint64)
-        factors[0] = 1
-        _power_table = table = np.multiply.accumulate(factors)
-    return table[exponents]
+    if count > table.shape[-1]:
+        factors = np.empty((2, max(count, 4096)), np.uint64)
+        factors[:] = [[_BASE], [_INVERSE]]
+        factors[:, 0] = 1
+        table = np.multiply.accumulate(factors, axis=1)
+        if count <= _POWERS_KEPT:
+            _power_table = table
+    return table
 
 
 def _places(hashes: Codes, bits: int) -> Places:
@@ -344,9 +354,13 @@ def _places(hashes: Codes, bits: int) -> Places:
 
 def _mixed(hashes: Codes) -> Codes:
     """Stafford's mix 13, the finaliser of SplitMix64."""
-    mixed = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+    mixed = hashes >> np.uint64(30)
+    mixed ^= hashes
+    mixed *= np.uint64(0xBF58476D1CE4E5B9)
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= np.uint64(0x94D049BB133111EB)
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 def _salt(name: str) -> np.uint64:

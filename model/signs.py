@@ -128,8 +128,14 @@ _PATTERNS = (
     ("markup", 0, "<", re.compile(r"</?(?:b|i|strong|em|code|pre|blockquote|p|br)\b", re.I)),
     ("phone", 9, "", re.compile(r"(?<!\d)(?:\+?\d{1,3}[ .-]?)?(?:\d[ .-]?){8,10}\d(?!\d)")),
     ("price", 1, "", re.compile(r"[$€£₫]\s?\d|\d\s?(?:[$€£₫%]|usd|vnd|tr\b|triệu|k\b)", re.I)),
-    ("repeated", 0, "", re.compile(r"(\S)\1{3}")),
-    ("spaced out", 0, "", re.compile(r"(?:\b\w[ .·_-]){4}")),
+    ("repeated", 0, "", re.compile(r"(\S)\1\1\1")),
+    # (?:\b\w[ .·_-]){4}, found by its first separator and what follows that.
+    (
+        "spaced out",
+        0,
+        "",
+        re.compile(r"[ .·_-](?=\w[ .·_-])(?<=\b\w[ .·_-])(?:\b\w[ .·_-]){3}"),
+    ),
     ("brand with digits", 2, "", re.compile(r"\b[^\W\d_]{3,}\d{2,3}\b")),
     ("handle", 0, "@", re.compile(r"(?<!\w)@\w{3,}")),
     ("hashtag", 0, "#", re.compile(r"(?<!\w)#\w{3,}")),

@@ -9,11 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.text import code_points
+
 ROUNDING = 1e-9
 """Weights up to this are what rounding leaves where contributions cancel out."""
 
 LONGEST_PIECE = 16
-"""Characters after which a text without blanks is cut, as if a word began there."""
+"""Characters after which a text without blanks is cut, as if a word began there: a power of 2."""
 
 DENSE = 0.7
 """How dense a word must be to belong to a run, in terms of its text's mean positive weight."""
@@ -40,19 +42,19 @@ class Words:
     def __init__(self, texts: Sequence[str]) -> None:
         lengths = np.array([len(text) for text in texts], np.int64)
         self._begins = np.cumsum(lengths) - lengths
-        self._text_of = np.repeat(np.arange(lengths.size), lengths)
-        encoded = "".join(texts).encode("utf-32-le", "surrogatepass")
-        codes = np.frombuffer(encoded, np.uint32)
-        shown = ~_IS_BLANK[np.minimum(codes, _IS_BLANK.size - 1)]
+        codes = code_points("".join(texts))
+        shown = _IS_SHOWN.take(codes, mode="clip")
         begins_word = shown.copy()
         begins_word[1:] &= ~shown[:-1]
         begins_word[self._begins[lengths > 0]] = True  # blanks before a text's first word too
         at = np.arange(codes.size)
-        last = np.maximum.accumulate(np.where(begins_word, at, 0))
-        self._starts = np.flatnonzero((at - last) % LONGEST_PIECE == 0)
-        self._ends = np.append(self._starts[1:], codes.size)
-        self._last_shown = np.maximum.accumulate(np.where(shown, at, -1))
-        self._of = self._text_of[self._starts]
+        piece = at - np.maximum.accumulate(at * begins_word)
+        self._starts = (begins_word | (piece & (LONGEST_PIECE - 1) == 0)).nonzero()[0]
+        self._ends = np.empty_like(self._starts)
+        self._ends[:-1] = self._starts[1:]
+        self._ends[-1:] = codes.size
+        self._last_shown = np.maximum.accumulate(at * shown)
+        self._of = self._begins.searchsorted(self._starts, "right") - 1
 
     def runs(self, weights: Floats) -> list[Run]:
         """Runs of neighbouring dense words, in order; a text that is evenly dense is one run.
@@ -62,26 +64,25 @@ class Words:
         if not weights.size:
             return []
         positive = weights > ROUNDING
-        count = np.bincount(self._text_of, positive)
-        mean = np.bincount(self._text_of, np.where(positive, weights, 0.0)) / np.maximum(count, 1)
-        weight = np.add.reduceat(weights, self._starts)
-        dense = (weight >= DENSE * mean[self._of] * (self._ends - self._starts) * (1 - 1e-9)) & (
-            weight > ROUNDING
-        )
-        joins = np.zeros(dense.size, bool)  # to the word before
-        joins[1:] = dense[1:] & dense[:-1] & (self._of[1:] == self._of[:-1])
-        first = np.flatnonzero(dense & ~joins)
+        words, of, texts = self._starts, self._of, self._begins.size
+        weight = np.add.reduceat(weights, words)
+        above = np.bincount(of, np.add.reduceat(weights * positive, words), texts)
+        count = np.bincount(of, np.add.reduceat(positive, words, dtype=np.int64), texts)
+        least = above / np.maximum(count, 1) * (DENSE * (1 - 1e-9))
+        dense = (weight >= least.take(of) * (self._ends - words)) & (weight > ROUNDING)
+        joins = np.zeros(dense.size + 1, bool)  # to the word before
+        np.logical_and(dense[1:], dense[:-1], out=joins[1:-1])
+        joins[1:-1] &= of[1:] == of[:-1]
+        first = (dense & ~joins[:-1]).nonzero()[0]
         if not first.size:
             return []
-        leads_on = np.append(joins[1:], False)
-        last = np.flatnonzero(dense & ~leads_on)
-        total = np.bincount(np.cumsum(dense & ~joins)[dense] - 1, weight[dense])
-        starts = self._starts[first]
-        ends = np.maximum(self._last_shown[self._ends[last] - 1] + 1, starts + 1)
-        texts = self._of[first]
-        begins = self._begins[texts]
-        columns = (texts, starts - begins, ends - begins, total)
+        last = (dense & ~joins[1:]).nonzero()[0]
+        total = np.add.reduceat(weight * dense, first)  # what is not dense adds nothing
+        starts, texts_of = words.take(first), of.take(first)
+        ends = np.maximum(self._last_shown.take(self._ends.take(last) - 1), starts) + 1
+        begins = self._begins.take(texts_of)
+        columns = (texts_of, starts - begins, ends - begins, total)
         return list(map(Run._make, zip(*map(np.ndarray.tolist, columns), strict=True)))
 
 
-_IS_BLANK = np.array([chr(code).isspace() for code in range(0x3001)] + [False])
+_IS_SHOWN = np.array([not chr(code).isspace() for code in range(0x3001)] + [True])

@@ -248,7 +248,7 @@ def test_neighbours_in_a_huge_text_are_found_at_their_place():
 def test_words_of_growing_length_are_hashed_in_many_threads_at_once():
     texts = [Texts("x" * (97 * n % 3_000 + 1)) for n in range(120)]
     expected = [row(t, SMALL)[0].tolist() for t in texts]
-    features._power_table = np.array([1], np.uint64)
+    features._power_table = np.ones((2, 1), np.uint64)
     got: list[list[list[int]]] = []
     start = threading.Barrier(4)
 
