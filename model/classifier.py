@@ -150,7 +150,7 @@ class Classifier:
 
 
 def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
-    """The batch cut so that no part is much longer than the longest comment there may be.
+    """The batch cut so that no part is longer than need be to share the cost of a call.
 
     Features take some 600 bytes a character while they are read off: a thousand of the longest
     comments at once would take the machine's memory.
@@ -166,7 +166,8 @@ def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
         yield batch[begin:]
 
 
-_CHARACTERS_AT_ONCE = 65_536
+# What a processor keeps near, too: four times as many took a fifth longer for each.
+_CHARACTERS_AT_ONCE = 16_384
 
 
 def _scores(log_odds: Sequence[float]) -> Scores:

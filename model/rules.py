@@ -91,10 +91,10 @@ _ACTIVE = re.compile(
 def _active_markup(facts: Facts, policy: Policy) -> str | None:
     content = facts.submission.content
     # Every way of it has one of these: looking for them is far cheaper.
-    if "<" not in content and ":" not in content and "=" not in content:
-        return None
-    found = _ACTIVE.search(content)
-    return found.group() if found else None
+    if "<" in content or "=" in content or (":" in content and "cr" in content.lower()):
+        found = _ACTIVE.search(content)
+        return found.group() if found else None
+    return None
 
 
 def _invisible(facts: Facts, policy: Policy) -> str | None:

@@ -126,7 +126,15 @@ _PATTERNS = (
     ("anchor", 0, "<", re.compile(r"<a\s", re.I)),
     ("bbcode", 0, "[", re.compile(r"\[(?:url|link)\b", re.I)),
     ("markup", 0, "<", re.compile(r"</?(?:b|i|strong|em|code|pre|blockquote|p|br)\b", re.I)),
-    ("phone", 9, "", re.compile(r"(?<!\d)(?:\+?\d{1,3}[ .-]?)?(?:\d[ .-]?){8,10}\d(?!\d)")),
+    # (?<!\d)(?:\+?\d{1,3}[ .-]?)?(?:\d[ .-]?){8,10}\d(?!\d), found by its first digit.
+    (
+        "phone",
+        9,
+        "",
+        re.compile(
+            r"\d(?<!\d\d)(?:[ .-]?(?:\d[ .-]?){7,10}|\d{1,2}[ .-]?(?:\d[ .-]?){8,10})\d(?!\d)"
+        ),
+    ),
     ("price", 1, "", re.compile(r"[$€£₫]\s?\d|\d\s?(?:[$€£₫%]|usd|vnd|tr\b|triệu|k\b)", re.I)),
     ("repeated", 0, "", re.compile(r"(\S)\1\1\1")),
     # (?:\b\w[ .·_-]){4}, found by its first separator and what follows that.
@@ -136,7 +144,7 @@ _PATTERNS = (
         "",
         re.compile(r"[ .·_-](?=\w[ .·_-])(?<=\b\w[ .·_-])(?:\b\w[ .·_-]){3}"),
     ),
-    ("brand with digits", 2, "", re.compile(r"\b[^\W\d_]{3,}\d{2,3}\b")),
+    ("brand with digits", 2, "", re.compile(r"\b[^\W\d_]{3,}+\d{2,3}\b")),
     ("handle", 0, "@", re.compile(r"(?<!\w)@\w{3,}")),
     ("hashtag", 0, "#", re.compile(r"(?<!\w)#\w{3,}")),
     ("question", 0, "?", re.compile(r"\?")),

@@ -1,0 +1,211 @@
+"""What judging a comment costs on one core, beside scikit-learn's usual pipeline in the same run.
+
+    python -m benchmarks.inference
+
+Judging is all of it: facts, rules, both heads, spans, outcome. scikit-learn's pipeline (TF-IDF
+of character n-grams, 2 to 5, within words; logistic regression) gives one score and no more. Both
+work on the texts in training/texts and on one core. A machine that others use makes single
+times worthless: read minima and ratios.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from threadpoolctl import threadpool_limits
+
+import training
+from model.classifier import Classifier
+from model.judging import Case, judge
+from model.policy import Policy
+from model.registry import CHAMPION, SHIPPED, Registry
+from model.submission import Author, History, Submission
+from training.examples import read_rows
+
+TEXTS = Path(training.__file__).parent / "texts"
+CHARACTERS = 300
+BATCH = 256
+ROUNDS = 15
+KIB = 1024
+LONGEST = 64 * KIB
+
+# What each pattern could be led astray by, repeated to any length.
+ADVERSARIAL = (
+    *("a", "1", "1 ", "a b ", "a.", "a-", "abc12", ". ", "@", "a@", "a@b.", "#", "$1", "(", ")"),
+    *("<a ", "<a href=", "<a href='", "<", "[url=", "[", "http://", "http:", "www.", "x.vn/"),
+    *("&amp;", "&#64;", "%25", "%40", '"', "•", "on", "onload ", "javascript", "ế", "e\u0323"),
+    *(
+        "\u0301\u0316",
+        "\u200b",
+        "\ufe0f",
+        "\u05d0\u200f",
+        "ｓ",
+        "𝐬",
+        "ﬃ",
+        "漢",
+        "\n",
+        "!",
+        "👨\u200d",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Microseconds of one call: the median over texts of each one's fastest and usual round."""
+
+    fastest: float
+    usual: float
+
+
+def main() -> None:
+    """Print all tables."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    classifier = Registry(SHIPPED).load(CHAMPION)
+    texts, spam = _read_texts()
+    pipeline = _fitted(texts, spam)
+    print("| what | goal µs | fastest µs | median µs | scikit-learn fastest µs | of scikit-learn |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for language in ("vi", "en"):
+        pieces = _pieces([text for name, text in texts if name.startswith(language)])
+        _print_comparison(language, pieces, classifier, pipeline)
+    _print_lengths("vi", _long_text(texts, "vi"), classifier)
+    _print_lengths("en", _long_text(texts, "en"), classifier)
+    _print_adversarial(classifier)
+    _print_size()
+
+
+def _read_texts() -> tuple[list[tuple[str, str]], list[bool]]:
+    found = [
+        (path.stem, row.text) for path in sorted(TEXTS.glob("*.jsonl")) for row in read_rows(path)
+    ]
+    return found, [name.endswith("spam") for name, _ in found]
+
+
+def _fitted(texts: Sequence[tuple[str, str]], spam: Sequence[bool]) -> Pipeline:
+    vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    pipeline = make_pipeline(vectorizer, LogisticRegression(max_iter=300))
+    return pipeline.fit([text for _, text in texts], spam)
+
+
+def _pieces(texts: Sequence[str]) -> list[str]:
+    """`BATCH` different comments of `CHARACTERS` characters."""
+    joined = " ".join(texts)
+    return [joined[at * CHARACTERS :][:CHARACTERS] for at in range(BATCH)]
+
+
+def _long_text(texts: Sequence[tuple[str, str]], language: str) -> str:
+    return " ".join(text for name, text in texts if name.startswith(language))[:LONGEST]
+
+
+def _cases(texts: Sequence[str]) -> list[Case]:
+    policy = Policy()
+    version = policy.version
+    return [
+        Case(
+            Submission(
+                text,
+                Author("Nguyễn Văn Nam", f"reader.{at}@mail-{at}.com", "https://example.com/blog"),
+            ),
+            History(),
+            policy,
+            version,
+        )
+        for at, text in enumerate(texts)
+    ]
+
+
+def _times(calls: Sequence[Callable[[], object]], rounds: int = ROUNDS) -> Times:
+    fastest, usual = [], []
+    for call in calls:
+        call()
+        taken = []
+        for _ in range(rounds):
+            started = time.perf_counter()
+            call()
+            taken.append((time.perf_counter() - started) * 1e6)
+        fastest.append(min(taken))
+        usual.append(statistics.median(taken))
+    return Times(statistics.median(fastest), statistics.median(usual))
+
+
+def _print_comparison(
+    language: str, pieces: Sequence[str], classifier: Classifier, pipeline: Pipeline
+) -> None:
+    for name, goal, size in (("one comment", 250, 1), (f"of {BATCH} in a batch", 120, BATCH)):
+        texts = [pieces[at : at + size] for at in range(60 if size == 1 else 1)]
+        batches = [_cases(part) for part in texts]
+        ours = _times([partial(judge, batch, classifier) for batch in batches])
+        theirs = _times([partial(pipeline.predict_proba, part) for part in texts], rounds=5)
+        print(
+            f"| {language}, {name} | {goal} | {ours.fastest / size:.0f} | {ours.usual / size:.0f} "
+            f"| {theirs.fastest / size:.0f} | {ours.fastest / theirs.fastest:.2f} |"
+        )
+
+
+def _print_lengths(language: str, text: str, classifier: Classifier) -> None:
+    """Milliseconds by length, each after the factor to the length before: 2 is linear."""
+    taken = [_judging_ms(text[: size * KIB], classifier, 9) for size in (8, 16, 32, 64)]
+    factors = ", ".join(f"{b / a:.2f}" for a, b in pairwise(taken))
+    shown = ", ".join(f"{ms:.1f}" for ms in taken)
+    print(f"\n{language}: 8, 16, 32, 64 Ki characters in {shown} ms (goal of the last: 20)")
+    print(f"each to the one before: {factors} (linear: 2)")
+
+
+def _judging_ms(text: str, classifier: Classifier, rounds: int) -> float:
+    case = _cases([text])
+    return _times([partial(judge, case, classifier)], rounds).fastest / 1000
+
+
+def _print_adversarial(classifier: Classifier) -> None:
+    """What takes longest for its length, and what grows fastest with it."""
+    found = []
+    for unit in ADVERSARIAL:
+        text = (unit * LONGEST)[:LONGEST]
+        short = _judging_ms(text[: LONGEST // 4], classifier, 4)
+        found.append((_judging_ms(text, classifier, 3), short, unit))
+    print("\n64 Ki characters of one thing repeated, the five slowest and the five that grow most:")
+    by_growth = sorted(found, key=lambda one: one[0] / one[1], reverse=True)
+    for long, short, unit in (*sorted(found, reverse=True)[:5], *by_growth[:5]):
+        print(f"{unit!a:>16}: {long:6.1f} ms, {long / short:.1f} times 16 Ki (linear: 4)")
+
+
+# Each prints the resident memory of a process that does only this, in MB.
+_RESIDENT = """
+import os
+print(int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6)
+"""
+_PROCESSES = {
+    "imports NumPy": "import numpy\n",
+    "loads the model and judges 100 comments": """
+from model.judging import offline_judge
+from model.submission import Submission
+offline_judge(None, None).check([Submission(f"Xin chào các bạn {n} " * 12) for n in range(100)])
+""",
+}
+
+
+def _print_size() -> None:
+    version = Registry(SHIPPED).resolve(CHAMPION)
+    size = sum(path.stat().st_size for path in (SHIPPED / "versions" / version).iterdir())
+    print(f"\nthe model on disk: {size / 1e6:.1f} MB (goal: 20)")
+    for name, program in _PROCESSES.items():
+        done = subprocess.run(
+            [sys.executable, "-c", program + _RESIDENT], capture_output=True, text=True, check=True
+        )
+        print(f"resident memory of a process that {name}: {float(done.stdout):.0f} MB")
+
+
+if __name__ == "__main__":
+    with threadpool_limits(1):
+        main()
