@@ -566,12 +566,6 @@ def test_a_version_whose_writer_was_killed_is_whole_or_absent(registry, times):
     assert not list(registry.root.glob(".new-*"))
 
 
-needs_shipped = pytest.mark.xfail(
-    not (SHIPPED / "names.json").is_file(), reason="no champion is shipped yet", strict=True
-)
-
-
-@needs_shipped
 def test_an_empty_directory_begins_with_the_shipped_champion(tmp_path):
     registry = registry_at(tmp_path / "models")
 
@@ -579,7 +573,6 @@ def test_an_empty_directory_begins_with_the_shipped_champion(tmp_path):
     assert registry_at(registry.root) == registry
 
 
-@needs_shipped
 def test_two_services_that_start_at_once_have_the_same_champion(tmp_path):
     program = "print(registry_at(root).load().version)"
 
