@@ -9,17 +9,18 @@ Singer 2011); the layer learns what they leave unexplained. It is made to do no 
 
 * it adds at most `LIMIT` to the log-odds, and the lessons of one moderator `MODERATOR_LIMIT`;
 * the copies of one campaign weigh 1, 1/4, 1/9 …, all together less than two lessons;
-* both classes weigh alike, and after each lesson genuine comments of our own are rehearsed, so
-  that on a site that is sent little but spam not every comment begins to look like it;
-* it raises scores only beyond what it would add to nearly all of those genuine comments, and
-  only as far as the site's own ham has been heard (`ham / (ham + HAM_WANTED)` of the limit);
+* both classes weigh alike, and after each lesson comments of our own are rehearsed, so that on
+  a site that is sent little but spam not every comment begins to look like it;
+* it raises scores only beyond what it would add to nearly all of our genuine comments, a
+  caution that fades as the site's own ham is heard, and by a share of the limit that grows
+  with that; it lowers them only beyond what it would take from nearly all of our spam;
 * it counts as far as it has foretold decisions better than the champion alone, each before it
   was learnt from (prequential log-loss, Dawid 1984): while it has not, it adds nothing.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import pairwise
@@ -30,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.facts import gather
-from model.features import Places, Spec, features
+from model.features import Places, Spec, Texts, features
 from model.outcome import Head
 from model.submission import Author, Submission
 
@@ -44,7 +45,7 @@ MODERATORS_APART = 2
 """The first so many moderators have a column of weights each; all later ones share one."""
 
 LIMIT = 4.0
-"""What a layer adds to the log-odds at most, up or down."""
+"""What a layer adds to the log-odds at most."""
 
 MODERATOR_LIMIT = 3.0
 """What one moderator's lessons add to the log-odds at most, up or down."""
@@ -55,15 +56,21 @@ HALF_LIFE = 500
 HORIZON = 10 * HALF_LIFE
 """Of older lessons less than a thousandth is left: a fold may start so far back."""
 
-HAM_WANTED = 3.0
+LOWERED = 2.0
+"""What a layer takes off the log-odds at most: ham that looks like spam is safe in the queue."""
+
+HAM_WANTED = 2.0
+"""With so many lessons of ham, a layer raises scores by half its limit at most."""
+
 CAMPAIGNS_KNOWN = 512
 """Of so many campaigns the copies are counted; the one not seen for longest is forgotten."""
 
 _STEP = 0.7
 _DAMPING = 1e-3  # below the square of a usual gradient, so that first steps are bold
 _HEAVIEST = 3.0  # how much a lesson of the rarer class may weigh
-_REHEARSED = 8  # genuine comments after each lesson
-_UNMOVED = 0.95  # the share of genuine comments that may not be raised
+_RAISED_HAM = 0.1  # the share of our unheard ham that may be raised
+_LOWERED_SPAM = 0.05  # the share of our spam that may be lowered
+_CAUTION = 10.0  # lessons of ham after which that edge is half as far
 _TRUSTED_AT = 2.0  # nats of log-loss gained until the layer counts in full
 
 
@@ -93,21 +100,17 @@ class Lineage:
     last: str
 
 
-@dataclass(frozen=True, slots=True)
-class Genuine:
-    """Genuine comments of our own, as rows of a layer's table: what a layer must leave alone.
-
-    Shared by all sites of one champion. Row i is `places[starts[i]:starts[i + 1]]`.
-    """
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Rows of a layer's table; of row i the places are `places[starts[i]:starts[i + 1]]`."""
 
     starts: NDArray[np.int64]
     places: NDArray[np.int64]
     values: NDArray[np.float32]
 
     @classmethod
-    def of(cls, spec: Spec) -> "Genuine":
-        """Those that come with the project, read as a champion of this spec does. Some 0.2 s."""
-        batch = [gather(submission).texts for submission in _genuine_submissions()]
+    def of(cls, batch: Sequence[Texts], spec: Spec) -> "Rows":
+        """Of submissions, one or more, read as a champion of this spec does."""
         indptr, places, values = features(batch, spec).rows()
         rows = [_folded((places[begin:end], values[begin:end])) for begin, end in pairwise(indptr)]
         return cls(
@@ -119,47 +122,77 @@ class Genuine:
     def __len__(self) -> int:
         return self.starts.size - 1
 
-    def row(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def row(self, index: int) -> "_Folded":
         """One of them."""
         of = slice(self.starts[index], self.starts[index + 1])
         return self.places[of], self.values[of]
 
     def weighed(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What each column of weights adds to each of them, shape (rows, columns)."""
-        added = weights.take(self.places, axis=0)
-        added *= self.values[:, None]
-        return np.add.reduceat(added, self.starts[:-1], axis=0)
+        """What weights, shape (2**LAYER_BITS,), add to each of them, shape (rows,)."""
+        added = weights.take(self.places)
+        added *= self.values
+        return np.add.reduceat(added, self.starts[:-1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Anchors:
+    """Comments of our own, written for the project, that no site's layer may move much.
+
+    Shared by all sites of one champion. `ham` and `spam` are rehearsed; `unheard` is ham too,
+    kept from that, as what is rehearsed no longer tells what happens to other comments.
+    """
+
+    ham: Rows
+    unheard: Rows
+    spam: Rows
+
+    @classmethod
+    def of(cls, spec: Spec) -> "Anchors":
+        """As a champion of this spec reads them. Takes some tenths of a second."""
+        told = [json.loads(line) for line in _ANCHORS.read_text(encoding="utf-8").splitlines()]
+        ham, spam = (
+            [
+                gather(Submission(text, author=Author(name=name, url=url))).texts
+                for label, text, name, url in told
+                if label == word
+            ]
+            for word in ("ham", "spam")
+        )
+        return cls(
+            ham=Rows.of(ham[::2], spec), unheard=Rows.of(ham[1::2], spec), spam=Rows.of(spam, spec)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SiteLayer:
     """What one site's decisions add to one head of one champion. Immutable.
 
-    `weights` and `squares` (sums of squared gradients) are float32 of shape (2**LAYER_BITS,
-    MODERATORS_APART + 1), 400 KB together. `anchor` is what the weights add to nearly all
-    genuine comments, 0 or more; `gain` how much better than the champion decisions were
-    foretold, in nats; `heard` the lessons of each class, (ham, spam), as far as not faded.
+    `weights` and `squares` (sums of squared gradients) are float32 of shape
+    (MODERATORS_APART + 1, 2**LAYER_BITS), 400 KB together. `held` is what the weights add to
+    our own spam and ham at the edge, (0 or less, 0 or more): between the two a layer adds
+    nothing. `gain` is how much better than the champion decisions were foretold, in nats;
+    `heard` counts the lessons of each class, (ham, spam), as far as not faded.
     """
 
     lineage: Lineage
     version: str
-    genuine: Genuine = field(repr=False)
+    anchors: Anchors = field(repr=False)
     weights: NDArray[np.float32] = field(repr=False)
     squares: NDArray[np.float32] = field(repr=False)
-    anchor: float = 0.0
+    held: tuple[float, float] = (0.0, 0.0)
     gain: float = 0.0
     heard: tuple[float, float] = (0.0, 0.0)
     moderators: tuple[str, ...] = field(default=(), repr=False)
     campaigns: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def fresh(cls, champion: str, genuine: Genuine, *, head: Head = Head.SPAM) -> "SiteLayer":
+    def fresh(cls, champion: str, anchors: Anchors, *, head: Head = Head.SPAM) -> "SiteLayer":
         """A layer that has learnt nothing and adds nothing, over the champion of that version."""
-        shape = (2**LAYER_BITS, MODERATORS_APART + 1)
+        shape = (MODERATORS_APART + 1, 2**LAYER_BITS)
         return cls(
             lineage=Lineage(champion, head, 0, ""),
             version="",
-            genuine=genuine,
+            anchors=anchors,
             weights=np.zeros(shape, np.float32),
             squares=np.zeros(shape, np.float32),
         )
@@ -185,10 +218,11 @@ class SiteLayer:
 
     def _untrusted(self, row: "_Folded") -> float:
         """What the layer would add if it were trusted."""
-        added = float(_limited(self._columns(row)).sum())
-        added = added - self.anchor if added > self.anchor else min(added, 0.0)
+        added = self._limited(row)
+        low, high = self.held
+        added -= min(max(added, low), high)
         ham = self.heard[0]
-        return min(max(added, -LIMIT), LIMIT * ham / (ham + HAM_WANTED))
+        return min(max(added, -LOWERED), LIMIT * ham / (ham + HAM_WANTED))
 
     def _after(self, lesson: Lesson) -> "SiteLayer":
         """After one lesson. Writes into this layer's own arrays: `after` has copied them."""
@@ -199,26 +233,37 @@ class SiteLayer:
         moderators, column = _column_of(lesson.moderator, self.moderators)
         np.multiply(self.weights, _KEPT, out=self.weights)
         np.multiply(self.squares, _KEPT, out=self.squares)
-        odds = lesson.log_odds + float(_limited(self._columns(row)).sum())
+        odds = lesson.log_odds + self._limited(row)
         self._step(column, row, weight * (_logistic(odds) - lesson.positive))
         self._rehearse(column)
-        ham, spam = (count * _KEPT for count in self.heard)
+        learnt = replace(self, moderators=moderators, heard=self._heard_with(lesson))
         return replace(
-            self,
+            learnt,
             lineage=replace(self.lineage, lessons=self.lineage.lessons + 1, last=lesson.id),
             version=_version(self, lesson),
-            anchor=self._anchor(),
+            held=learnt._held(),
             gain=gain,
-            heard=(ham, spam + 1) if lesson.positive else (ham + 1, spam),
-            moderators=moderators,
             campaigns=_counted(self.campaigns, lesson.campaign),
         )
 
-    def _columns(self, row: "_Folded") -> NDArray[np.float32]:
-        """What each column adds to a row."""
+    def _column(self, column: int, row: "_Folded") -> float:
+        """What one column of weights adds to a row."""
         places, values = row
-        added: NDArray[np.float32] = (self.weights.take(places, axis=0) * values[:, None]).sum(0)
-        return added
+        return float(self.weights[column].take(places) @ values)
+
+    def _limited(self, row: "_Folded") -> float:
+        """What all columns add to a row, each within its limit."""
+        columns = (self._column(column, row) for column in self._used())
+        return sum(min(max(added, -MODERATOR_LIMIT), MODERATOR_LIMIT) for added in columns)
+
+    def _used(self) -> range:
+        """The columns that can hold anything but zeros: most sites have one moderator."""
+        known = len(self.moderators)
+        return range(known if known < MODERATORS_APART else MODERATORS_APART + 1)
+
+    def _heard_with(self, lesson: Lesson) -> tuple[float, float]:
+        ham, spam = self.heard[0] * _KEPT, self.heard[1] * _KEPT
+        return (ham, spam + 1) if lesson.positive else (ham + 1, spam)
 
     def _class_weight(self, positive: bool) -> float:
         """Alike for both classes together, as far as `_HEAVIEST` goes."""
@@ -236,50 +281,58 @@ class SiteLayer:
     def _step(self, column: int, row: "_Folded", slope: float) -> None:
         """One step of AdaGrad down the slope of the loss in the log-odds."""
         places, values = row
-        gradient = np.bincount(places, values * np.float32(slope), 2**LAYER_BITS)
-        at = gradient.nonzero()[0]
-        gradient = gradient[at]
-        squares = self.squares[at, column] + gradient**2
-        self.squares[at, column] = squares
-        self.weights[at, column] -= _STEP * gradient / np.sqrt(_DAMPING + squares)
+        gradient = values * np.float32(slope)
+        squares = self.squares[column]
+        np.add.at(squares, places, gradient * gradient)
+        gradient *= np.float32(_STEP) / np.sqrt(np.float32(_DAMPING) + squares.take(places))
+        np.subtract.at(self.weights[column], places, gradient)
 
     def _rehearse(self, column: int) -> None:
-        """Take back what a column would add to some of the genuine comments, each in turn."""
-        begin = self.lineage.lessons * _REHEARSED
-        for turn in range(begin, begin + _REHEARSED):
-            row = self.genuine.row(turn * _STRIDE % len(self.genuine))
-            added = float(self._columns(row)[column])
-            if added > 0:
-                self._step(column, row, _logistic(added - 0.5))
+        """Take back what a column would add to some of our own comments, each in turn."""
+        for rows, count, sign in ((self.anchors.ham, 8, 1), (self.anchors.spam, 4, -1)):
+            begin = self.lineage.lessons * count
+            for turn in range(begin, begin + count):
+                row = rows.row(turn * _STRIDE % len(rows))
+                wrong = self._column(column, row) * sign
+                if wrong > 0:
+                    self._step(column, row, sign * _logistic(wrong - 0.5))
 
-    def _anchor(self) -> float:
-        added = _limited(self.genuine.weighed(self.weights)).sum(axis=1)
-        return max(float(np.quantile(added, _UNMOVED)), 0.0)
+    def _held(self) -> tuple[float, float]:
+        """The edges of what the layer must not act on; see `held`."""
+        low = float(np.quantile(self._weighed(self.anchors.spam), _LOWERED_SPAM))
+        high = float(np.quantile(self._weighed(self.anchors.unheard), 1 - _RAISED_HAM))
+        caution = _CAUTION / (_CAUTION + self.heard[0])
+        return min(low, 0.0), max(high, 0.0) * caution
+
+    def _weighed(self, rows: Rows) -> NDArray[np.float32]:
+        """What all columns add to each row, each within its limit."""
+        added = np.zeros(len(rows), np.float32)
+        for column in self._used():
+            of_column = rows.weighed(self.weights[column])
+            added += of_column.clip(-MODERATOR_LIMIT, MODERATOR_LIMIT)
+        return added
 
 
 _Folded: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 
-_KEPT = 0.5 ** (1 / HALF_LIFE)
-_STRIDE = 7919  # a prime, so that every genuine comment has its turn
+_KEPT: float = 0.5 ** (1 / HALF_LIFE)
+_STRIDE = 7919  # a prime, so that every one of our comments has its turn
+_ANCHORS = files("model").joinpath("anchors.jsonl")
 
 
 def _folded(row: Row) -> _Folded:
     """A row of the champion's features in a layer's table, of length 1.
 
-    Two places that meet keep apart by half the time having other signs (Weinberger et al.
-    2009). The multiplier is Knuth's, 2**32 over the golden ratio.
+    What two places that meet add cancels out as often as it adds up, as each has a sign by its
+    hash (Weinberger et al. 2009). The multiplier is Knuth's, 2**32 over the golden ratio.
     """
     places, values = row
     mixed = places.astype(np.uint32) * np.uint32(2654435761)
-    at = (mixed >> np.uint32(32 - LAYER_BITS)).astype(np.int64)
-    length = sqrt(float((values * values).sum())) or 1.0
-    signs = 1 - 2 * ((mixed >> np.uint32(31 - LAYER_BITS)) & np.uint32(1)).astype(np.float32)
-    return at, signs * values * np.float32(1 / length)
-
-
-def _limited(columns: NDArray[np.float32]) -> NDArray[np.float32]:
-    limited: NDArray[np.float32] = np.clip(columns, -MODERATOR_LIMIT, MODERATOR_LIMIT)
-    return limited
+    at = (mixed >> np.uint32(31 - LAYER_BITS)) & np.uint32(2**LAYER_BITS - 1)
+    length = sqrt(float(values @ values)) or 1.0
+    signed = np.copysign(values, mixed.view(np.float32))  # its highest bit
+    signed *= np.float32(1 / length)
+    return at.astype(np.int64), signed
 
 
 def _column_of(moderator: str, known: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
@@ -317,10 +370,3 @@ def _loss(odds: float, positive: bool) -> float:
     """The log-loss of log-odds, in nats."""
     odds = odds if positive else -odds
     return log1p(exp(-abs(odds))) + max(-odds, 0.0)
-
-
-def _genuine_submissions() -> Iterator[Submission]:
-    text = files("model").joinpath("genuine.jsonl").read_text(encoding="utf-8")
-    for line in text.splitlines():
-        content, name, url = json.loads(line)
-        yield Submission(content=content, author=Author(name=name, url=url))
