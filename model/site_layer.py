@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import pairwise
-from math import exp, log1p, sqrt
+from math import exp, isfinite, log, log1p, sqrt
 from typing import TypeAlias
 
 import numpy as np
@@ -51,10 +51,10 @@ MODERATOR_LIMIT = 3.0
 """What one moderator's lessons add to the log-odds at most, up or down."""
 
 HALF_LIFE = 500
-"""After so many lessons half of what was learnt is left."""
+"""After so many lessons of one moderator, half of what was learnt from theirs is left."""
 
 HORIZON = 10 * HALF_LIFE
-"""Of older lessons less than a thousandth is left: a fold may start so far back."""
+"""A fold may leave out all but the last so many: a thousandth of what they taught is left."""
 
 LOWERED = 2.0
 """What a layer takes off the log-odds at most: ham that looks like spam is safe in the queue."""
@@ -80,6 +80,8 @@ class Lesson:
 
     `log_odds` are the champion's for the layer's head, without any layer; `positive` is what
     the person said of that head. `campaign` groups near-duplicates, empty for none.
+
+    Raises ValueError for log-odds that are not finite: one would spoil all that follow.
     """
 
     id: str
@@ -88,6 +90,10 @@ class Lesson:
     positive: bool
     moderator: str
     campaign: str = ""
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.log_odds):
+            raise ValueError("log_odds must be finite")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,15 +234,17 @@ class SiteLayer:
         """After one lesson. Writes into this layer's own arrays: `after` has copied them."""
         row = _folded(lesson.row)
         copies = self.campaigns.get(lesson.campaign, 0) if lesson.campaign else 0
-        weight = self._class_weight(lesson.positive) / (1 + copies) ** 2
-        gain = self._gain(lesson, row, weight)  # before it is learnt from
+        share = 1 / (1 + copies) ** 2
+        weight = share * self._class_weight(lesson.positive)
+        gain = self._gain(lesson, row, weight, share)  # before it is learnt from
         moderators, column = _column_of(lesson.moderator, self.moderators)
-        np.multiply(self.weights, _KEPT, out=self.weights)
-        np.multiply(self.squares, _KEPT, out=self.squares)
+        # A moderator's lessons fade by that moderator's own: nobody decides another's away.
+        self.weights[column] *= np.float32(_kept(share))
+        self.squares[column] *= np.float32(_kept(share))
         odds = lesson.log_odds + self._limited(row)
         self._step(column, row, weight * (_logistic(odds) - lesson.positive))
-        self._rehearse(column)
-        learnt = replace(self, moderators=moderators, heard=self._heard_with(lesson))
+        self._rehearse(column, share)
+        learnt = replace(self, moderators=moderators, heard=self._heard_with(lesson, share))
         return replace(
             learnt,
             lineage=replace(self.lineage, lessons=self.lineage.lessons + 1, last=lesson.id),
@@ -261,22 +269,22 @@ class SiteLayer:
         known = len(self.moderators)
         return range(known if known < MODERATORS_APART else MODERATORS_APART + 1)
 
-    def _heard_with(self, lesson: Lesson) -> tuple[float, float]:
-        ham, spam = self.heard[0] * _KEPT, self.heard[1] * _KEPT
-        return (ham, spam + 1) if lesson.positive else (ham + 1, spam)
+    def _heard_with(self, lesson: Lesson, share: float) -> tuple[float, float]:
+        ham, spam = self.heard[0] * _kept(share), self.heard[1] * _kept(share)
+        return (ham, spam + share) if lesson.positive else (ham + share, spam)
 
     def _class_weight(self, positive: bool) -> float:
         """Alike for both classes together, as far as `_HEAVIEST` goes."""
         ham, spam = self.heard[0] + HAM_WANTED, self.heard[1] + HAM_WANTED
         return min((ham + spam) / 2 / (spam if positive else ham), _HEAVIEST)
 
-    def _gain(self, lesson: Lesson, row: "_Folded", weight: float) -> float:
+    def _gain(self, lesson: Lesson, row: "_Folded", weight: float, share: float) -> float:
         """`gain` with how much better than the champion this lesson was foretold."""
         alone = _loss(lesson.log_odds, lesson.positive)
         together = _loss(lesson.log_odds + self._untrusted(row), lesson.positive)
         # Bounded, so that no single decision switches a layer on or off.
         gained = weight * min(max(alone - together, -1.0), 1.0)
-        return min(max(self.gain * _KEPT + gained, -_TRUSTED_AT), 3 * _TRUSTED_AT)
+        return min(max(self.gain * _kept(share) + gained, -_TRUSTED_AT), 3 * _TRUSTED_AT)
 
     def _step(self, column: int, row: "_Folded", slope: float) -> None:
         """One step of AdaGrad down the slope of the loss in the log-odds."""
@@ -287,7 +295,7 @@ class SiteLayer:
         gradient *= np.float32(_STEP) / np.sqrt(np.float32(_DAMPING) + squares.take(places))
         np.subtract.at(self.weights[column], places, gradient)
 
-    def _rehearse(self, column: int) -> None:
+    def _rehearse(self, column: int, share: float) -> None:
         """Take back what a column would add to some of our own comments, each in turn."""
         for rows, count, sign in ((self.anchors.ham, 8, 1), (self.anchors.spam, 4, -1)):
             begin = self.lineage.lessons * count
@@ -295,7 +303,7 @@ class SiteLayer:
                 row = rows.row(turn * _STRIDE % len(rows))
                 wrong = self._column(column, row) * sign
                 if wrong > 0:
-                    self._step(column, row, sign * _logistic(wrong - 0.5))
+                    self._step(column, row, share * sign * _logistic(wrong - 0.5))
 
     def _held(self) -> tuple[float, float]:
         """The edges of what the layer must not act on; see `held`."""
@@ -315,7 +323,7 @@ class SiteLayer:
 
 _Folded: TypeAlias = tuple[NDArray[np.int64], NDArray[np.float32]]
 
-_KEPT: float = 0.5 ** (1 / HALF_LIFE)
+_FADING = log(2) / HALF_LIFE
 _STRIDE = 7919  # a prime, so that every one of our comments has its turn
 _ANCHORS = files("model").joinpath("anchors.jsonl")
 
@@ -337,7 +345,7 @@ def _folded(row: Row) -> _Folded:
 
 def _column_of(moderator: str, known: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
     """The moderators who have a column, and which one this moderator's lessons go to."""
-    key = hashlib.sha256(moderator.encode()).hexdigest()[:12]
+    key = hashlib.sha256(moderator.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     if key not in known and len(known) < MODERATORS_APART:
         known = (*known, key)
     return known, known.index(key) if key in known else MODERATORS_APART
@@ -360,6 +368,11 @@ def _version(layer: SiteLayer, lesson: Lesson) -> str:
     told = [of.champion, of.head.value, layer.version, lesson.id, lesson.positive]
     text = json.dumps([*told, lesson.moderator, lesson.campaign])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _kept(lessons: float) -> float:
+    """What share of a number is left after so many lessons."""
+    return exp(-_FADING * lessons)
 
 
 def _logistic(odds: float) -> float:

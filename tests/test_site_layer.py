@@ -1,0 +1,352 @@
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.features import Spec, Texts, features, row
+from model.outcome import Head
+from model.site_layer import (
+    CAMPAIGNS_KNOWN,
+    LIMIT,
+    LOWERED,
+    MODERATOR_LIMIT,
+    Anchors,
+    Lesson,
+    SiteLayer,
+)
+
+SPEC = Spec(bits=14)
+ANCHORS = Anchors.of(SPEC)
+
+SPAM_WORDS = ("zorvex", "plunati", "krindal", "goshmet", "vailup", "drotten", "winspan", "lukrum")
+HAM_WORDS = ("ocarina", "tuning", "reed", "embouchure", "fipple", "recorder", "consort", "madrigal")
+PLAIN_WORDS = (
+    "the",
+    "was",
+    "with",
+    "this",
+    "that",
+    "from",
+    "have",
+    "about",
+    "some",
+    "there",
+    "other",
+    "which",
+)
+CLEAR_SPAM, CLEAR_HAM, DOUBT = 6.0, -6.0, 0.5
+
+
+def a_layer(head=Head.SPAM):
+    return SiteLayer.fresh("champion-1", ANCHORS, head=head)
+
+
+def a_row(text):
+    return row(Texts(text), SPEC)
+
+
+def a_text(positive, random):
+    words = SPAM_WORDS if positive else HAM_WORDS
+    return " ".join(random.sample(words, 4) + random.sample(PLAIN_WORDS, 5))
+
+
+def lessons(count, *, seed=1, moderator="ann", flipped=False, campaign="", log_odds=DOUBT):
+    """Spam and ham by turns that a champion is in doubt of, decided rightly or all wrongly."""
+    random = Random(seed)
+    return [
+        Lesson(
+            id=f"{seed}-{n}",
+            row=a_row(a_text(n % 2 == 0, random)),
+            log_odds=log_odds,
+            positive=(n % 2 == 0) != flipped,
+            moderator=moderator,
+            campaign=campaign,
+        )
+        for n in range(count)
+    ]
+
+
+def unseen(positive, seed=99, count=20):
+    random = Random(seed)
+    return [a_row(a_text(positive, random)) for _ in range(count)]
+
+
+def mean_added(layer, rows):
+    return float(np.mean([layer.added(one) for one in rows]))
+
+
+# ------------------------------------------------------------------ learning
+
+
+def test_a_fresh_layer_adds_nothing():
+    layer = a_layer()
+
+    assert layer.version == ""
+    assert layer.trust == 0
+    assert layer.added(a_row("zorvex plunati")) == 0
+
+
+def test_fifty_decisions_part_the_sites_spam_from_its_ham():
+    layer = a_layer().after(lessons(50))
+
+    assert mean_added(layer, unseen(True)) > 1
+    assert mean_added(layer, unseen(False)) < -1
+
+
+def test_what_anybody_writes_is_not_raised():
+    layer = a_layer().after(lessons(50))
+
+    texts = ["Thanks, this fixed it for me.", "Cảm ơn bài viết, mình đã làm được rồi."]
+    assert all(layer.added(a_row(text)) < 0.5 for text in texts)
+
+
+def test_a_site_sent_nothing_but_spam_does_not_raise_what_anybody_writes():
+    random = Random(3)
+    spam = [Lesson(str(n), a_row(a_text(True, random)), DOUBT, True, "ann") for n in range(100)]
+
+    layer = a_layer().after(spam)
+
+    plain = [a_row(" ".join(random.sample(PLAIN_WORDS, 9))) for _ in range(20)]
+    assert max(layer.added(one) for one in plain) <= 0.1
+
+
+def test_a_layer_that_foretells_no_better_adds_nothing():
+    random = Random(5)
+    noise = [
+        Lesson(str(n), a_row(a_text(random.random() < 0.5, random)), DOUBT, n % 2 == 0, "ann")
+        for n in range(120)
+    ]
+
+    layer = a_layer().after(noise)
+
+    assert layer.trust < 0.5
+
+
+def test_a_layer_unlearns_what_is_no_longer_so():
+    before = a_layer().after(lessons(60))
+
+    after = before.after(lessons(120, seed=2, flipped=True))
+
+    assert mean_added(before, unseen(True)) > 1
+    assert mean_added(after, unseen(True)) <= 0
+
+
+def test_what_the_champion_knows_already_teaches_little():
+    sure = [
+        Lesson(one.id, one.row, CLEAR_SPAM if one.positive else CLEAR_HAM, one.positive, "ann")
+        for one in lessons(60)
+    ]
+
+    layer = a_layer().after(sure)
+
+    assert layer.trust < 0.25
+
+
+# ------------------------------------------------------------------ laws
+
+
+@given(
+    decided=st.lists(st.tuples(st.text(max_size=40), st.booleans(), st.booleans()), max_size=25),
+    new=st.text(max_size=60),
+    log_odds=st.floats(-30, 30),
+)
+def test_no_decisions_add_more_than_the_limit(decided, new, log_odds):
+    told = [
+        Lesson(str(n), a_row(text), log_odds, positive, "ann" if first else "bob")
+        for n, (text, positive, first) in enumerate(decided)
+    ]
+
+    added = a_layer().after(told).added(a_row(new))
+
+    assert -LOWERED <= added <= LIMIT
+
+
+def test_the_limit_holds_after_a_thousand_decisions_of_one_kind():
+    random = Random(8)
+    told = [Lesson(str(n), a_row(f"zorvex {n}"), -30.0, True, "ann") for n in range(500)]
+    told += [Lesson(f"h{n}", a_row(a_text(False, random)), 30.0, False, "ann") for n in range(500)]
+
+    layer = a_layer().after(told)
+
+    assert layer.added(a_row("zorvex 7")) <= MODERATOR_LIMIT
+    assert layer.added(a_row(a_text(False, random))) >= -LOWERED
+
+
+@given(cut=st.integers(0, 30))
+def test_it_does_not_matter_how_decisions_are_batched(cut):
+    told = lessons(30)
+
+    at_once, in_two = a_layer().after(told), a_layer().after(told[:cut]).after(told[cut:])
+
+    assert at_once.version == in_two.version
+    assert np.array_equal(at_once.weights, in_two.weights)
+    assert np.array_equal(at_once.squares, in_two.squares)
+    assert (at_once.gain, at_once.held, at_once.heard) == (in_two.gain, in_two.held, in_two.heard)
+
+
+def test_another_order_is_another_layer_by_name():
+    told = lessons(6)
+
+    assert a_layer().after(told).version != a_layer().after(told[::-1]).version
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "another"},
+        {"positive": False},
+        {"moderator": "bob"},
+        {"campaign": "c"},
+    ],
+)
+def test_the_name_tells_every_lesson(change):
+    told = {
+        "id": "1",
+        "row": a_row("zorvex"),
+        "log_odds": DOUBT,
+        "positive": True,
+        "moderator": "ann",
+    }
+
+    one, other = Lesson(**told), Lesson(**{**told, **change})
+
+    assert a_layer().after([one]).version != a_layer().after([other]).version
+
+
+def test_the_lineage_names_champion_head_count_and_last_decision():
+    told = lessons(5)
+
+    layer = a_layer(Head.TOXICITY).after(told)
+
+    lineage = layer.lineage
+    assert (lineage.champion, lineage.head) == ("champion-1", Head.TOXICITY)
+    assert (lineage.lessons, lineage.last) == (5, told[-1].id)
+
+
+def test_learning_changes_no_layer_that_is_in_use():
+    layer = a_layer().after(lessons(30))
+    weights, added = layer.weights.copy(), mean_added(layer, unseen(True))
+
+    layer.after(lessons(30, seed=4))
+
+    assert np.array_equal(layer.weights, weights)
+    assert mean_added(layer, unseen(True)) == added
+
+
+def test_nothing_learnt_is_the_same_layer():
+    layer = a_layer().after(lessons(3))
+
+    same = layer.after([])
+
+    assert same.version == layer.version
+    assert np.array_equal(same.weights, layer.weights)
+
+
+@pytest.mark.parametrize("odds", [float("nan"), float("inf"), float("-inf")])
+def test_log_odds_that_are_no_number_are_refused(odds):
+    with pytest.raises(ValueError, match="finite"):
+        Lesson("1", a_row("zorvex"), odds, True, "ann")
+
+
+def test_an_empty_comment_can_be_learnt_and_adds_nothing():
+    indptr, places, values = features([Texts("")], SPEC).rows()
+    empty = (places, values)
+
+    layer = a_layer().after([Lesson("1", empty, DOUBT, True, "ann"), *lessons(30)])
+
+    assert indptr.tolist() == [0, 0]
+    assert layer.added(empty) == 0
+
+
+def test_a_layer_keeps_no_text_and_no_names():
+    layer = a_layer().after(lessons(10, moderator="ann@example.org"))
+
+    assert "ann" not in repr(layer)
+    assert "ann@example.org" not in "".join(layer.moderators)
+
+
+# ------------------------------------------------------------------ poison
+
+
+def test_one_moderator_who_flips_everything_cannot_overturn_clear_verdicts():
+    layer = a_layer().after(lessons(300, flipped=True))
+
+    assert all(CLEAR_SPAM + layer.added(one) > CLEAR_SPAM - MODERATOR_LIMIT for one in unseen(True))
+    assert all(CLEAR_HAM + layer.added(one) <= CLEAR_HAM + MODERATOR_LIMIT for one in unseen(False))
+
+
+def test_an_honest_moderator_holds_out_against_a_loud_one():
+    honest, loud = lessons(60), lessons(300, seed=6, moderator="bob", flipped=True)
+    mixed = [*honest[:30], *loud[:150]]
+    for n, one in enumerate(honest[30:]):
+        mixed += [one, *loud[150 + 5 * n : 155 + 5 * n]]
+
+    layer = a_layer().after(mixed)
+
+    alone = a_layer().after(loud)
+    assert mean_added(layer, unseen(False)) < mean_added(alone, unseen(False)) - 1
+    assert mean_added(layer, unseen(False)) <= 0.5
+
+
+def test_a_loud_moderator_cannot_decide_anothers_lessons_away():
+    before = a_layer().after(lessons(60))
+
+    after = before.after(lessons(400, seed=7, moderator="bob", log_odds=DOUBT, flipped=True))
+
+    assert np.array_equal(before.weights[0], after.weights[0])
+
+
+def test_a_thousand_copies_weigh_less_than_two_lessons():
+    one = lessons(1, campaign="c")[0]
+    copies = [Lesson(f"copy {n}", one.row, DOUBT, True, "ann", campaign="c") for n in range(1000)]
+    start = a_layer().after(lessons(40))
+
+    flooded, twice = (
+        start.after(copies),
+        start.after([Lesson(f"apart {n}", one.row, DOUBT, True, "ann") for n in range(2)]),
+    )
+
+    others = [*unseen(True), *unseen(False)]
+    moved = [abs(flooded.added(row) - start.added(row)) for row in others]
+    moved_by_two = [abs(twice.added(row) - start.added(row)) for row in others]
+    assert float(np.mean(moved)) <= float(np.mean(moved_by_two)) + 0.1
+    assert flooded.heard[1] - start.heard[1] < 1.65
+
+
+def test_a_thousand_copies_do_not_make_the_layer_forget():
+    before = a_layer().after(lessons(60))
+    text = a_row("brand new watches at half the price")
+    copies = [Lesson(f"copy {n}", text, DOUBT, True, "ann", campaign="c") for n in range(1000)]
+
+    after = before.after(copies)
+
+    assert mean_added(after, unseen(True)) > 0.8 * mean_added(before, unseen(True))
+    assert mean_added(after, unseen(False)) < 0.8 * mean_added(before, unseen(False))
+
+
+def test_good_words_in_spam_do_not_condemn_good_words():
+    random = Random(11)
+    padding = " ".join(HAM_WORDS[:4])
+    padded = [
+        Lesson(f"p{n}", a_row(f"{a_text(True, random)} {padding}"), DOUBT, True, "ann")
+        for n in range(40)
+    ]
+
+    layer = a_layer().after([*lessons(60), *padded])
+
+    assert mean_added(layer, unseen(False)) <= 0
+
+
+def test_so_many_campaigns_are_counted_and_no_more():
+    told = [
+        Lesson(str(n), a_row("zorvex"), DOUBT, True, "ann", campaign=f"c{n}")
+        for n in range(CAMPAIGNS_KNOWN + 20)
+    ]
+
+    layer = a_layer().after(told)
+
+    assert len(layer.campaigns) == CAMPAIGNS_KNOWN
+    assert "c0" not in layer.campaigns
+    assert f"c{CAMPAIGNS_KNOWN + 19}" in layer.campaigns
