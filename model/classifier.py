@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features import FIELDS, Features, Occurrences, Positions, Spec, Texts, features
-from model.outcome import Head, HeadThresholds, Scores
+from model.outcome import Head, Scores
+from model.promise import Promise
 from model.spans import Words
 from model.text import whole_characters
 from model.verdict import Span
@@ -51,7 +52,7 @@ class Classifier:
     spec: Spec
     table: NDArray[np.float32]
     bias: NDArray[np.float64]
-    thresholds: HeadThresholds
+    promise: Promise
 
     def score(self, batch: Sequence[Texts]) -> list[Scores]:
         """Calibrated probabilities, in the order of the batch; the cost of a call is shared."""

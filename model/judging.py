@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model.classifier import Classifier
 from model.facts import Facts, gather
-from model.outcome import Head, HeadThresholds, Outcome, Scores, Thresholds
+from model.outcome import OFF, Head, HeadThresholds, Outcome, Scores, Thresholds
 from model.policy import Policy
 from model.reasons import quotation
 from model.registry import CHAMPION, SHIPPED, Registry
@@ -22,7 +22,7 @@ NO_MODEL = ""
 """The model version of a verdict that no model took part in."""
 
 # Without a model there is no score, so these are never compared with anything.
-_UNUSED = HeadThresholds(Thresholds(2, 2), Thresholds(2, 2))
+_UNUSED = HeadThresholds(Thresholds(OFF, OFF), Thresholds(OFF, OFF))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _verdict(
     classifier: Classifier | None,
 ) -> Verdict:
     found = hits(facts, case.policy)
-    thresholds = case.policy.thresholds or (classifier.thresholds if classifier else _UNUSED)
+    thresholds = thresholds_for(case.policy, classifier, facts.language)
     return Verdict(
         outcome=decide(case.policy, scores, found, model_thresholds=thresholds),
         scores=scores,
@@ -85,6 +85,17 @@ def _verdict(
         spans=spans,
         model=classifier.version if classifier else NO_MODEL,
         policy=case.policy_version,
+    )
+
+
+def thresholds_for(policy: Policy, classifier: Classifier | None, language: str) -> HeadThresholds:
+    """The thresholds of a site for comments in a language: its own, else by its risks."""
+    if policy.thresholds is not None:
+        return policy.thresholds
+    if classifier is None:
+        return _UNUSED
+    return classifier.promise.thresholds(
+        language, reject_risk=policy.reject_risk, queue_risk=policy.queue_risk
     )
 
 

@@ -4,6 +4,9 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
+OFF = 2.0
+"""A threshold that no score reaches."""
+
 
 class Outcome(IntEnum):
     """What happens to the comment, ordered by severity."""

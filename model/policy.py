@@ -1,4 +1,4 @@
-"""A site's choices: form, thresholds, effects of rules, audit, fail mode.
+"""A site's choices: form, risks, effects of rules, audit, fail mode.
 
 A policy is a value with a version; changing one makes another. Nothing here reads a
 submission.
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from model.outcome import HeadThresholds, Outcome, Thresholds
+from model.promise import RISKS, is_risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,11 @@ class FormRules:
 class Policy:
     """A site's choices.
 
-    `thresholds` None means the model's own, chosen on held-out genuine comments. `effects`
-    replaces a rule's usual effect by rule name; a rule mapped to ACCEPT is only noted.
+    At most `reject_risk` of genuine comments may be rejected for their scores, and at most
+    `queue_risk` queued or rejected: 0 for never, else from 0.0005 to 0.05, with
+    `reject_risk` <= `queue_risk`. The model gives the thresholds that keep to it
+    (`model.promise`), unless `thresholds` says them outright; None leaves it to the risks.
+    `effects` replaces a rule's usual effect by rule name; a rule mapped to ACCEPT is only noted.
     `audit_rate` in [0, 1] is the share of accepted and rejected comments queued for review
     whatever the verdict. `fail_open` publishes what could not be scored: a choice a site
     makes in writing. `publish_addresses` shows addresses that commenters typed themselves.
@@ -47,6 +51,8 @@ class Policy:
     """
 
     form: FormRules = field(default_factory=FormRules)
+    reject_risk: float = 0.005
+    queue_risk: float = 0.01
     thresholds: HeadThresholds | None = None
     effects: Mapping[str, Outcome] = field(default_factory=dict)
     audit_rate: float = 0.01
@@ -57,6 +63,11 @@ class Policy:
     trust_after: int = 2
 
     def __post_init__(self) -> None:
+        for name in ("reject_risk", "queue_risk"):
+            if not is_risk(getattr(self, name)):
+                raise ValueError(f"{name} must be 0, or from {RISKS[0]} to {RISKS[-1]}")
+        if self.reject_risk > self.queue_risk:
+            raise ValueError("reject_risk must be at most queue_risk: what is rejected counts")
         if not 0 <= self.audit_rate <= 1:
             raise ValueError("audit_rate must be from 0 to 1")
         for name in ("max_links", "flood_seconds", "trust_after"):

@@ -1,6 +1,6 @@
 """Where model versions live: a directory of immutable versions and names that move.
 
-    versions/VERSION/manifest.json   what it is: digests, recipe, evaluation, thresholds, probes
+    versions/VERSION/manifest.json   what it is: digests, recipe, evaluation, promise, probes
     versions/VERSION/table.npy       the weights, plain numbers
     names.json                       {"champion": VERSION, "challenger": VERSION}
     moves.jsonl                      each move of a name: when, from, to, who, why
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from model.classifier import HEADS, Classifier
 from model.features import FEATURES_VERSION, Lengths, Spec, Texts
-from model.outcome import HeadThresholds, Thresholds
+from model.promise import Promise
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -64,7 +64,7 @@ class Manifest:
     features_version: int
     spec: Spec
     bias: tuple[float, ...]
-    thresholds: HeadThresholds
+    promise: Promise
     digests: Mapping[str, str]
     recipe: Mapping[str, Any] = field(default_factory=dict)
     data: tuple[Mapping[str, Any], ...] = ()
@@ -91,9 +91,7 @@ class Manifest:
                     shares=spec["shares"],
                 ),
                 bias=tuple(body.pop("bias")),
-                thresholds=HeadThresholds(
-                    **{h: Thresholds(**at) for h, at in body.pop("thresholds").items()}
-                ),
+                promise=Promise.from_body(body.pop("promise")),
                 data=tuple(body.pop("data")),
                 probes=tuple((text, tuple(odds)) for text, odds in body.pop("probes")),
                 **body,
@@ -168,7 +166,7 @@ class Registry:
             spec=manifest.spec,
             table=self._table(manifest),
             bias=np.array(manifest.bias, np.float64),
-            thresholds=manifest.thresholds,
+            promise=manifest.promise,
         )
         for text, expected in manifest.probes:
             got = classifier.log_odds([Texts(text)])[0]
@@ -335,7 +333,7 @@ def registry_at(root: Path) -> Registry:
 def _version_name(manifest: Manifest, table_digest: str) -> str:
     """A name made from what decides a score and an outcome: equal models have equal names."""
     body = asdict(manifest)
-    told = [body[part] for part in ("spec", "bias", "thresholds", "features_version")]
+    told = [body[part] for part in ("spec", "bias", "promise", "features_version")]
     return hashlib.sha256(json.dumps([table_digest, told], sort_keys=True).encode()).hexdigest()[
         :12
     ]

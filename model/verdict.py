@@ -80,10 +80,10 @@ def decide(
 ) -> Outcome:
     """The outcome by the policy's laws.
 
-    The scores give an outcome by the site's thresholds, else the model's; no scores give
-    `queue`, or what the site's fail mode says. Trust softens that by one step at the most,
-    however many trust rules hit, and never softens a missing score. Every other hit may only
-    make it more severe.
+    The scores give an outcome by the site's thresholds, else by those that the model has for
+    the comment's language and the site's risks; no scores give `queue`, or what the site's fail
+    mode says. Trust softens that by one step at the most, however many trust rules hit, and
+    never softens a missing score. Every other hit may only make it more severe.
     """
     if scores is None:  # no opinion is not a good opinion
         outcome = Outcome.ACCEPT if policy.fail_open else Outcome.QUEUE

@@ -8,10 +8,21 @@ from hypothesis import strategies as st
 from model.classifier import HEADS, Classifier
 from model.features import FEATURES_VERSION, FIELDS, Occurrences, Spec, Texts
 from model.outcome import HeadThresholds, Thresholds
+from model.promise import ANY, RISKS, Kept, Promise
 from model.registry import Manifest
 
 SMALL = Spec(bits=12)
 THRESHOLDS = HeadThresholds(Thresholds(0.6, 0.9), Thresholds(0.7, 2.0))
+
+
+def a_promise(at: HeadThresholds = THRESHOLDS) -> Promise:
+    """The same thresholds whatever the risk, in Vietnamese, English and what is neither."""
+    same = [
+        (threshold,) * len(RISKS)
+        for threshold in (at.spam.queue_at, at.toxicity.queue_at, at.spam.reject_at)
+    ]
+    return Promise(dict.fromkeys((ANY, "en", "und", "vi"), Kept(5_000, 50, *same)))
+
 
 # Every kind of character that has broken a text function somewhere.
 ODD = "\x00\x01\x1b\x7f\x85\xad\u0130\u0131\u0344\u0345\u0f73\u0958\u09be\u1100\u1161\u11a8"
@@ -50,7 +61,7 @@ def a_classifier(seed: int = 3, spec: Spec = SMALL, scale: float = 1.0) -> Class
         spec=spec,
         table=a_table(seed, spec, scale),
         bias=np.array([-0.25, -0.5]),
-        thresholds=THRESHOLDS,
+        promise=a_promise(),
     )
 
 
@@ -60,7 +71,7 @@ def a_manifest(**changed: object) -> Manifest:
         "features_version": FEATURES_VERSION,
         "spec": SMALL,
         "bias": (-0.25, -0.5),
-        "thresholds": THRESHOLDS,
+        "promise": a_promise(),
         "digests": {},
     }
     return Manifest(**(body | changed))  # type: ignore[arg-type]

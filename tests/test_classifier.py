@@ -11,7 +11,7 @@ from model.facts import gather
 from model.features import Spec, Texts
 from model.outcome import Head
 from model.submission import Author, Submission
-from tests.judging_cases import SMALL, THRESHOLDS, a_classifier, a_table, any_text, blocks_of
+from tests.judging_cases import SMALL, a_classifier, a_promise, a_table, any_text, blocks_of
 
 CLASSIFIER = a_classifier()
 
@@ -107,7 +107,7 @@ def one_word_classifier(word: str) -> Classifier:
     table = np.zeros((2**20, 2), np.float32)
     for block in a_blocks(word, whole):
         table[block, 0] = 1.0
-    return Classifier("test", whole, table, np.zeros(2), THRESHOLDS)
+    return Classifier("test", whole, table, np.zeros(2), a_promise())
 
 
 def a_blocks(word: str, spec: Spec) -> list[np.ndarray]:
@@ -133,7 +133,7 @@ def test_the_heaviest_span_is_the_word_that_weighs_as_it_was_typed(form, written
 
 @pytest.mark.parametrize("bias", [-2000.0, 2000.0])
 def test_extreme_log_odds_are_still_probabilities(bias):
-    extreme = Classifier("test", SMALL, a_table(), np.array([bias, -bias]), THRESHOLDS)
+    extreme = Classifier("test", SMALL, a_table(), np.array([bias, -bias]), a_promise())
 
     scores = extreme.score([TEXTS])[0]
 
@@ -143,7 +143,7 @@ def test_extreme_log_odds_are_still_probabilities(bias):
 def test_weights_that_are_no_numbers_give_an_error_and_not_a_score():
     table = a_table()
     table[:] = math.nan
-    broken = Classifier("test", SMALL, table, np.zeros(2), THRESHOLDS)
+    broken = Classifier("test", SMALL, table, np.zeros(2), a_promise())
 
     with pytest.raises(ValueError, match="from 0 to 1"):
         broken.score([TEXTS])

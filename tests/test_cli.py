@@ -16,7 +16,7 @@ from duyet.cli import COMMANDS, SECTIONS
 from model.features import FEATURES_VERSION, Spec, Texts
 from model.outcome import HeadThresholds, Thresholds
 from model.registry import CHAMPION, Manifest, Registry
-from tests.judging_cases import blocks_of
+from tests.judging_cases import a_promise, blocks_of
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("sklearn", "scipy", "matplotlib", "joblib", "pandas")
@@ -261,7 +261,7 @@ def models(tmp_path):
         features_version=FEATURES_VERSION,
         spec=spec,
         bias=(-5.0, -5.0),
-        thresholds=HeadThresholds(spam=thresholds, toxicity=thresholds),
+        promise=a_promise(HeadThresholds(spam=thresholds, toxicity=thresholds)),
         digests={},
     )
     version = registry.add(manifest, table)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn import metrics as sk
 
-from model.outcome import Head, Outcome, Thresholds
+from model.outcome import Head, HeadThresholds, Outcome, Thresholds
+from tests.judging_cases import a_promise
 from training.evaluation import (
     Estimate,
     Judged,
@@ -22,6 +23,7 @@ from training.evaluation import (
 )
 
 AT = Thresholds(queue_at=0.5, reject_at=0.8)
+PROMISE = a_promise(HeadThresholds(AT, AT))
 RANKED = {
     "recall_at_fpr_0_1_percent": 0.001,
     "recall_at_fpr_0_5_percent": 0.005,
@@ -230,7 +232,7 @@ def test_equal_scores_rank_nothing():
 
 
 def test_no_rows_have_no_figures():
-    evaluation = evaluate(Judged.of([]), head=Head.SPAM, thresholds=AT)
+    evaluation = evaluate(Judged.of([]), head=Head.SPAM, promise=PROMISE)
 
     assert set(values_of(evaluation.total).values()) == {None}
     assert (evaluation.total.rows, evaluation.sources, evaluation.languages) == (0, (), ())
@@ -277,7 +279,7 @@ def test_slices_are_by_source_and_language_in_order_of_name():
         for at, r in enumerate(rows(300, seed=10))
     ]
 
-    evaluation = evaluate(Judged.of(made), head=Head.SPAM, thresholds=AT)
+    evaluation = evaluate(Judged.of(made), head=Head.SPAM, promise=PROMISE)
 
     assert [part.name for part in evaluation.sources] == ["a", "b"]
     assert [part.name for part in evaluation.languages] == ["en", "und", "vi"]
@@ -285,14 +287,16 @@ def test_slices_are_by_source_and_language_in_order_of_name():
     assert evaluation.sources[0] == alone
 
 
-def test_json_names_the_thresholds_and_holds_no_nan():
+def test_json_tells_the_promise_and_holds_no_nan():
     made = [row(True, 0.9, source="s"), row(True, None, source="s")]
 
     body = json.loads(
-        evaluate(Judged.of(made), head=Head.TOXICITY, thresholds=AT, model="v1").to_json()
+        evaluate(Judged.of(made), head=Head.TOXICITY, promise=PROMISE, model="v1").to_json()
     )
 
-    assert body["thresholds"] == {"queue_at": 0.5, "reject_at": 0.8}
+    assert [(p["language"], p["outcome"], p["threshold"]) for p in body["promise"]] == [
+        (tag, "queue", 0.5) for tag in ("en", "und", "vi") for _ in range(3)
+    ]
     assert body["all"]["metrics"]["roc_auc"] == {"value": None, "low": None, "high": None}
     assert set(body["all"]["outcomes"]) == {"toxic", "clean"}
     assert (body["task"], body["model"], body["sources"]["s"]["rows"]) == ("toxicity", "v1", 2)
@@ -343,6 +347,6 @@ def test_many_rows_are_evaluated_in_seconds():
     judged = Judged.of(made)
     started = time.process_time()
 
-    evaluate(judged, head=Head.SPAM, thresholds=AT)
+    evaluate(judged, head=Head.SPAM, promise=PROMISE)
 
     assert time.process_time() - started < 30

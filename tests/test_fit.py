@@ -1,11 +1,10 @@
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import sparse, stats
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from model.classifier import HEADS
@@ -13,10 +12,11 @@ from model.decision import Label, LabelledExample
 from model.facts import gather
 from model.features import FEATURES_VERSION, Spec, row
 from model.outcome import Head
+from model.promise import ANY
 from model.registry import Registry
 from training.examples import read_rows, submission_of
 from training.fit import (
-    OFF,
+    Fitted,
     NotEnough,
     _linear,
     _sheet,
@@ -28,8 +28,6 @@ from training.fit import (
     manifest_of,
     rarity,
     scaled,
-    threshold_for,
-    umbrella_rank,
     usable,
 )
 from training.fit import _matrices as matrices_of
@@ -40,8 +38,6 @@ SMALL = Recipe(
     name="small",
     spec=Spec(bits=12),
     folds=3,
-    queue_share={Head.SPAM: 0.2, Head.TOXICITY: 0.2},
-    reject_share={Head.SPAM: 0.1, Head.TOXICITY: 0.0},
 )
 
 SUBJECTS = ("phim này", "bài viết", "quán phở", "đội nhà", "the article", "my phone")
@@ -92,7 +88,7 @@ def test_fitting_twice_and_in_parallel_gives_the_same_bytes(fitted):
 
     assert again.final.table.tobytes() == fitted.final.table.tobytes()
     assert again.final.bias.tobytes() == fitted.final.bias.tobytes()
-    assert again.final.thresholds == fitted.final.thresholds
+    assert again.final.promise == fitted.final.promise
     assert [c.table.tobytes() for c in again.classifiers] == [
         c.table.tobytes() for c in fitted.classifiers
     ]
@@ -226,78 +222,6 @@ def test_scores_that_rank_the_wrong_way_round_are_not_turned_round():
     assert 0 < calibration.slope < 0.01
 
 
-# --- thresholds ------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("n", [10, 299, 300, 1000, 4321])
-@pytest.mark.parametrize("share", [0.001, 0.01, 0.2, 0.5, 0.9])
-@pytest.mark.parametrize("confidence", [0.6, 0.95, 0.999])
-def test_the_rank_is_the_smallest_that_the_binomial_allows(n, share, confidence):
-    ranks = np.arange(1, n + 1)
-    allowed = ranks[stats.binom.sf(ranks - 1, n, 1 - share) <= 1 - confidence]
-
-    rank = umbrella_rank(n, share, confidence=confidence)
-
-    assert rank == (allowed.min() if allowed.size else None)
-
-
-@pytest.mark.parametrize("share", [0.001, 0.5])
-def test_the_rank_among_a_million_is_found_at_once(share):
-    rank = umbrella_rank(1_000_000, share, confidence=0.95)
-
-    assert rank is not None
-    assert stats.binom.sf(rank - 1, 1_000_000, 1 - share) <= 0.05
-    assert stats.binom.sf(rank - 2, 1_000_000, 1 - share) > 0.05
-
-
-def test_no_comments_give_no_rank():
-    assert umbrella_rank(0, 0.1, confidence=0.95) is None
-
-
-def test_a_threshold_keeps_its_share_of_unseen_comments_with_its_confidence():
-    rng = np.random.default_rng(11)
-    broken = 0
-    for _ in range(1_000):
-        at = threshold_for(rng.uniform(size=500), 0.02)
-        broken += 1 - at > 0.02  # of uniform scores, 1 - t lie at t or above
-
-    assert broken / 1_000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1_000)
-    assert broken > 0  # as low as the bound allows, not lower still
-
-
-def test_a_threshold_flags_no_score_equal_to_the_one_it_comes_from():
-    scores = np.repeat([0.1, 0.4, 0.6], 400)
-
-    at = threshold_for(scores, 0.5)
-
-    assert 0.4 < at <= 0.6 or at > 0.6
-    assert (scores >= at).mean() <= 0.5
-
-
-@pytest.mark.parametrize("share", [0.0, -1.0])
-def test_a_share_of_nought_switches_the_threshold_off(share):
-    assert threshold_for(np.linspace(0, 1, 9_999), share) == OFF
-
-
-def test_too_few_comments_switch_the_threshold_off():
-    assert threshold_for(np.linspace(0, 1, 58), 0.05) == OFF
-    assert threshold_for(np.linspace(0, 1, 59), 0.05) < OFF
-    assert threshold_for(np.empty(0), 0.05) == OFF
-
-
-def test_a_share_of_everything_flags_everything():
-    scores = np.linspace(0.2, 1, 50)
-
-    assert (scores >= threshold_for(scores, 1.0)).all()
-
-
-def test_thresholds_of_a_fit_rise_and_toxicity_rejects_nothing(fitted):
-    spam, toxicity = fitted.final.thresholds.spam, fitted.final.thresholds.toxicity
-
-    assert 0 < spam.queue_at <= spam.reject_at
-    assert toxicity.reject_at == OFF
-
-
 # --- folds and rows --------------------------------------------------------------------------
 
 
@@ -420,6 +344,65 @@ def test_a_single_group_of_a_label_is_not_enough():
         fit(one_group, SMALL, jobs=1)
 
 
+# --- the promise -----------------------------------------------------------------------------
+
+
+def test_the_promise_is_made_on_held_out_ham_by_language(fitted):
+    ham = [e for e in examples() if e.label.word == "ham"]
+
+    rows = fitted.final.promise.languages
+
+    assert rows[ANY].comments == len(ham)
+    assert sum(row.comments for tag, row in rows.items() if tag != ANY) == len(ham)
+    assert rows[ANY].groups == len({e.group for e in ham})
+    assert fitted.final.promise.missing(ANY, 0.05) == 0
+    assert [c.promise.languages[ANY].comments for c in fitted.classifiers] == [
+        len(ham) - fitted_in(fitted, fold, "ham") for fold in range(SMALL.folds)
+    ]
+
+
+def fitted_in(fitted: Fitted, fold: int, word: str) -> int:
+    return sum(
+        e.label.word == word and f == fold for e, f in zip(examples(), fitted.fold_of, strict=True)
+    )
+
+
+def three_sources() -> list[LabelledExample]:
+    """Of the ham a tenth is of a source that is unlike the others, and looks like spam."""
+    made = []
+    for e in examples():
+        made += [e, replace(e, source="second", text=e.text + " nhé", id=e.id + "2")]
+    odd = [
+        an_example(
+            f"{SPAM[n % 3]} lừa đảo {chr(97 + n % 26)}{n}", "ham", source="odd", group=f"{n}"
+        )
+        for n in range(70)
+    ]
+    return [*made, *odd]
+
+
+def test_a_source_left_out_whole_makes_the_promise_more_careful():
+    recipe = replace(SMALL, full_weight_rows=10_000)
+
+    by_group = fit(three_sources(), recipe, jobs=1).final
+    by_source = fit(three_sources(), replace(recipe, promise_unit="source"), jobs=1).final
+
+    assert (by_group.promise.unit, by_source.promise.unit) == ("group", "source")
+    assert by_source.table.tobytes() == by_group.table.tobytes()
+    assert (
+        by_source.promise.languages[ANY].spam_reject_at[-1]
+        > (by_group.promise.languages[ANY].spam_reject_at[-1])
+    )
+
+
+def test_a_source_that_is_most_of_all_ham_is_not_left_out(fitted):
+    one_source = replace(SMALL, promise_unit="source")
+
+    by_source = fit(examples(), one_source, jobs=1).final.promise
+
+    assert by_source.languages == fitted.final.promise.languages
+
+
 # --- into the registry -----------------------------------------------------------------------
 
 
@@ -448,8 +431,6 @@ def test_a_recipe_weighs_only_sources_whose_licence_is_known(recipe):
     assert named <= TIERS.keys()
     assert named.isdisjoint(RESEARCH_ONLY)
     assert RECIPES[recipe.name] is recipe
-    assert recipe.reject_share[Head.TOXICITY] == 0
-    assert all(recipe.reject_share[head] <= recipe.queue_share[head] for head in Head)
 
 
 def test_rarer_places_are_fitted_more_freely_and_scored_as_fitted():

@@ -13,6 +13,7 @@ from model.judging import NO_MODEL, Case, OfflineJudge, audited, judge, offline_
 from model.language import LANGUAGES
 from model.outcome import Head, Outcome, Scores
 from model.policy import Policy
+from model.promise import ANY, RISKS, Kept, Promise
 from model.reasons import DEFAULT_LANGUAGE, LONGEST_QUOTATION, quotation, sentence
 from model.registry import CHAMPION, Registry, RegistryError
 from model.rules import RULES
@@ -23,6 +24,7 @@ from tests.judging_cases import (
     THRESHOLDS,
     a_classifier,
     a_manifest,
+    a_promise,
     a_table,
     any_text,
 )
@@ -35,7 +37,7 @@ def leaning(spam: float, toxicity: float) -> Classifier:
     """A model that gives every text these scores, nearly; each character weighs a little."""
     bias = [math.log(p / (1 - p)) for p in (spam, toxicity)]
     return Classifier(
-        "leaning", SMALL, np.full((2**12, 2), 1e-5, np.float32), np.array(bias), THRESHOLDS
+        "leaning", SMALL, np.full((2**12, 2), 1e-5, np.float32), np.array(bias), a_promise()
     )
 
 
@@ -101,6 +103,52 @@ def test_scores_are_judged_and_said(spam, toxicity, outcome, codes):
     assert [reason.code for reason in verdict.reasons] == codes
 
 
+RISING = Kept(
+    5_000,
+    50,
+    *[
+        tuple(np.linspace(high, low, len(RISKS)))
+        for high, low in ((0.9, 0.5), (0.9, 0.5), (1, 0.8))
+    ],
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "outcome"),
+    [
+        ("Bài viết rất hay", Outcome.REJECT),  # its own comments are enough
+        ("Статья очень хорошая", Outcome.QUEUE),  # no comments: never rejected
+        ("123 456", Outcome.QUEUE),  # no language
+    ],
+)
+def test_a_comment_goes_by_what_is_promised_of_its_language(content, outcome):
+    model = replace(leaning(0.97, 0.1), promise=Promise({ANY: RISING, "vi": RISING}))
+
+    verdict = judged(Submission(content), model, Policy(reject_risk=0.05, queue_risk=0.05))
+
+    strength = "likely" if outcome is Outcome.REJECT else "unsure"
+    assert verdict.outcome is outcome
+    assert [reason.code for reason in verdict.reasons] == [f"score.spam_{strength}"]
+
+
+def test_a_sites_risks_decide_how_sure_the_machine_must_be():
+    model = replace(leaning(0.85, 0.1), promise=Promise({ANY: RISING, "vi": RISING}))
+    risks = [(0, 0), (0, 0.0005), (0, 0.05), (0.05, 0.05)]
+
+    outcomes = [
+        judged(classifier=model, policy=Policy(reject_risk=reject, queue_risk=queue)).outcome
+        for reject, queue in risks
+    ]
+
+    assert outcomes == [Outcome.ACCEPT, Outcome.ACCEPT, Outcome.QUEUE, Outcome.REJECT]
+
+
+def test_a_sites_own_thresholds_come_before_its_risks():
+    policy = Policy(thresholds=THRESHOLDS, reject_risk=0, queue_risk=0)
+
+    assert judged(classifier=leaning(0.95, 0.1), policy=policy).outcome is Outcome.REJECT
+
+
 def test_a_reason_quotes_the_span_that_weighed_most():
     verdict = judged(classifier=leaning(0.95, 0.1))
 
@@ -139,7 +187,7 @@ def test_a_site_that_fails_open_publishes_what_could_not_be_scored():
 @pytest.mark.parametrize("weight", [math.nan, math.inf])
 def test_a_model_that_cannot_score_queues_and_logs_no_text(weight, caplog):
     table = np.full((2**12, 2), weight, np.float32)
-    broken = Classifier("broken", SMALL, table, np.array([0.0, -math.inf]), THRESHOLDS)
+    broken = Classifier("broken", SMALL, table, np.array([0.0, -math.inf]), a_promise())
 
     with caplog.at_level(logging.DEBUG):
         verdict = judged(Submission("canary@x.vn"), broken)

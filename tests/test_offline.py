@@ -16,7 +16,7 @@ from model.outcome import HeadThresholds, Outcome, Thresholds
 from model.reasons import sentence
 from model.registry import CHALLENGER, CHAMPION, Manifest, Registry
 from model.submission import Submission
-from tests.judging_cases import blocks_of
+from tests.judging_cases import a_promise, blocks_of
 
 ROOT = Path(__file__).parent.parent
 SPAM = "casino bonus casino bonus win money now"
@@ -36,7 +36,7 @@ def add_version(registry: Registry, weight: float) -> str:
         features_version=FEATURES_VERSION,
         spec=spec,
         bias=(-5.0, -5.0),
-        thresholds=HeadThresholds(spam=at, toxicity=at),
+        promise=a_promise(HeadThresholds(spam=at, toxicity=at)),
         digests={},
         recipe={"name": "by hand"},
         data=({"name": "blog", "rows": 3, "labels": {"ham": 3}, "tier": "own", "sha256": "00"},),
@@ -106,8 +106,8 @@ def test_scores_are_those_that_were_judged_to_the_last_bit(call, models, tmp_pat
     [body] = bodies(call("score", file_of(tmp_path, jsonl(ROWS[0])))[1])
 
     assert body["scores"] == {"spam": verdict.scores.spam, "toxicity": verdict.scores.toxicity}
-    thresholds = models.load().thresholds.spam
-    assert thresholds.outcome(body["scores"]["spam"]) is Outcome.of(body["outcome"])
+    thresholds = models.load().promise.thresholds("en", reject_risk=0.005, queue_risk=0.01)
+    assert thresholds.spam.outcome(body["scores"]["spam"]) is Outcome.of(body["outcome"])
 
 
 @pytest.mark.parametrize("language", ["en", "vi"])
@@ -281,12 +281,12 @@ def test_a_version_that_cannot_be_read_does_not_hide_the_others(call, models):
     assert "cannot be read" in found[broken]
 
 
-def test_a_model_is_shown_with_its_data_thresholds_and_moves(call, models):
+def test_a_model_is_shown_with_its_data_promise_and_moves(call, models):
     text = call("models", "show", "challenger")[1].decode()
 
     assert f"Version {models.names()[CHALLENGER]} (challenger)" in text
     assert "| blog | 3 ham | own |" in text
-    assert "| spam | 0.5000 | 0.9000 |" in text
+    assert "| vi | 5,000 | 50 | none, none, none |" in text
     assert "2026-01-01T00:00  challenger by tests: new" in text
 
 

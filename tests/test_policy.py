@@ -1,5 +1,6 @@
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -7,13 +8,22 @@ from hypothesis import strategies as st
 
 from model.outcome import Head, HeadThresholds, Outcome, Scores, Thresholds
 from model.policy import FormRules, Policy
+from model.promise import RISKS
 
 probabilities = st.floats(0, 1)
 thresholds = st.lists(st.floats(0, 3), min_size=2, max_size=2).map(
     lambda pair: Thresholds(*sorted(pair))
 )
+risks = st.one_of(st.just(0.0), st.floats(RISKS[0], RISKS[-1]))
+
+
+def a_policy(risk_pair: tuple[float, float], **choices: Any) -> Policy:
+    return Policy(reject_risk=min(risk_pair), queue_risk=max(risk_pair), **choices)
+
+
 policies = st.builds(
-    Policy,
+    a_policy,
+    risk_pair=st.tuples(risks, risks),
     form=st.builds(FormRules, require_url=st.booleans(), max_name_bytes=st.integers(1, 999)),
     thresholds=st.none() | st.builds(HeadThresholds, spam=thresholds, toxicity=thresholds),
     effects=st.dictionaries(
@@ -65,6 +75,11 @@ def test_the_order_of_effects_makes_no_other_version():
         {"flood_seconds": -1},
         {"flood_seconds": math.nan},
         {"trust_after": -1},
+        {"reject_risk": -0.001},
+        {"reject_risk": 0.0004},
+        {"reject_risk": math.nan},
+        {"queue_risk": 0.06},
+        {"queue_risk": math.inf},
     ],
 )
 def test_a_number_out_of_range_is_refused_by_name(wrong):
@@ -72,6 +87,13 @@ def test_a_number_out_of_range_is_refused_by_name(wrong):
 
     with pytest.raises(ValueError, match=name):
         Policy(**wrong)
+
+
+def test_what_is_rejected_counts_towards_what_is_not_published():
+    with pytest.raises(ValueError, match="reject_risk must be at most queue_risk"):
+        Policy(reject_risk=0.02)
+
+    assert Policy(reject_risk=0, queue_risk=0).queue_risk == 0
 
 
 @pytest.mark.parametrize(
@@ -104,6 +126,9 @@ BODY = json.loads(Policy().to_json())
         json.dumps({**BODY, "thresholds": {"spam": {"queue_at": 0.9, "reject_at": 0.1}}}),
         json.dumps({**BODY, "thresholds": {"spam": {"queue_at": 0.1, "reject_at": 0.9}}}),
         json.dumps({**BODY, "audit_rate": "often"}),
+        json.dumps({**BODY, "reject_risk": "seldom"}),
+        json.dumps({**BODY, "queue_risk": None}),
+        json.dumps({k: v for k, v in BODY.items() if k != "effects"}),
     ],
 )
 def test_what_is_no_policy_is_refused_and_not_repeated(text):

@@ -27,7 +27,7 @@ from model.registry import (
     _manifest_digest,
     registry_at,
 )
-from tests.judging_cases import a_manifest, a_table
+from tests.judging_cases import a_manifest, a_promise, a_table
 
 ROOT = Path(__file__).parent.parent
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -66,7 +66,7 @@ def test_a_version_comes_back_as_it_was_added(registry, version):
     assert loaded.version == version
     assert np.array_equal(loaded.table, a_table())
     assert loaded.bias.tolist() == [-0.25, -0.5]
-    assert loaded.thresholds == a_manifest().thresholds
+    assert loaded.promise == a_manifest().promise
     assert loaded.spec == a_manifest().spec
 
 
@@ -107,7 +107,7 @@ def test_a_version_added_from_what_was_read_has_the_same_name(registry, version,
     "changed",
     [
         {"bias": (-0.25, -0.75)},
-        {"thresholds": HeadThresholds(Thresholds(0.6, 0.9), Thresholds(0.7, 1.9))},
+        {"promise": a_promise(HeadThresholds(Thresholds(0.6, 0.91), Thresholds(0.7, 2)))},
         {
             "spec": Spec(
                 bits=12, shares={"content": 1, "author.name": 1, "author.url": 1, "signs": 1}
@@ -489,7 +489,7 @@ import sys
 from datetime import datetime, UTC
 from pathlib import Path
 from model.registry import Registry, registry_at
-from tests.judging_cases import a_manifest, a_table
+from tests.judging_cases import a_manifest, a_promise, a_table
 root = Path(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()

@@ -4,10 +4,10 @@ A text made from the manifest alone, so that anybody can make it again. Holds no
 no address. Imports nothing heavy.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from model.outcome import Head, Outcome
+from model.outcome import Outcome
 from model.registry import Manifest
 
 RESEARCH_TIER = "C"
@@ -35,6 +35,12 @@ _SHORT: tuple[tuple[str, str], ...] = (
     ("macro_f1", "macro-F1"),
     ("recall_at_fpr_1_percent", "recall at 1 % FP"),
 )
+
+_SHOWN_RISKS = (0.001, 0.005, 0.01)
+_UNITS: Mapping[str, str] = {
+    "group": "group (a thread, a video, a site)",
+    "source": "group, and as well by whole source",
+}
 
 _LIMITS = """\
 * It reads words, letters and links. It knows neither what an article says nor who is right.
@@ -68,7 +74,7 @@ def _lines(manifest: Manifest) -> Iterator[str]:
         yield "**Fitted to research-only data. It must not be given away or used commercially.**"
         yield ""
     yield from _data_lines(manifest)
-    yield from _threshold_lines(manifest)
+    yield from _promise_lines(manifest)
     yield from _figure_lines(manifest)
     yield "## Limits"
     yield ""
@@ -95,17 +101,55 @@ def _data_lines(manifest: Manifest) -> Iterator[str]:
     yield ""
 
 
-def _threshold_lines(manifest: Manifest) -> Iterator[str]:
-    yield "## Thresholds"
+def _promise_lines(manifest: Manifest) -> Iterator[str]:
+    yield "## The promise"
     yield ""
-    yield "Chosen on genuine comments that were held out from fitting."
+    if not manifest.promise.languages:
+        yield "None: there were no genuine comments to choose thresholds on. Nothing is flagged for"
+        yield "its score."
+        yield ""
+        return
+    yield "A site states what share of genuine comments may be rejected for their scores, and what"
+    yield "share may not be published at once. With 95 % confidence the thresholds keep to it, for"
+    yield "comments like the genuine ones they were chosen on, which were held out by"
+    yield f"{_UNITS.get(manifest.promise.unit, 'group')}. Where those are too few, nothing is"
+    yield "rejected, and queueing goes by all languages together, without a promise."
     yield ""
-    yield "| head | queue at | reject at |"
-    yield "| --- | --- | --- |"
-    for head in Head:
-        at = manifest.thresholds.of(head)
-        yield f"| {head} | {threshold_text(at.queue_at)} | {threshold_text(at.reject_at)} |"
+    yield from _markdown(("language", "genuine comments", "groups", "missing for 0.1, 0.5, 1 %"))
+    for tag, kept in sorted(manifest.promise.languages.items()):
+        lacking = (manifest.promise.missing(tag, risk) for risk in _SHOWN_RISKS)
+        counts = ", ".join(f"{n:,}" if n else "none" for n in lacking)
+        yield _line((tag, f"{kept.comments:,}", f"{kept.groups:,}", counts))
     yield ""
+
+
+def promise_table(rows: Sequence[Mapping[str, Any]], bad: str, good: str) -> list[tuple[str, ...]]:
+    """The part "promise" of an evaluation's JSON as cells: titles, then a line for each row."""
+    reached = f"{good} over it"
+    titles = ("language", "what", "risk", "missing", "score", reached, "at most", f"{bad} found")
+    return [titles, *map(_promise_cells, rows)]
+
+
+def _promise_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        _cell(row["language"]),
+        "rejected" if row["outcome"] == Outcome.REJECT.word else "flagged",
+        f"{100 * row['risk']:g} %",
+        f"{row['missing']:,}" if row["missing"] else "–",
+        threshold_text(row["threshold"]),
+        f"{row['flagged']:,} of {row['negatives']:,}",
+        "–" if row["at_most"] is None else f"{100 * row['at_most']:.2f} %",
+        "–" if row["recall"] is None else f"{100 * row['recall']:.1f} % of {row['positives']:,}",
+    )
+
+
+def _markdown(titles: Sequence[str]) -> Iterator[str]:
+    yield _line(titles)
+    yield "|" + " --- |" * len(titles)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def threshold_text(at: float) -> str:
@@ -144,6 +188,14 @@ def _task_lines(head: str, task: Mapping[str, Any]) -> Iterator[str]:
         cells = (_outcome_text(total["outcomes"][word], outcome) for outcome in Outcome)
         yield f"| {word} | " + " | ".join(cells) + " |"
     yield ""
+    titles, *rows = promise_table(task.get("promise", ()), bad, good)
+    if rows:
+        yield "What the promise comes to, by this score alone; flagged is queued or rejected. *At"
+        yield f"most* is the greatest share of {good} that the count leaves plausible (95 %)."
+        yield ""
+        yield from _markdown(titles)
+        yield from map(_line, rows)
+        yield ""
     for title, parts in (("source", task["sources"]), ("language", task["languages"])):
         yield (
             f"| {title} | {bad} | {good} | "

@@ -99,7 +99,8 @@ def evaluate_command(  # noqa: PLR0913  a parameter is an option of the command
     Every comment is judged as the service would judge it under the default policy, without
     history. Then, in all, by source and by language: ROC AUC, average precision, macro-F1,
     precision, recall, MCC, recall at few false positives, Brier score, calibration error, and
-    what was accepted, queued and rejected, with 95 % intervals. Rows of one `group` (a thread,
+    what was accepted, queued and rejected, with 95 % intervals; and by language what the model
+    promises of genuine comments, and what that costs. Rows of one `group` (a thread,
     a video, a site) count as one draw.
     """
     if held_out and (model or models):
@@ -160,14 +161,13 @@ def _measured(
     judged: dict[Head, list[JudgedRow]] = {head: [] for head in heads}
     for head, row in judge_rows(rows, judge, heads=heads):
         judged[head].append(row)
-    thresholds = judge.policy.thresholds or judge.classifier.thresholds
     columns = {head: Judged.of(found) for head, found in judged.items() if found}
     return [
         Measured(
             evaluate(
                 column,
                 head=head,
-                thresholds=thresholds.of(head),
+                promise=judge.classifier.promise,
                 model=judge.classifier.version,
                 policy=judge.policy.version,
                 seed=seed,

@@ -14,13 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.decision import Label
-from model.outcome import Head, Outcome, Thresholds
+from model.language import UNKNOWN, language_of
+from model.outcome import Head, Outcome
+from model.policy import Policy
+from model.promise import ANY, RISKS, Promise
 from model.submission import Submission
 from model.verdict import Verdict
 from training.examples import Row, submission_of
+from training.umbrella import upper_bound
 
 LEVEL = 0.95
 FALSE_POSITIVE_RATES = (0.001, 0.005, 0.01)
+PROMISED_RISKS = (0.001, 0.005, 0.01)
+USUAL = Policy()
 CALIBRATION_BINS = 15
 BATCH_ROWS = 256
 
@@ -45,6 +51,7 @@ class JudgedRow:
     """The truth about one row and what the machine said of it.
 
     `positive` is spam, or toxic. `score` is the head's, None when nothing could score.
+    `lang` is the language as the file says, `read_as` as serving reads it off the text.
     `group` is the unit that is resampled as a whole; empty when the row stands alone.
     `weight` is at least 0.
     """
@@ -56,6 +63,7 @@ class JudgedRow:
     source: str = ""
     group: str = ""
     weight: float = 1.0
+    read_as: str = UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,7 @@ class Judged:
     source: tuple[str, ...]
     unit: NDArray[np.intp]
     weight: Floats
+    read_as: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if len({len(getattr(self, column.name)) for column in fields(self)}) != 1:
@@ -99,6 +108,7 @@ class Judged:
             source=tuple(r.source or "unnamed" for r in rows),
             unit=np.array([units.setdefault(key, len(units)) for key in keys], dtype=np.intp),
             weight=np.array([r.weight for r in rows], dtype=float),
+            read_as=tuple(r.read_as for r in rows),
         )
 
     def where(self, chosen: NDArray[np.bool_]) -> "Judged":
@@ -111,6 +121,7 @@ class Judged:
             source=tuple(name for name, kept in zip(self.source, chosen, strict=True) if kept),
             unit=np.unique(self.unit[chosen], return_inverse=True)[1].astype(np.intp),
             weight=self.weight[chosen],
+            read_as=tuple(tag for tag, kept in zip(self.read_as, chosen, strict=True) if kept),
         )
 
 
@@ -185,17 +196,42 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Promised:
+    """What a promise comes to for one head, language and risk, on the rows judged.
+
+    `outcome` REJECT is about what is rejected, QUEUE about what is queued or rejected, by this
+    head's score alone. `chosen_on` genuine comments the threshold was chosen; `missing` more
+    would be needed to promise the risk, and where that is not 0 the threshold is not promised,
+    or above 1: never. Of the language's `negatives` here, `flagged` reach it; `at_most` is the
+    greatest share that this leaves plausible, one-sided at 95 %, were the rows drawn one by
+    one. `recall` is the share of the language's `positives` that reach it. Both are None where
+    there are no such rows.
+    """
+
+    language: str
+    outcome: Outcome
+    risk: float
+    chosen_on: int
+    missing: int
+    threshold: float
+    negatives: int
+    flagged: int
+    at_most: float | None
+    positives: int
+    recall: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """How one model judged one task's rows under one policy.
 
-    `model` and `policy` are version names. `thresholds` are those that the outcomes were made
-    with, before rules had their say.
+    `model` and `policy` are version names; `promised` is what the model promises.
     """
 
     head: Head
     model: str
     policy: str
-    thresholds: Thresholds
+    promised: tuple[Promised, ...]
     total: Slice
     sources: tuple[Slice, ...]
     languages: tuple[Slice, ...]
@@ -207,7 +243,7 @@ class Evaluation:
             "model": self.model,
             "policy": self.policy,
             "flagged": "the outcome is queue or reject",
-            "thresholds": asdict(self.thresholds),
+            "promise": [asdict(p) | {"outcome": p.outcome.word} for p in self.promised],
             "interval": {"level": LEVEL},
             "all": self._slice_body(self.total),
             "sources": {part.name: self._slice_body(part) for part in self.sources},
@@ -261,6 +297,7 @@ def judge_rows(
                     source=row.source,
                     group=row.group,
                     weight=row.weight,
+                    read_as=language_of(row.text),
                 ),
             )
 
@@ -269,7 +306,7 @@ def evaluate(
     judged: Judged,
     *,
     head: Head,
-    thresholds: Thresholds,
+    promise: Promise,
     model: str = "",
     policy: str = "",
     seed: int = 0,
@@ -295,10 +332,60 @@ def evaluate(
         head=head,
         model=model,
         policy=policy,
-        thresholds=thresholds,
+        promised=promised(judged, head, promise),
         total=total,
         sources=parts(judged.source),
         languages=parts(judged.lang),
+    )
+
+
+def promised(judged: Judged, head: Head, promise: Promise) -> tuple[Promised, ...]:
+    """What the promise comes to on the rows, by language, outcome and risk.
+
+    For every language in which it promises something, and for texts in none (`und`). Rejecting
+    is shown as a site has it that states the usual risk of queueing, or the same if greater.
+    """
+    score = np.nan_to_num(judged.score, nan=-1.0)
+    outcomes = [Outcome.QUEUE] if head is Head.TOXICITY else [Outcome.REJECT, Outcome.QUEUE]
+    found = []
+    for tag in sorted(promise.languages):
+        if tag != ANY and (tag == UNKNOWN or promise.missing(tag, RISKS[-1]) == 0):
+            rows = np.array(judged.read_as, np.str_) == tag
+            positive, of_language = judged.positive[rows], score[rows]
+            found += [
+                _promised(positive, of_language, head, promise, (tag, outcome, risk))
+                for outcome in outcomes
+                for risk in PROMISED_RISKS
+            ]
+    return tuple(found)
+
+
+def _promised(
+    positive: NDArray[np.bool_],
+    score: Floats,
+    head: Head,
+    promise: Promise,
+    about: tuple[str, Outcome, float],
+) -> Promised:
+    tag, outcome, risk = about
+    queue_risk = max(risk, USUAL.queue_risk) if outcome is Outcome.REJECT else risk
+    at = promise.thresholds(tag, reject_risk=risk, queue_risk=queue_risk).of(head)
+    threshold = at.reject_at if outcome is Outcome.REJECT else at.queue_at
+    reached = score >= threshold
+    negatives, positives = int((~positive).sum()), int(positive.sum())
+    flagged = int((reached & ~positive).sum())
+    return Promised(
+        language=tag,
+        outcome=outcome,
+        risk=risk,
+        chosen_on=promise.languages[tag].comments,
+        missing=promise.missing(tag, risk),
+        threshold=threshold,
+        negatives=negatives,
+        flagged=flagged,
+        at_most=round(upper_bound(flagged, negatives), _DECIMALS) if negatives else None,
+        positives=positives,
+        recall=round(float(reached[positive].mean()), _DECIMALS) if positives else None,
     )
 
 

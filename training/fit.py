@@ -1,14 +1,15 @@
 """Fit a model: labelled examples and a recipe in, a manifest and a table of weights out.
 
 Both heads are logistic regressions over the same hashed features. Everything measured and
-every threshold comes from scores of examples whose group the scoring fit has not seen. Same
-examples in the same order, same recipe, same seed: same bytes of weights.
+every threshold comes from scores of examples whose group the scoring fit has not seen, and
+where the recipe wants that, nothing of their source. Same examples in the same order, same
+recipe, same seed: same bytes of weights.
 """
 
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
@@ -17,7 +18,6 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.stats import binom
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
@@ -25,21 +25,21 @@ from model.classifier import HEADS, Classifier
 from model.decision import LabelledExample
 from model.facts import gather
 from model.features import FEATURES_VERSION, Texts, features
-from model.outcome import Head, HeadThresholds, Thresholds
+from model.language import language_of
+from model.outcome import Head
+from model.promise import RISKS, Promise, comments_needed
 from model.registry import Manifest
 from model.submission import Submission
 from model.text import readable
 from training.examples import submission_of
 from training.recipes import Recipe
+from training.umbrella import Genuine, promise_of
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str], None]
 
 CHUNK = 500
 """Examples whose features are made in one task."""
-
-OFF = 2.0
-"""A threshold that no score reaches."""
 
 
 class NotEnough(ValueError):
@@ -88,10 +88,42 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class Ham:
+    """Genuine comments, with log-odds before calibration by fits that have not seen them.
+
+    `by_fold` and `by_source` have shape (heads, comments): by the fit without the comment's
+    fold, and without its source, NaN where no source was left out. The rest are columns, a
+    comment each, as in `training.umbrella.Genuine`.
+    """
+
+    by_fold: Floats
+    by_source: Floats
+    fold: NDArray[np.intp]
+    language: NDArray[np.str_]
+    unit: NDArray[np.str_]
+    source: NDArray[np.str_]
+
+    def scored(
+        self,
+        log_odds: Floats,
+        calibrations: Sequence["Calibration"],
+        chosen: NDArray[np.bool_],
+    ) -> Genuine:
+        """Some of the comments with calibrated scores, from one of the two log-odds."""
+        spam, toxicity = (
+            _logistic(calibration(row[chosen]))
+            for calibration, row in zip(calibrations, log_odds, strict=True)
+        )
+        return Genuine(
+            spam, toxicity, self.language[chosen], self.unit[chosen], self.source[chosen]
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Fitted:
     """What a fit gives.
 
-    `classifiers` has for each fold the one that has not seen it, thresholds and calibration
+    `classifiers` has for each fold the one that has not seen it, promise and calibration
     included; `fold_of` the fold of each example. `final` saw everything.
     """
 
@@ -135,14 +167,15 @@ def fit(
         _require_enough(head, sheet)
     progress("fits")
     fits = _fits(sheets, recipe, jobs=jobs)
+    alone = _fits_without_source(examples, sheets, recipe, jobs=jobs)
     progress("calibration")
     held_out = [_held_out(sheet, fits[i]) for i, sheet in enumerate(sheets)]
-    genuine = _genuine(examples, recipe)
+    ham = _ham(examples, keys, folds, matrices[0], (fits, alone), recipe)
     tuned = [
-        _tuned(sheets, held_out, fits, genuine, without=fold, recipe=recipe)
+        _tuned(sheets, held_out, fits, ham, without=fold, recipe=recipe)
         for fold in (*range(recipe.folds), None)
     ]
-    classifiers = [_classifier(heads, thresholds, recipe) for heads, thresholds in tuned]
+    classifiers = [_classifier(heads, promise, recipe) for heads, promise in tuned]
     return Fitted(
         final=classifiers[-1],
         classifiers=tuple(classifiers[:-1]),
@@ -174,7 +207,7 @@ def manifest_of(
         features_version=FEATURES_VERSION,
         spec=final.spec,
         bias=tuple(float(b) for b in final.bias),
-        thresholds=final.thresholds,
+        promise=final.promise,
         digests={},
         recipe=told,
         data=tuple(data),
@@ -201,9 +234,13 @@ def fold_of(example: LabelledExample, key: str, recipe: Recipe) -> int:
 
     A draw by hash, so that it depends on no order and no other example.
     """
-    unit = f"{example.source}/{example.group}" if example.group else key
-    digest = hashlib.sha256(f"{recipe.seed}/{unit}".encode()).digest()
+    digest = hashlib.sha256(f"{recipe.seed}/{unit_of(example, key)}".encode()).digest()
     return int.from_bytes(digest[:8], "big") % recipe.folds
+
+
+def unit_of(example: LabelledExample, key: str) -> str:
+    """The name of what is held out with an example: its group, or all that reads like it."""
+    return f"{example.source}/{example.group}" if example.group else key
 
 
 def _matrices(
@@ -311,10 +348,41 @@ def _fits(sheets: Sequence[Sheet], recipe: Recipe, *, jobs: int) -> list[list[Li
     """For each head a fit without each fold, and last one on everything."""
     tasks = [(head, fold) for head in range(len(HEADS)) for fold in (*range(recipe.folds), None)]
     done = Parallel(n_jobs=jobs, max_nbytes="1M")(
-        delayed(_linear)(sheets[head], HEADS[head], fold, recipe) for head, fold in tasks
+        delayed(_linear)(
+            sheets[head], HEADS[head], None if fold is None else sheets[head].fold != fold, recipe
+        )
+        for head, fold in tasks
     )
     size = recipe.folds + 1
     return [done[at : at + size] for at in range(0, len(done), size)]
+
+
+def _fits_without_source(
+    examples: Sequence[LabelledExample], sheets: Sequence[Sheet], recipe: Recipe, *, jobs: int
+) -> dict[str, list[Linear]]:
+    """For each source of genuine comments that can be left out, a fit of each head without it.
+
+    One cannot be that has too few comments to promise anything, without which a head lacks a
+    class, or that has more than half of all: a fit without it knows genuine comments too
+    little to be like the one that is kept. None when held out means the group alone.
+    """
+    if recipe.promise_unit == "group":
+        return {}
+    sources = np.array([example.source for example in examples], np.str_)
+    ham = Counter(sources[_genuine(examples, recipe)].tolist())
+    alone = [
+        source
+        for source, comments in sorted(ham.items())
+        if comments_needed(RISKS[-1]) <= comments <= ham.total() / 2
+        and all(np.unique(s.positive[sources[s.example] != source]).size == 2 for s in sheets)
+    ]
+    tasks = [(source, head) for source in alone for head in range(len(HEADS))]
+    done = Parallel(n_jobs=jobs, max_nbytes="1M")(
+        delayed(_linear)(sheets[head], HEADS[head], sources[sheets[head].example] != source, recipe)
+        for source, head in tasks
+    )
+    size = len(HEADS)
+    return {source: done[i * size : (i + 1) * size] for i, source in enumerate(alone)}
 
 
 def estimator(head: Head, recipe: Recipe) -> LogisticRegression:
@@ -328,8 +396,9 @@ def estimator(head: Head, recipe: Recipe) -> LogisticRegression:
     )
 
 
-def _linear(sheet: Sheet, head: Head, without: int | None, recipe: Recipe) -> Linear:
-    seen = np.flatnonzero(sheet.fold != without) if without is not None else slice(None)
+def _linear(sheet: Sheet, head: Head, shown: NDArray[np.bool_] | None, recipe: Recipe) -> Linear:
+    """A fit to the rows that are shown; to all of them for None."""
+    seen = slice(None) if shown is None else np.flatnonzero(shown)
     positive, weight = sheet.positive[seen], sheet.weight[seen].copy()
     # Both classes weigh the same together: what share of a site's comments is spam is no
     # property of the texts, and the sources' shares are accidents of collection.
@@ -384,7 +453,7 @@ def calibrated(log_odds: Floats, positive: NDArray[np.bool_], weight: Floats) ->
     return Calibration(max(float(fitted.coef_[0, 0]), 1e-3), float(fitted.intercept_[0]))
 
 
-# ------------------------------------------------------------------ thresholds
+# ------------------------------------------------------------------ the promise
 
 
 def _genuine(examples: Sequence[LabelledExample], recipe: Recipe) -> NDArray[np.bool_]:
@@ -397,59 +466,62 @@ def _genuine(examples: Sequence[LabelledExample], recipe: Recipe) -> NDArray[np.
     return ham & named if (ham & named).any() else ham
 
 
+def _ham(
+    examples: Sequence[LabelledExample],
+    keys: Sequence[str],
+    folds: NDArray[np.intp],
+    matrix: sparse.csr_matrix,
+    fits: tuple[Sequence[Sequence[Linear]], Mapping[str, Sequence[Linear]]],
+    recipe: Recipe,
+) -> Ham:
+    """The genuine comments, as they were sent, scored by the fits without fold and source."""
+    at = np.flatnonzero(_genuine(examples, recipe))
+    units = [unit_of(examples[i], keys[i]) for i in at.tolist()]
+    source = np.array([examples[i].source for i in at.tolist()], np.str_)
+    by_fold, by_source = np.full((2, len(HEADS), at.size), np.nan)
+    without_fold, without_source = fits
+    for head in range(len(HEADS)):
+        for fold in range(recipe.folds):
+            here = folds[at] == fold
+            by_fold[head, here] = without_fold[head][fold](matrix[at[here]])
+        for name, linears in without_source.items():
+            here = source == name
+            by_source[head, here] = linears[head](matrix[at[here]])
+    return Ham(
+        by_fold=by_fold,
+        by_source=by_source,
+        fold=folds[at],
+        language=np.array([language_of(examples[i].text) for i in at.tolist()], np.str_),
+        unit=np.array(units, np.str_),
+        source=source,
+    )
+
+
 def _tuned(
     sheets: Sequence[Sheet],
     held_out: Sequence[Floats],
     fits: Sequence[Sequence[Linear]],
-    genuine: NDArray[np.bool_],
+    ham: Ham,
     *,
     without: int | None,
     recipe: Recipe,
-) -> tuple[tuple[tuple[Linear, Calibration], ...], HeadThresholds]:
-    """One fit of both heads with calibration and thresholds, all from what it may have seen."""
-    heads, thresholds = [], {}
-    for head, sheet, log_odds, linears in zip(HEADS, sheets, held_out, fits, strict=True):
+) -> tuple[tuple[tuple[Linear, Calibration], ...], Promise]:
+    """One fit of both heads with calibration and promise, all from what it may have seen."""
+    calibrations = []
+    for sheet, log_odds in zip(sheets, held_out, strict=True):
         seen = sheet.fold != without if without is not None else np.full(log_odds.size, True)
-        calibration = calibrated(log_odds[seen], sheet.positive[seen], sheet.weight[seen])
-        heads.append((linears[-1 if without is None else without], calibration))
-        ham = seen & sheet.whole & genuine[sheet.example] & ~sheet.positive
-        scores = _logistic(calibration(log_odds[ham]))
-        thresholds[head.value] = Thresholds(
-            queue_at=threshold_for(scores, recipe.queue_share[head]),
-            reject_at=threshold_for(scores, recipe.reject_share[head]),
-        )
-    return tuple(heads), HeadThresholds(**thresholds)
-
-
-def threshold_for(genuine: Floats, share: float, *, confidence: float = 0.95) -> float:
-    """The lowest score at which at most `share` of genuine comments is flagged.
-
-    Holds for comments like `genuine` (scores in [0, 1]) with the stated confidence: the
-    order statistic of the Neyman-Pearson umbrella rule (Tong, Feng and Li 2018, proposition
-    1). Where there are too few scores for that, the threshold is `OFF`: no score reaches it.
-    """
-    if share <= 0:
-        return OFF
-    if share >= 1:
-        return 0.0
-    ordered = np.sort(genuine)
-    rank = umbrella_rank(ordered.size, share, confidence=confidence)
-    if rank is None:
-        return OFF
-    return float(np.nextafter(ordered[rank - 1], 2.0))
-
-
-def umbrella_rank(n: int, share: float, *, confidence: float) -> int | None:
-    """The smallest k with P(more than `share` lie above the k-th smallest of n) <= 1 - confidence.
-
-    That probability is at most P(Binomial(n, 1 - share) >= k). None when no k will do.
-    `share` is between 0 and 1, both excluded.
-    """
-    if n == 0:
-        return None
-    # isf is the smallest x with P(Binomial > x) <= 1 - confidence.
-    rank = int(binom.isf(1 - confidence, n, 1 - share)) + 1
-    return rank if rank <= n else None
+        calibrations.append(calibrated(log_odds[seen], sheet.positive[seen], sheet.weight[seen]))
+    chosen = ham.fold != without if without is not None else np.full(ham.fold.size, True)
+    alone = chosen & ~np.isnan(ham.by_source).any(axis=0)
+    promise = promise_of(
+        ham.scored(ham.by_fold, calibrations, chosen),
+        lead=recipe.toxicity_lead,
+        by_source=None
+        if recipe.promise_unit == "group"
+        else ham.scored(ham.by_source, calibrations, alone),
+    )
+    linears = [of_head[-1 if without is None else without] for of_head in fits]
+    return tuple(zip(linears, calibrations, strict=True)), promise
 
 
 def _logistic(log_odds: Floats) -> Floats:
@@ -457,7 +529,7 @@ def _logistic(log_odds: Floats) -> Floats:
 
 
 def _classifier(
-    heads: tuple[tuple[Linear, Calibration], ...], thresholds: HeadThresholds, recipe: Recipe
+    heads: tuple[tuple[Linear, Calibration], ...], promise: Promise, recipe: Recipe
 ) -> Classifier:
     """The flattened model: calibration folded into weights and bias."""
     return Classifier(
@@ -467,5 +539,5 @@ def _classifier(
             [linear.weights * calibration.slope for linear, calibration in heads], axis=1
         ).astype(np.float32),
         bias=np.array([calibration(np.array(linear.bias)) for linear, calibration in heads]),
-        thresholds=thresholds,
+        promise=promise,
     )

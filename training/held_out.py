@@ -95,14 +95,14 @@ def judged_held_out(
 def measured_held_out(
     judged: dict[Head, list[JudgedRow]], fitted: Fitted, *, seed: int
 ) -> list[Measured]:
-    """The figures of each head. Thresholds shown are those of the fit to everything."""
+    """The figures of each head. The promise shown is that of the fit to everything."""
     columns = {head: Judged.of(rows) for head, rows in judged.items()}
     return [
         Measured(
             evaluate(
                 column,
                 head=head,
-                thresholds=fitted.final.thresholds.of(head),
+                promise=fitted.final.promise,
                 model=HELD_OUT,
                 policy=OfflineJudge(None).policy.version,
                 seed=seed,

@@ -7,6 +7,7 @@ research only. A source that is not listed is the user's own.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from model.features import Spec
 from model.outcome import Head
@@ -61,9 +62,11 @@ class Recipe:
     `published` names sources whose ham was published after review: their rows also teach the
     toxicity head what is clean, with `published_weight`. A row with a name or a URL also
     counts without them; where it is spam with a URL, that copy weighs `bare_spam_weight` as
-    much. `genuine` are those on whose held-out ham the thresholds are chosen: at most
-    `queue_share` of it may wait and `reject_share` be rejected for a head's score, and 0
-    switches that off. Toxicity alone rejects nothing: what is rude, people decide.
+    much. `genuine` are those on whose held-out ham thresholds are chosen, so that a site may
+    state what share of it is rejected or waits: held out is a comment's group, or with
+    `promise_unit` "source" all of its source as well. `toxicity_lead` is what is added to the
+    log-odds of toxicity before the heads share what may wait (`training.umbrella.kept`).
+    Toxicity alone rejects nothing: what is rude, people decide.
     """
 
     name: str
@@ -79,12 +82,8 @@ class Recipe:
     published_weight: float = 0.5
     bare_spam_weight: float = 0.2
     genuine: frozenset[str] = frozenset()
-    queue_share: Mapping[Head, float] = field(
-        default_factory=lambda: {Head.SPAM: 0.006, Head.TOXICITY: 0.004}
-    )
-    reject_share: Mapping[Head, float] = field(
-        default_factory=lambda: {Head.SPAM: 0.001, Head.TOXICITY: 0.0}
-    )
+    promise_unit: Literal["group", "source"] = "group"
+    toxicity_lead: float = 1.0
     folds: int = 5
     seed: int = 7
 
@@ -126,6 +125,7 @@ RECIPES: Mapping[str, Recipe] = {
                 }
             ),
             genuine=frozenset({"vnexpress_raw", "haacked_ham", "wp_wxr_ham"}),
+            promise_unit="source",
         ),
     )
 }

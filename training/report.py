@@ -8,9 +8,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -23,8 +24,10 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from model.decision import Label
 from model.outcome import Outcome
+from training.card import promise_table
 from training.evaluation import (
     FALSE_POSITIVE_RATES,
+    USUAL,
     Estimate,
     Evaluation,
     Judged,
@@ -119,6 +122,7 @@ def html_report(measured: Sequence[Measured]) -> str:
             "words": _words(m.evaluation),
             "plots": _plots(m),
             "outcomes": list(_outcome_rows(m.evaluation)),
+            "promise": promise_table(_promise_body(m.evaluation), *_words(m.evaluation)),
         }
         for m in measured
     ]
@@ -175,7 +179,7 @@ def _text_lines(evaluation: Evaluation) -> Iterator[str]:
         f"{total.negatives:,} {good}"
     )
     yield f"model {evaluation.model or 'none'}, policy {evaluation.policy}"
-    yield f"flagged is queued or rejected: {_thresholds_text(evaluation)}, or by a rule"
+    yield "flagged is queued or rejected, for a score or by a rule"
     if total.unscored:
         yield f"{total.unscored:,} rows could not be scored; they count by their outcome only"
     yield ""
@@ -188,6 +192,10 @@ def _text_lines(evaluation: Evaluation) -> Iterator[str]:
     for word, cells in _outcome_rows(evaluation):
         shown = (f"{n:,}  {_percent(e.value):>7} {_percent_range(e):>11}" for _, n, e in cells)
         yield f"  {word:<10}" + "".join(f"{cell:>29}" for cell in shown)
+    if evaluation.promised:
+        yield ""
+        yield f"  The promise, by this score alone; at most: so many {good}, with 95 % confidence"
+        yield from _columns(promise_table(_promise_body(evaluation), bad, good))
     for title, parts in (("Source", evaluation.sources), ("Language", evaluation.languages)):
         yield ""
         titles = ("ROC AUC", "macro-F1", "recall @ 1 % FP", f"flagged {good}")
@@ -226,11 +234,19 @@ def _percent_range(estimate: Estimate) -> str:
     return f"{100 * estimate.low:.1f}–{100 * estimate.high:.1f}"
 
 
-def _thresholds_text(evaluation: Evaluation) -> str:
-    at = evaluation.thresholds
-    queue = f"queue at {at.queue_at:.3f}" if at.queue_at <= 1 else "queue never by score"
-    reject = f"reject at {at.reject_at:.3f}" if at.reject_at <= 1 else "reject never by score"
-    return f"{queue}, {reject}"
+def _promise_body(evaluation: Evaluation) -> list[dict[str, Any]]:
+    return [asdict(p) | {"outcome": p.outcome.word} for p in evaluation.promised]
+
+
+def _columns(table: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table with its columns as wide as they need to be, the first two to the left."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = (
+            cell.ljust(width) if at < 2 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        yield f"  {'  '.join(cells)}".rstrip()
 
 
 # --- the page's plots ---------------------------------------------------------------------
@@ -262,7 +278,8 @@ def _plots(measured: Measured) -> list[Plot]:
         ),
         (
             "Scores",
-            "How the rows of each label are scored, and where the outcome changes.",
+            "How the rows of each label are scored, and where the outcome changes under the usual "
+            "policy in each language.",
             _draw_scores if len(judged) else _draw_nothing,
         ),
     ]
@@ -372,13 +389,19 @@ def _draw_scores(figure: Figure, judged: Judged, evaluation: Evaluation) -> None
             chosen, bins=edges, weights=weight, histtype="stepfilled", color=colour, alpha=0.25
         )
         axes.hist(chosen, bins=edges, weights=weight, histtype="step", color=colour, label=word)
-    for name, at, colour in (
-        ("queue", evaluation.thresholds.queue_at, _QUEUE),
-        ("reject", evaluation.thresholds.reject_at, _REJECT),
-    ):
-        if at <= 1:
+    usual = {
+        (Outcome.QUEUE, USUAL.queue_risk): _QUEUE,
+        (Outcome.REJECT, USUAL.reject_risk): _REJECT,
+    }
+    for promised in evaluation.promised:
+        colour = usual.get((promised.outcome, promised.risk), "")
+        if colour and promised.threshold <= 1:
             axes.axvline(
-                at, color=colour, linestyle="--", linewidth=1.4, label=f"{name} at {at:.3g}"
+                promised.threshold,
+                color=colour,
+                linestyle="--",
+                linewidth=1.4,
+                label=f"{promised.outcome.word}, {promised.language}",
             )
     axes.set(xlabel="Score", ylabel="Share of the label's rows (log)", xlim=(0, 1), yscale="log")
     axes.yaxis.set_major_formatter(lambda y, _: f"{100 * y:g} %")

@@ -6,7 +6,6 @@ is measured in `training.held_out`.
 
 import hashlib
 import json
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,10 @@ from typing import Any
 import click
 
 from model.decision import LabelledExample
+from model.language import LANGUAGES, UNKNOWN
 from model.outcome import Head
+from model.policy import Policy
+from model.promise import ANY
 from model.registry import CHALLENGER, CHAMPION, Manifest, Registry, RegistryError
 from training.card import card_of, is_research_only, threshold_text
 from training.fit import Fitted, NotEnough, fit, manifest_of
@@ -28,6 +30,7 @@ from training.recipes import RECIPES, TIERS, Recipe
 from training.report import Measured
 
 CARD = "card.md"
+_USUAL = {"reject_risk": Policy().reject_risk, "queue_risk": Policy().queue_risk}
 OWN_DATA = "own"
 """The tier of a source that no recipe knows: the user's."""
 
@@ -123,9 +126,9 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
     found = gathered(rows, recipe, research=research)
     tell_left_out(left_out + found.left_out)
     manifest, names = trained_into(Registry(out), found.examples, recipe, options)
-    for warning in blind_spots(manifest, recipe):
+    for warning in blind_spots(manifest):
         click.echo(f"warning: {warning}", err=True)
-    answer = {"registry": str(out), "names": names, **_answer(manifest, names[CHALLENGER], recipe)}
+    answer = {"registry": str(out), "names": names, **_answer(manifest, names[CHALLENGER])}
     click.echo(_json(answer) if as_json else "\n".join(_told(answer, out)))
 
 
@@ -202,25 +205,21 @@ def data_digests(examples: Iterable[LabelledExample]) -> list[dict[str, Any]]:
     ]
 
 
-def blind_spots(manifest: Manifest, recipe: Recipe) -> list[str]:
-    """What a version will never do by score, for want of genuine comments to choose by.
-
-    To keep at most a share of genuine comments flagged with 95 % confidence takes at least
-    log 0.05 / log (1 - share) of them.
-    """
-    found = []
-    for head in Head:
-        at = manifest.thresholds.of(head)
-        done, share = "rejected", recipe.reject_share[head]
-        if at.queue_at > 1:
-            done, share = "queued or rejected", recipe.queue_share[head]
-        if at.reject_at > 1 and share > 0:
-            needed = math.ceil(math.log(0.05) / math.log1p(-share))
-            found.append(
-                f"{head}: no comment will be {done} for its score; choosing that threshold takes "
-                f"{needed:,} genuine comments that teach this head, and there are fewer"
-            )
-    return found
+def blind_spots(manifest: Manifest) -> list[str]:
+    """What a version will not do by score under the usual policy, for want of genuine comments."""
+    promise, usual = manifest.promise, Policy()
+    lacking = promise.missing(ANY, usual.queue_risk)
+    if lacking:
+        return [
+            "no comment will be queued or rejected for its score: to promise that at most "
+            f"{100 * usual.queue_risk:g} % of genuine comments are takes {lacking:,} more of them"
+        ]
+    return [
+        f"{tag}: no comment will be rejected for its score: to promise that at most "
+        f"{100 * usual.reject_risk:g} % of genuine comments are takes {missing:,} more of them"
+        for tag in (*LANGUAGES, UNKNOWN)
+        if (missing := promise.missing(tag, usual.reject_risk))
+    ]
 
 
 def _canonical(example: LabelledExample) -> bytes:
@@ -244,12 +243,16 @@ def _added(
         raise click.ClickException(str(problem)) from None
 
 
-def _answer(manifest: Manifest, version: str, recipe: Recipe) -> dict[str, Any]:
+def _answer(manifest: Manifest, version: str) -> dict[str, Any]:
     return {
         "version": version,
         "research_only": is_research_only(manifest),
-        "warnings": blind_spots(manifest, recipe),
-        "thresholds": {head.value: asdict(manifest.thresholds.of(head)) for head in Head},
+        "warnings": blind_spots(manifest),
+        "thresholds": {
+            tag: asdict(manifest.promise.thresholds(tag, **_USUAL))
+            for tag in sorted(manifest.promise.languages)
+            if tag != ANY
+        },
         "data": list(manifest.data),
         "tasks": manifest.evaluation["tasks"],
     }
@@ -262,15 +265,17 @@ def _told(answer: dict[str, Any], out: Path) -> Iterable[str]:
     if answer["research_only"]:
         yield "It was fitted to research-only data and must not be given away."
     yield ""
-    yield f"  {'held out':<10}{'rows':>9}{'ROC AUC':>9}{'macro-F1':>10}{'recall @ 1 % FP':>17}" + (
-        f"{'queue at':>10}{'reject at':>11}"
-    )
+    yield f"  {'held out':<10}{'rows':>9}{'ROC AUC':>9}{'macro-F1':>10}{'recall @ 1 % FP':>17}"
     for head, task in answer["tasks"].items():
-        metrics, at = task["all"]["metrics"], answer["thresholds"][head]
+        metrics = task["all"]["metrics"]
         shown = [_figure(metrics[n]) for n in ("roc_auc", "macro_f1", "recall_at_fpr_1_percent")]
-        yield f"  {head:<10}{task['all']['rows']:>9,}{shown[0]:>9}{shown[1]:>10}{shown[2]:>17}" + (
-            f"{threshold_text(at['queue_at']):>10}{threshold_text(at['reject_at']):>11}"
-        )
+        yield f"  {head:<10}{task['all']['rows']:>9,}{shown[0]:>9}{shown[1]:>10}{shown[2]:>17}"
+    yield ""
+    yield f"  {'language':<10}{'spam queues at':>16}{'rejects at':>12}{'toxicity queues at':>20}"
+    for tag, at in answer["thresholds"].items():
+        spam, toxicity = at[Head.SPAM.value], at[Head.TOXICITY.value]
+        shown = [threshold_text(x) for x in (spam["queue_at"], spam["reject_at"])]
+        yield f"  {tag:<10}{shown[0]:>16}{shown[1]:>12}{threshold_text(toxicity['queue_at']):>20}"
     yield ""
     yield f"Its card: duyet models show {version} --models {out}"
     if names.get(CHAMPION) != version:

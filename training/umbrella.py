@@ -1,0 +1,165 @@
+"""Choose thresholds on held-out genuine comments, so that a stated risk is kept.
+
+The Neyman-Pearson umbrella rule (Tong, Feng and Li 2018, "Neyman-Pearson classification
+algorithms and NP receiver operating characteristics", proposition 1): among n scores of genuine
+comments that the scorer has not seen, the k-th smallest as threshold flags more than `risk` of
+all genuine comments with a chance of at most P(Binomial(n, 1 - risk) >= k). Exact when the
+comments are drawn one by one from those that are to come; where they come in threads or from
+one site, n counts them as more than they tell.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, binom
+
+from model.outcome import OFF
+from model.promise import ANY, CONFIDENCE, RISKS, Kept, Promise
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Genuine:
+    """Genuine comments as columns, a comment each, scored by fits that have not seen them.
+
+    `spam` and `toxicity` are calibrated scores in [0, 1], `language` the tag that serving
+    gives, `unit` the group and `source` the source that a comment is from.
+    """
+
+    spam: Floats
+    toxicity: Floats
+    language: NDArray[np.str_]
+    unit: NDArray[np.str_]
+    source: NDArray[np.str_]
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Genuine":
+        """Some of the comments."""
+        return Genuine(
+            self.spam[chosen],
+            self.toxicity[chosen],
+            self.language[chosen],
+            self.unit[chosen],
+            self.source[chosen],
+        )
+
+
+def promise_of(by_group: Genuine, *, lead: float, by_source: Genuine | None = None) -> Promise:
+    """What may be promised of each language, and of all together.
+
+    `by_source` are comments scored by fits that have seen nothing of their source. Each source
+    may raise the thresholds of a language to those it would have alone, never lower them or
+    switch them off. `lead` is how the heads share what may wait (see `kept`).
+    """
+    languages = [ANY, *sorted(set(by_group.language.tolist()))]
+    found = {tag: kept(_in(by_group, tag), lead=lead) for tag in languages}
+    if by_source is None:
+        return Promise(found, unit="group")
+    for source in sorted(set(by_source.source.tolist())):
+        of_source = by_source.where(by_source.source == source)
+        for tag in languages:
+            found[tag] = _milder(found[tag], kept(_in(of_source, tag), lead=lead))
+    return Promise(found, unit="source")
+
+
+def kept(genuine: Genuine, *, lead: float) -> Kept:
+    """The thresholds for each of RISKS that genuine comments like these allow.
+
+    A comment waits for either of two scores, and the risk counts both. So they share one
+    order: a comment stands where the greater of its log-odds of spam and those of toxicity plus
+    `lead` stands, and the rule is applied to that. The greater the lead, the lower a score of
+    toxicity queues, and the higher one of spam.
+    """
+    spam, toxicity = _log_odds(genuine.spam), _log_odds(genuine.toxicity)
+    doubt = np.maximum(spam, toxicity + lead)
+    order = np.argsort(doubt, kind="stable")
+    # Up to each rank the greatest of either score: just above them, nothing so far is flagged.
+    tops = [np.maximum.accumulate(x[order]) for x in (genuine.spam, genuine.toxicity)]
+    queue = [umbrella_rank(order.size, risk) for risk in RISKS]
+    spam_at, toxicity_at = (
+        tuple(_raised(queue, doubt[order], top, shift))
+        for top, shift in zip(tops, (0.0, lead), strict=True)
+    )
+    return Kept(
+        comments=int(order.size),
+        groups=len(set(genuine.unit.tolist())),
+        spam_queue_at=spam_at,
+        toxicity_queue_at=toxicity_at,
+        spam_reject_at=tuple(threshold_for(genuine.spam, risk) for risk in RISKS),
+    )
+
+
+def threshold_for(genuine: Floats, risk: float, *, confidence: float = CONFIDENCE) -> float:
+    """The lowest score at which at most `risk` of genuine comments is flagged, 0 < risk < 1.
+
+    Holds for comments like `genuine` (scores in [0, 1]) with the stated confidence. Where there
+    are too few for that, the threshold is `OFF`: no score reaches it.
+    """
+    rank = umbrella_rank(genuine.size, risk, confidence=confidence)
+    if rank is None:
+        return OFF
+    return float(np.nextafter(np.sort(genuine)[rank - 1], OFF))
+
+
+def umbrella_rank(n: int, risk: float, *, confidence: float = CONFIDENCE) -> int | None:
+    """The smallest k with P(more than `risk` lie above the k-th smallest of n) <= 1 - confidence.
+
+    That probability is at most P(Binomial(n, 1 - risk) >= k). None when no k will do.
+    `risk` is between 0 and 1, both excluded.
+    """
+    if n == 0:
+        return None
+    # isf is the smallest x with P(Binomial > x) <= 1 - confidence.
+    rank = int(binom.isf(1 - confidence, n, 1 - risk)) + 1
+    return rank if rank <= n else None
+
+
+def upper_bound(flagged: int, n: int, *, confidence: float = CONFIDENCE) -> float:
+    """The greatest true share that `flagged` of n comments leave plausible, in [0, 1].
+
+    One-sided, by Clopper and Pearson (1934): at the threshold of the umbrella rule it is at most
+    the risk. 1 for no comments.
+    """
+    return 1.0 if flagged >= n else float(beta.ppf(confidence, flagged + 1, n - flagged))
+
+
+def _raised(ranks: Sequence[int | None], doubt: Floats, top: Floats, lead: float) -> list[float]:
+    """The lowest thresholds of a score that flag no comment up to each rank of the doubt."""
+    return [
+        OFF
+        if rank is None
+        else float(np.nextafter(max(top[rank - 1], _share(doubt[rank - 1] - lead)), OFF))
+        for rank in ranks
+    ]
+
+
+def _in(genuine: Genuine, language: str) -> Genuine:
+    return genuine if language == ANY else genuine.where(genuine.language == language)
+
+
+def _milder(one: Kept, other: Kept) -> Kept:
+    """The one, with the other's thresholds where those are higher."""
+
+    def higher(a: Sequence[float], b: Sequence[float]) -> tuple[float, ...]:
+        # Below the risks that the other can speak of, no lower than at the smallest it can.
+        most = max((y for y in b if y < OFF), default=0.0)
+        return tuple(max(x, y if y < OFF else most) for x, y in zip(a, b, strict=True))
+
+    return Kept(
+        one.comments,
+        one.groups,
+        higher(one.spam_queue_at, other.spam_queue_at),
+        higher(one.toxicity_queue_at, other.toxicity_queue_at),
+        higher(one.spam_reject_at, other.spam_reject_at),
+    )
+
+
+def _log_odds(scores: Floats) -> Floats:
+    inside = np.clip(scores, 1e-15, 1 - 1e-15)
+    return np.log(inside / (1 - inside))
+
+
+def _share(log_odds: float) -> float:
+    return float(np.exp(-np.logaddexp(0, -log_odds)))
