@@ -106,11 +106,28 @@ def test_a_weight_of_two_counts_as_the_row_twice():
 
 
 def test_calibration_error_by_hand():
-    made = [row(False, 0.1)] * 9 + [row(True, 0.1)] + [row(True, 0.9)] * 6 + [row(False, 0.9)] * 4
+    made = [row(False, 0.1)] * 9 + [row(True, 0.1)] + [row(True, 0.9)] * 9 + [row(False, 0.9)]
 
     error = measured(made).metrics.calibration_error.value
+    off = measured([replace(r, score=0.5 + (r.score - 0.5) / 2) for r in made])
 
-    assert error == pytest.approx((0 + abs(0.6 - 0.9)) / 2)
+    assert error == pytest.approx(0)
+    assert off.metrics.calibration_error.value == pytest.approx(0.2)
+
+
+def test_how_many_rows_have_a_label_does_not_move_the_calibration_error():
+    made = rows(1500, seed=3, decimals=2)
+    rarer = [replace(r, weight=0.1 if r.positive else 1.0) for r in made]
+
+    assert measured(rarer).metrics.calibration_error.value == pytest.approx(
+        measured(made).metrics.calibration_error.value, abs=1e-6
+    )
+
+
+def test_rows_of_one_label_have_no_calibration_error():
+    made = [r for r in rows(300, seed=3) if not r.positive]
+
+    assert measured(made).metrics.calibration_error == Estimate(None)
 
 
 def test_calibration_error_does_not_depend_on_the_order_of_equal_scores():
@@ -126,7 +143,7 @@ def test_calibration_bins_hold_equal_mass_and_make_up_the_error():
 
     bins = calibration_bins(judged)
 
-    assert [b.rows for b in bins] == [100] * 15
+    assert [b.mass for b in bins] == pytest.approx([1 / 15] * 15, abs=0.002)
     error = sum(b.mass * abs(b.positive_share - b.mean_score) for b in bins)
     assert measure(judged, name="all").metrics.calibration_error.value == pytest.approx(
         error, abs=1e-6
@@ -195,6 +212,7 @@ def test_the_same_seed_gives_the_same_intervals():
 
 
 UNDEFINED_WITH_ONE_CLASS = {
+    "calibration_error",
     "roc_auc",
     "average_precision",
     "macro_f1",

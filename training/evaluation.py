@@ -146,8 +146,9 @@ class Metrics:
 
     `calibration_error` is the expected calibration error (Naeini, Cooper and Hauskrecht 2015)
     over 15 bins of equal mass (Nixon et al. 2019): the mean over the bins, weighted by their
-    mass, of |share of positives - mean score|. Equal scores share a bin, so it does not depend
-    on the order of rows.
+    mass, of |share of positives - mean score|. Both labels weigh alike in it, as in fitting
+    the calibration: what share of the rows is spam, the scores do not claim to know. Equal
+    scores share a bin, so it does not depend on the order of rows.
     """
 
     roc_auc: Estimate
@@ -267,7 +268,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """One bin of a reliability diagram. `mass` is its weighted share of all rows."""
+    """One bin of a reliability diagram. `mass` is its share of all rows' weight."""
 
     rows: int
     mass: float
@@ -412,8 +413,11 @@ def measure(judged: Judged, *, name: str, seed: int = 0) -> Slice:
 
 
 def calibration_bins(judged: Judged) -> tuple[Bin, ...]:
-    """The bins of the calibration error, from low scores to high; empty ones left out."""
-    scored = judged.where(~np.isnan(judged.score))
+    """The bins of the calibration error, from low scores to high; empty ones left out.
+
+    Both labels weigh alike in them, where there are both.
+    """
+    scored = _labels_alike(judged.where(~np.isnan(judged.score)))
     which, total = _bin_of(scored), scored.weight.sum()
     bins = []
     for number in np.unique(which[scored.weight > 0]):
@@ -550,7 +554,7 @@ def _additive_figures(judged: Judged, units: int) -> Figures:
     error = np.where(scored, judged.score, 0.0) - positive
     mass = weight * scored
     bins = np.full(len(judged), -1)
-    bins[scored] = _bin_of(judged.where(scored))
+    bins[scored] = _bin_of(_labels_alike(judged.where(scored)))
     columns = [
         weight * (positive & flagged),
         weight * (~positive & flagged),
@@ -558,12 +562,15 @@ def _additive_figures(judged: Judged, units: int) -> Figures:
         weight * (~positive & ~flagged),
         mass,
         mass * error**2,
-        *(mass * error * (bins == number) for number in range(CALIBRATION_BINS)),
+        mass * positive,
+        *(mass * error * positive * (bins == number) for number in range(CALIBRATION_BINS)),
+        *(mass * error * ~positive * (bins == number) for number in range(CALIBRATION_BINS)),
     ]
     by_unit = np.stack([np.bincount(judged.unit, weights=c, minlength=units) for c in columns], 1)
 
     def figures(counts: Floats) -> dict[str, Floats]:
-        tp, fp, fn, tn, total, squares, *gaps = (counts @ by_unit).T
+        tp, fp, fn, tn, total, squares, bad, *gaps = (counts @ by_unit).T
+        missed, claimed = np.array(gaps).reshape(2, CALIBRATION_BINS, -1)
         both = np.where((tp + fn > 0) & (fp + tn > 0), 1.0, np.nan)
         margins = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
         f1 = (2 * tp / (2 * tp + fp + fn) + 2 * tn / (2 * tn + fp + fn)) / 2
@@ -573,10 +580,18 @@ def _additive_figures(judged: Judged, units: int) -> Figures:
             "macro_f1": f1 * both,
             "mcc": mcc * both,
             "brier": squares / total,
-            "calibration_error": np.abs(np.stack(gaps)).sum(axis=0) / total,
+            "calibration_error": np.abs(missed / bad + claimed / (total - bad)).sum(axis=0) / 2,
         }
 
     return figures
+
+
+def _labels_alike(scored: Judged) -> Judged:
+    """The rows with weights that sum to the same for either label; as they are if one has none."""
+    sums = [scored.weight[scored.positive == truth].sum() for truth in (False, True)]
+    if min(sums) <= 0:
+        return scored
+    return replace(scored, weight=scored.weight / np.array(sums)[scored.positive.astype(int)])
 
 
 def _bin_of(scored: Judged) -> NDArray[np.intp]:

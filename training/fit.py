@@ -124,13 +124,15 @@ class Fitted:
     """What a fit gives.
 
     `classifiers` has for each fold the one that has not seen it, promise and calibration
-    included; `fold_of` the fold of each example. `final` saw everything.
+    included; `fold_of` the fold of each example. `final` saw everything. `ham` are the genuine
+    comments that its promise was chosen on.
     """
 
     final: Classifier
     classifiers: tuple[Classifier, ...]
     fold_of: tuple[int, ...]
     heads: tuple[tuple[Linear, Calibration], ...]
+    ham: Ham
 
 
 def usable(examples: Iterable[LabelledExample], recipe: Recipe) -> list[LabelledExample]:
@@ -181,6 +183,7 @@ def fit(
         classifiers=tuple(classifiers[:-1]),
         fold_of=tuple(int(fold) for fold in folds),
         heads=tuned[-1][0],
+        ham=ham,
     )
 
 

@@ -83,7 +83,7 @@ class Recipe:
     bare_spam_weight: float = 0.2
     genuine: frozenset[str] = frozenset()
     promise_unit: Literal["group", "source"] = "group"
-    toxicity_lead: float = 1.0
+    toxicity_lead: float = 0.5
     folds: int = 5
     seed: int = 7
 

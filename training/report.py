@@ -272,8 +272,8 @@ def _plots(measured: Measured) -> list[Plot]:
         ),
         (
             "Calibration",
-            f"Of rows scored 0.8, 80 % should be {bad}. Points are 15 bins of equal mass; below, "
-            "how many rows have each score.",
+            f"Of rows scored 0.8, 80 % should be {bad}, were there as many {bad} as {good}. "
+            "Points are 15 bins of equal mass; below, how many rows have each score.",
             _draw_calibration if len(judged) else _draw_nothing,
         ),
         (
