@@ -14,7 +14,8 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import FIELDS, Features, Occurrences, Positions, Spec, Texts, features
+from model.features import FIELDS, Occurrences, Spec, Texts
+from model.letters import PARTS_APART
 from model.outcome import Head, Scores
 from model.promise import Promise
 from model.spans import Words
@@ -25,6 +26,10 @@ HEADS: tuple[Head, ...] = (Head.SPAM, Head.TOXICITY)
 """The order of the table's columns."""
 
 SPANS_PER_HEAD = 3
+
+PARTS = PARTS_APART + 1
+
+Added = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,88 +71,117 @@ class Classifier:
         return [found for part in _parts(batch) for found in self._explained(part)]
 
     def contributions(self, texts: Texts) -> list[Contribution]:
-        """What each block adds. Their totals and the bias sum to the log-odds exactly."""
+        """What each field adds. Their totals and the bias sum to the log-odds exactly."""
         occurring = Occurrences.of([texts], self.spec)
-        found, index = occurring.indexed()
-        totals = self._weighed(found)
-        characters = self._characters(occurring, index, totals)
+        added = self._added(occurring)
+        characters = _characters(occurring, added)
         ends = np.cumsum([len(text) for text in occurring.texts])
-        return [
+        told = [
             Contribution(
                 FIELDS[field],
-                np.array([column[found.blocks == block].sum() for column in totals]),
-                characters[:, end - len(occurring.texts[block]) : end],
+                np.array([column[occurring.text_of == number].sum() for column in added]),
+                characters[:, end - len(occurring.texts[number]) : end],
             )
-            for block, (field, end) in enumerate(zip(found.fields, ends, strict=True))
+            for number, (field, end) in enumerate(zip(occurring.fields, ends, strict=True))
         ]
+        if occurring.sign_places.size:
+            signs = self._signs(occurring)[0]
+            told.append(Contribution("signs", signs, np.empty((len(HEADS), 0))))
+        return told
 
     def log_odds(self, batch: Sequence[Texts]) -> NDArray[np.float64]:
         """The log-odds of each head, float64 of shape (submissions, heads)."""
-        parts = [self._log_odds(features(part, self.spec)) for part in _parts(batch)]
+        parts = []
+        for part in _parts(batch):
+            occurring = Occurrences.of(part, self.spec)
+            parts.append(self._summed(occurring, self._added(occurring)))
         return np.concatenate([np.empty((0, len(HEADS))), *parts])
 
-    def _log_odds(self, found: Features) -> NDArray[np.float64]:
-        return self._summed(found, self._weighed(found))
-
-    def _summed(self, found: Features, weighed: NDArray[np.float64]) -> NDArray[np.float64]:
-        owners = found.owners.take(found.blocks)
-        summed = np.empty((found.size, len(weighed)))
-        for head, column in enumerate(weighed):
-            summed[:, head] = np.bincount(owners, column, found.size)
-        summed += self.bias
+    def _summed(self, occurring: Occurrences, added: Added) -> NDArray[np.float64]:
+        """The log-odds of each submission, shape (submissions, heads)."""
+        owners = occurring.owners.take(occurring.text_of)
+        summed = self._signs(occurring) + self.bias
+        for head, column in enumerate(added):
+            summed[:, head] += np.bincount(owners, column, occurring.size)
         return summed
 
-    def _weighed(self, found: Features) -> NDArray[np.float64]:
-        """What each feature adds to each head, shape (heads, features)."""
-        weights = self.table.take(found.places, axis=0)
-        weighed = np.empty(weights.T.shape)
-        return np.multiply(weights.T, found.values.take(found.blocks), out=weighed)
+    def _signs(self, occurring: Occurrences) -> NDArray[np.float64]:
+        """What the signs of each submission add, shape (submissions, heads)."""
+        weights = self.table.take(occurring.sign_places, axis=0) * self.spec.shares["signs"]
+        signs = np.empty((occurring.size, len(HEADS)))
+        for head in range(len(HEADS)):
+            signs[:, head] = np.bincount(occurring.sign_owners, weights[:, head], occurring.size)
+        return signs
 
-    def _characters(
-        self, occurring: Occurrences, index: Positions, weighed: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """What each character adds, shape (heads, characters of all blocks one after another).
+    def _added(self, occurring: Occurrences) -> Added:
+        """What each n-gram adds to each head, shape (heads, n-grams).
 
-        `index` says which feature each occurrence is of. A place that stands twice in a block
-        gives half to each stand, and each stand gives every character of it the same.
+        A text counts as it is, but as far as the spec says for the part of it that says most for
+        a head, read as if that were the whole text: long good talk around bad words hides none.
         """
-        grams = occurring.starts.size
-        stands = index[:grams]
-        # Signs stand nowhere, and share no feature with an n-gram: that is in another block.
-        share = 1 / (np.bincount(stands).take(stands) * (occurring.ends - occurring.starts))
-        lengths = np.array([len(text) for text in occurring.texts], np.int64)
-        begins = (np.cumsum(lengths) - lengths).take(occurring.blocks[:grams])
-        size = int(lengths.sum())
-        starts, ends = begins + occurring.starts, begins + occurring.ends
-        added = np.empty((len(weighed), size))
-        for column, characters in zip(weighed, added, strict=True):
-            density = column.take(stands)
-            density *= share
-            steps = np.bincount(starts, density, size + 1)
-            steps -= np.bincount(ends, density, size + 1)
-            np.cumsum(steps[:size], out=characters)
+        weights = self.table.take(occurring.places, axis=0).T.astype(np.float64)
+        added: Added = weights * occurring.values()
+        if self.spec.worst_part and occurring.parts.any():
+            self._count_worst_part(occurring, weights, added)
         return added
+
+    def _count_worst_part(self, occurring: Occurrences, weights: Added, added: Added) -> None:
+        texts, text_of = len(occurring.texts), occurring.text_of
+        parted = np.zeros(texts, bool)
+        parted[text_of[occurring.parts > 0]] = True
+        chosen = parted.take(text_of).nonzero()[0]
+        of, part = text_of.take(chosen), occurring.parts.take(chosen)
+        values = occurring.part_values(chosen)
+        share = self.spec.worst_part
+        for column, weighed in zip(added, weights.take(chosen, axis=1) * values, strict=True):
+            sums = np.bincount(of * PARTS + part, weighed, texts * PARTS).reshape(texts, PARTS)
+            whole = np.bincount(text_of, column, texts)
+            # A part that there is not says nothing, as one of nothing but unknown features does.
+            worst = sums.argmax(axis=1)
+            most = sums[np.arange(texts), worst]
+            counts = parted & (most > whole)
+            here = counts.take(of)
+            column[chosen[here]] *= 1 - share
+            here &= part == worst.take(of)
+            column[chosen[here]] += share * weighed[here]
 
     def _explained(self, batch: Sequence[Texts]) -> list[tuple[Scores, tuple[Span, ...]]]:
         occurring = Occurrences.of(batch, self.spec)
-        found, index = occurring.indexed()
-        weighed = self._weighed(found)
-        scores = map(_scores, self._summed(found, weighed).tolist())
-        characters = self._characters(occurring, index, weighed)
+        added = self._added(occurring)
+        scores = map(_scores, self._summed(occurring, added).tolist())
         # The texts once for each head, so that one pass finds the runs of all.
-        blocks = len(occurring.texts)
-        runs = Words(occurring.texts * len(HEADS)).runs(characters.ravel())
-        owners, fields = found.owners.tolist(), found.fields.tolist()
+        count = len(occurring.texts)
+        runs = Words(occurring.texts * len(HEADS)).runs(_characters(occurring, added).ravel())
+        owners, fields = occurring.owners.tolist(), occurring.fields.tolist()
         heaviest: list[list[list[Span]]] = [[[] for _ in HEADS] for _ in batch]
         runs.sort(key=attrgetter("weight"), reverse=True)
         for run in runs:
-            head, block = divmod(run.text, blocks)
-            kept = heaviest[owners[block]][head]
+            head, text = divmod(run.text, count)
+            kept = heaviest[owners[text]][head]
             if len(kept) < SPANS_PER_HEAD:
-                start, end = whole_characters(occurring.texts[block], run.start, run.end)
-                kept.append(Span(FIELDS[fields[block]], start, end, HEADS[head], run.weight))
+                start, end = whole_characters(occurring.texts[text], run.start, run.end)
+                kept.append(Span(FIELDS[fields[text]], start, end, HEADS[head], run.weight))
         told = (tuple(chain.from_iterable(of_heads)) for of_heads in heaviest)
         return list(zip(scores, told, strict=True))
+
+
+def _characters(occurring: Occurrences, added: Added) -> Added:
+    """What each character adds, shape (heads, characters of all texts one after another).
+
+    An n-gram gives every character that it stands on the same.
+    """
+    lengths = np.array([len(text) for text in occurring.texts], np.int64)
+    begins = (np.cumsum(lengths) - lengths).take(occurring.text_of)
+    size = int(lengths.sum())
+    starts, ends = begins + occurring.starts, begins + occurring.ends
+    per_character = 1 / (ends - starts)
+    characters = np.empty((len(added), size))
+    for column, row in zip(added, characters, strict=True):
+        density = column * per_character
+        steps = np.bincount(starts, density, size + 1)
+        steps -= np.bincount(ends, density, size + 1)
+        np.cumsum(steps[:size], out=row)
+    return characters
 
 
 def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:

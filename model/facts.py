@@ -65,9 +65,7 @@ def gather(submission: Submission, history: History | None = None) -> Facts:
         invisible=_invisible(content) if has(INVISIBLE, kinds) else 0,
         disguised=_disguised(content, language) if has(DISGUISED, kinds) else 0,
         marks=_longest_run(kinds) if has(_MARK, kinds) else 0,
-        texts=Texts(
-            content, author.name, author.url, signs_of(submission, links=len(links), kinds=kinds)
-        ),
+        texts=Texts(content, author.name, author.url, signs_of(submission, links=len(links))),
     )
 
 

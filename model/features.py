@@ -4,6 +4,9 @@ Every feature is a place in one table of 2**bits weights. A submission is a set 
 a value each; nothing is looked up in a vocabulary, so no text of the training data is in a
 model. Fields never share places: each block of features has its own salt.
 
+N-grams of characters run over word boundaries (see `model.letters`), so that spacing a word out
+or running two together changes none of them.
+
 Rolling hashes are polynomials over code points modulo 2**64 (Karp and Rabin 1987), mixed by
 Stafford's variant 13 before the high bits are taken, as the low bits of a polynomial are poor.
 Cost: linear in the length of the fields.
@@ -16,9 +19,10 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from model.text import typed_and_folded
+from model.letters import PARTS_APART, Letters, letters_of
+from model.signs import content_signs
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 """Changes whenever the same submission would get other features; a model is fitted to one."""
 
 Places = NDArray[np.int32]
@@ -33,7 +37,8 @@ _INVERSE = np.uint64(pow(int(_BASE), -1, 2**64))
 class Texts:
     """The texts that features are read off, of one submission.
 
-    `signs` are words for what was seen in the form of it (see `model.facts`), each a feature.
+    `signs` are words for what was seen in the form of it beside its text (see `model.facts`),
+    each a feature.
     """
 
     content: str = field(repr=False)
@@ -43,94 +48,88 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
-class Lengths:
-    """How long the n-grams of one normal form are, in characters and in words."""
-
-    chars: tuple[int, ...]
-    words: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Spec:
     """Which features there are.
 
-    `bits` is the table's size as a power of two, 10 to 24; `typed` and `folded` say what is
-    read off the two normal forms of a field. `shares` is the length that each field's features
-    have together, for signs each alone.
-
-    What a text says survives folding, so the long n-grams are of that form alone; the form as
-    typed adds its letters and words. The whole set of both costs twice as much and ranks no
-    better (leaving one YouTube video out: AUC .985 either way).
+    `bits` is the table's size as a power of two, 10 to 24. `chars` and `words` are the lengths
+    of n-grams of characters and of words, without marks; `marked` those of words with their
+    marks, which tell Vietnamese words apart. `shares` is the length that the features of a
+    field or of a kind have together, for signs each alone; those of a kind in a field have the
+    product of both. `worst_part` in [0, 1] says how far a comment counts for its part that says
+    most for a head, where that is more than the whole says: see `model.classifier`.
     """
 
     bits: int = 18
-    typed: Lengths = Lengths(chars=(1, 2), words=(1,))
-    folded: Lengths = Lengths(chars=(3, 4, 5), words=(1, 2))
+    chars: tuple[int, ...] = (3, 4, 5, 6)
+    words: tuple[int, ...] = (1, 2)
+    marked: tuple[int, ...] = (1,)
     shares: Mapping[str, float] = field(
         default_factory=lambda: {
             "content": 1.0,
             "author.name": 0.3,
             "author.url": 0.3,
             "signs": 0.1,
+            "chars": 0.8,
+            "words": 0.5,
+            "marked": 0.4,
         }
     )
+    worst_part: float = 0.7
+
+
+FIELDS = ("content", "author.name", "author.url", "signs")
+KINDS = ("chars", "words", "marked")
+_CONTENT = FIELDS.index("content")
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """The features of a batch of submissions, block by block, in order.
+    """The features of a batch of submissions, a row for each: `rows` as CSR.
 
-    A block is one field of one submission: of block b, `owners[b]` is the submission's index
-    in the batch, `fields[b]` the field's in `FIELDS`, `values[b]` what each distinct place
-    counts. `blocks` (ascending) and `places` are the distinct places, shape (n,), with the
-    block of each.
+    `indptr` (int64, shape (submissions + 1,)), `places` and `values` (shape (n,)) are the
+    matrix's. A place that two blocks share by chance stands twice in a row; the values add up.
     """
 
-    size: int
-    owners: Positions
-    fields: Positions
-    values: NDArray[np.float64]
-    blocks: Positions
+    indptr: Positions
     places: Places
+    values: NDArray[np.float32]
+
+    @classmethod
+    def of(
+        cls, size: int, owners: Positions, places: Places, values: NDArray[np.float64]
+    ) -> "Features":
+        """From the submission, place and value of each feature, in any order."""
+        order = np.argsort(owners, kind="stable")
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(owners, minlength=size))])
+        return cls(indptr, places.take(order), values.take(order).astype(np.float32))
 
     def rows(self) -> tuple[Positions, Places, NDArray[np.float32]]:
-        """A sparse matrix with a row for each submission, as CSR's indptr, indices and data.
-
-        A place that two blocks share by chance stands twice in a row; the values add up.
-        """
-        counts = np.bincount(self.owners[self.blocks], minlength=self.size)
-        indptr = np.concatenate([[0], np.cumsum(counts)])
-        return indptr, self.places, self.values[self.blocks].astype(np.float32)
-
-
-FIELDS = ("content", "author.name", "author.url", "signs")
-_SIGNS = FIELDS.index("signs")
+        """CSR's indptr, indices and data."""
+        return self.indptr, self.places, self.values
 
 
 def features(batch: Sequence[Texts], spec: Spec) -> Features:
-    """All features of a batch. Cheaper for many at once: the cost of a call is shared.
-
-    Each field's distinct features have one length together (its share times 1/sqrt(count)),
-    so that a long comment says no more than a short one and a missing name changes no other
-    field.
-    """
+    """All features of a batch. Cheaper for many at once: the cost of a call is shared."""
     return Occurrences.of(batch, spec).features()
 
 
 def row(texts: Texts, spec: Spec) -> tuple[Places, NDArray[np.float32]]:
     """The places of one submission and their values, as in `Features.rows`."""
-    _, places, values = features([texts], spec).rows()
-    return places, values
+    found = features([texts], spec)
+    return found.places, found.values
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrences:
     """Every occurrence of every feature of a batch of submissions.
 
-    A block is one field of one submission: of block b, `owners[b]` is the submission's index
-    in the batch, `fields[b]` the field's in `FIELDS`, `texts[b]` its text, empty for signs.
-    `blocks` and `places` say what occurs, each of shape (n,); the first `starts.size` of them
-    are n-grams and stand at code points `starts` to `ends` of their text, the rest are signs.
+    The texts are the fields that were filled in, those of a submission together: of text t,
+    `owners[t]` is the submission's index in the batch and `fields[t]` the field's in `FIELDS`.
+    A block is one kind of features of one text, numbered text * len(KINDS) + kind.
+
+    N-gram i is of block `blocks[i]` at place `places[i]`; it stands at code points `starts[i]`
+    to `ends[i]` of its text and begins in part `parts[i]` of it. Sign i is of submission
+    `sign_owners[i]` at place `sign_places[i]`.
     """
 
     spec: Spec
@@ -142,74 +141,114 @@ class Occurrences:
     places: Places
     starts: Positions
     ends: Positions
+    parts: Positions
+    sign_owners: Positions
+    sign_places: Places
 
     @classmethod
     def of(cls, batch: Sequence[Texts], spec: Spec) -> "Occurrences":
         """Those of a batch, in one pass."""
-        owners: list[int] = []
-        fields: list[int] = []
-        texts: list[str] = []
-        signs: list[tuple[int, tuple[str, ...]]] = []
-        written: list[tuple[int, str]] = []  # block and text of what has n-grams
-        for owner, one in enumerate(batch):
-            for index, text in enumerate((one.content, one.name, one.url)):
-                if text:
-                    written.append((len(owners), text))
-                    owners.append(owner)
-                    fields.append(index)
-                    texts.append(text)
-            if one.signs:
-                signs.append((len(owners), one.signs))
-                owners.append(owner)
-                fields.append(_SIGNS)
-                texts.append("")
-        field_of = np.array(fields, np.int64)
-        grams = _Grams.of(written, field_of, spec)
-        sign_blocks = [block for block, names in signs for _ in names]
-        sign_places = [_sign_place(name, spec.bits) for _, names in signs for name in names]
+        filled = [
+            (owner, index, text)
+            for owner, one in enumerate(batch)
+            for index, text in enumerate((one.content, one.name, one.url))
+            if text
+        ]
+        texts = tuple(text for _, _, text in filled)
+        owners = np.array([owner for owner, _, _ in filled], np.int64)
+        fields = np.array([index for _, index, _ in filled], np.int64)
+        signs = [one.signs for one in batch]
+        grams = _NO_GRAMS
+        if filled:
+            letters = letters_of(texts, [index != _CONTENT for _, index, _ in filled])
+            grams = _grams(letters, fields, spec)
+            for (owner, index, text), counts in zip(filled, letters.counts.tolist(), strict=True):
+                if index == _CONTENT:
+                    signs[owner] += content_signs(text, counts)
+        blocks, hashes, starts, ends, parts = grams
+        sign_places = [_sign_place(name, spec.bits) for names in signs for name in names]
         return cls(
-            spec,
-            len(batch),
-            np.array(owners, np.int64),
-            field_of,
-            tuple(texts),
-            np.concatenate([grams.blocks, np.array(sign_blocks, np.int64)]),
-            np.concatenate([_places(grams.hashes, spec.bits), np.array(sign_places, np.int32)]),
-            grams.starts,
-            grams.ends,
+            spec=spec,
+            size=len(batch),
+            owners=owners,
+            fields=fields,
+            texts=texts,
+            blocks=blocks,
+            places=_places(hashes, spec.bits),
+            starts=starts,
+            ends=ends,
+            parts=parts,
+            sign_owners=np.repeat(np.arange(len(batch)), [len(names) for names in signs]),
+            sign_places=np.array(sign_places, np.int32),
         )
 
-    def features(self) -> Features:
-        """What occurs, each place once a block."""
-        keys = np.sort((self.blocks << np.int64(self.spec.bits)) | self.places)
-        return self._features(keys[_is_new(keys)])
+    @property
+    def text_of(self) -> Positions:
+        """The text of each n-gram, shape (n,)."""
+        return self.blocks // len(KINDS)
 
-    def indexed(self) -> tuple[Features, Positions]:
-        """`features`, and for each occurrence its index among them.
+    def values(self) -> NDArray[np.float64]:
+        """What each n-gram counts, shape (n,).
 
-        For batches of which block, place and number of an occurrence fit in 63 bits together.
+        The distinct n-grams of a block have one length together: its share times 1/sqrt(their
+        number). One that occurs several times counts once, each occurrence its fraction.
         """
-        bits, width = np.int64(self.spec.bits), np.int64(self.places.size.bit_length())
-        keys = (self.blocks << bits) | self.places
+        return self._values(self.blocks, self.places, self._shares())
+
+    def part_values(self, chosen: Positions) -> NDArray[np.float64]:
+        """What each of the chosen n-grams counts in its part, as if that were the whole text."""
+        blocks = self.blocks.take(chosen) + self.parts.take(chosen) * self.blocks_count
+        shares = np.tile(self._shares(), PARTS_APART + 1)
+        return self._values(blocks, self.places.take(chosen), shares)
+
+    @property
+    def blocks_count(self) -> int:
+        """How many blocks there are, empty ones too."""
+        return len(self.texts) * len(KINDS)
+
+    def features(self) -> Features:
+        """What occurs, each n-gram once a block."""
+        bits = np.int64(self.spec.bits)
+        keys = np.sort((self.blocks << bits) | self.places)
+        keys = keys[_is_new(keys)]
+        blocks, places = keys >> bits, (keys & ((1 << self.spec.bits) - 1)).astype(np.int32)
+        values = _scaled(self._shares(), blocks).take(blocks)
+        of = self.owners.take(blocks // len(KINDS)) if blocks.size else blocks
+        signs = np.full(self.sign_places.size, self.spec.shares["signs"])
+        return Features.of(
+            self.size,
+            np.concatenate([of, self.sign_owners]),
+            np.concatenate([places, self.sign_places]),
+            np.concatenate([values, signs]),
+        )
+
+    def _shares(self) -> NDArray[np.float64]:
+        """The length that the features of each block have together."""
+        of_field = np.array([self.spec.shares[name] for name in FIELDS]).take(self.fields)
+        of_kind = np.array([self.spec.shares[name] for name in KINDS])
+        return np.outer(of_field, of_kind).ravel()
+
+    def _values(
+        self, blocks: Positions, places: Places, shares: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         # The number goes into the key: sorting that and masking is faster than to argsort.
-        ordered = np.sort((keys << width) | np.arange(keys.size))
+        bits, width = np.int64(self.spec.bits), np.int64(places.size.bit_length())
+        ordered = np.sort((((blocks << bits) | places) << width) | np.arange(places.size))
         order = ordered & ((np.int64(1) << width) - 1)
         ordered >>= width
         new = _is_new(ordered)
-        index = np.empty(keys.size, np.int64)
-        numbers = np.cumsum(new, dtype=np.int64)
-        numbers -= 1
-        index[order] = numbers
-        return self._features(ordered[new]), index
+        firsts = new.nonzero()[0]
+        copies = np.diff(firsts, append=places.size)
+        value = _scaled(shares, blocks.take(order.take(firsts)))
+        values = np.empty(places.size)
+        values[order] = np.repeat(1 / copies, copies)
+        values *= value.take(blocks)
+        return values
 
-    def _features(self, distinct: Positions) -> Features:
-        bits = np.int64(self.spec.bits)
-        blocks = distinct >> bits
-        counts = np.bincount(blocks, minlength=self.owners.size)
-        shares = np.array([self.spec.shares[name] for name in FIELDS])[self.fields]
-        lengths = np.where(self.fields == _SIGNS, 1.0, np.sqrt(np.maximum(counts, 1)))
-        places = (distinct & ((1 << self.spec.bits) - 1)).astype(np.int32)
-        return Features(self.size, self.owners, self.fields, shares / lengths, blocks, places)
+
+def _scaled(shares: NDArray[np.float64], blocks: Positions) -> NDArray[np.float64]:
+    """What a feature of each block counts, `blocks` being those of its distinct features."""
+    return shares / np.sqrt(np.maximum(np.bincount(blocks, minlength=shares.size), 1))
 
 
 def _is_new(ordered: Positions) -> NDArray[np.bool_]:
@@ -220,115 +259,108 @@ def _is_new(ordered: Positions) -> NDArray[np.bool_]:
     return new
 
 
-@dataclass(frozen=True, slots=True)
-class _Grams:
-    """Hashes of n-grams with the block of each and where it stands in its text."""
+# ------------------------------------------------------------------ n-grams
 
-    hashes: Codes
-    blocks: Positions
-    starts: Positions
-    ends: Positions
+_Grams = tuple[Positions, Codes, Positions, Positions, Positions]
+"""Of each n-gram: block, hash, first and last code point (exclusive), and part."""
 
-    @classmethod
-    def of(cls, written: Sequence[tuple[int, str]], field_of: Positions, spec: Spec) -> "_Grams":
-        """Of texts, all in one go: joined, with a blank before and after each.
-
-        So n-grams know the edges of a text, and a word never runs into the next one.
-        """
-        none = np.empty(0, np.int64)
-        if not written:
-            return cls(np.empty(0, np.uint64), none, none, none)
-        block_of = np.array([block for block, _ in written], np.int64)
-        lengths = np.array([len(text) for _, text in written], np.int64)
-        padded = lengths + 2
-        stops = np.cumsum(padded)
-        begins = stops - padded
-        forms = typed_and_folded("".join([f" {text} " for _, text in written]))
-        codes = np.concatenate([form.codes for form in forms])
-        origin = np.concatenate([form.origin for form in forms])
-        text_at = np.repeat(np.arange(lengths.size), padded)
-        # Where the blanks stand is no place of the text: its first and last character are near.
-        place_at = np.arange(text_at.size) - (begins + 1).take(text_at)
-        place_at[begins] = 0
-        place_at[stops - 1] = lengths - 1
-        text_of, place = text_at.take(origin), place_at.take(origin)
-        parted = forms[0].codes.size
-        halves = (slice(0, parted), slice(parted, codes.size))
-        salts = np.empty(codes.size, np.uint64)
-        for half, of_fields in zip(halves, _FORM_SALTS, strict=True):
-            salts[half] = of_fields[field_of[block_of]].take(text_of[half])
-        kinds = [
-            *_char_grams(codes, salts, halves, (spec.typed.chars, spec.folded.chars)),
-            *_word_grams(codes, salts, halves, (spec.typed.words, spec.folded.words)),
-        ]
-        if not kinds:
-            return cls(np.empty(0, np.uint64), none, none, none)
-        hashes, first, last = map(np.concatenate, zip(*kinds, strict=True))
-        of = text_of.take(first)
-        if lengths.size > 1:
-            within = (of == text_of.take(last)).nonzero()[0]  # not from one text into the next
-            hashes, of = hashes.take(within), of.take(within)
-            first, last = first.take(within), last.take(within)
-        ends = place.take(last)
-        ends += 1
-        return cls(hashes, block_of.take(of), place.take(first), ends)
+_NONE = np.empty(0, np.int64)
+_NO_GRAMS: _Grams = (_NONE, np.empty(0, np.uint64), _NONE, _NONE, _NONE)
 
 
-Found = Iterator[tuple[Codes, Positions, Positions]]
-Halves = tuple[slice, slice]
-Wanted = tuple[tuple[int, ...], tuple[int, ...]]
+def _grams(letters: Letters, fields: Positions, spec: Spec) -> _Grams:
+    """The n-grams of texts of these fields."""
+    field_at = fields.take(letters.text)
+    found = [
+        *_char_grams(letters, field_at, spec.chars),
+        *_word_grams(letters.plain, letters, field_at, "words", spec.words),
+        *_word_grams(letters.marked, letters, field_at, "marked", spec.marked),
+    ]
+    grams = _NO_GRAMS
+    if found:
+        kinds = np.repeat([kind for kind, *_ in found], [hashes.size for _, hashes, *_ in found])
+        hashes, first, last = (np.concatenate(c) for c in list(zip(*found, strict=True))[1:])
+        text = letters.text.take(first)
+        if fields.size > 1:
+            within = (text == letters.text.take(last)).nonzero()[0]  # not from one into the next
+            hashes, first, last = hashes.take(within), first.take(within), last.take(within)
+            kinds, text = kinds.take(within), text.take(within)
+        blocks, ends = text * len(KINDS) + kinds, letters.place.take(last) + 1
+        grams = blocks, hashes, letters.place.take(first), ends, letters.part.take(first)
+    if letters.symbols.size:
+        text = letters.symbol_text
+        blocks = text * len(KINDS) + KINDS.index("words")
+        hashes = letters.symbols ^ _SALTS["symbols"].take(fields.take(text))
+        place = letters.symbol_place
+        symbols = blocks, hashes, place, place + 1, np.zeros_like(text)
+        both = [np.concatenate(columns) for columns in zip(grams, symbols, strict=True)]
+        return both[0], both[1].astype(np.uint64), both[2], both[3], both[4]
+    return grams
 
 
-def _char_grams(codes: Codes, salts: Codes, halves: Halves, wanted: Wanted) -> Found:
-    """Hashes of all n-grams of characters, with the index of first and last character.
+_Found = Iterator[tuple[int, Codes, Positions, Positions]]
 
-    Those of two forms, each a half of `codes`; into the next text they run, not the next form.
+
+def _char_grams(letters: Letters, field_at: Positions, lengths: tuple[int, ...]) -> _Found:
+    """Hashes of n-grams of characters, with the indices of first and last letter.
+
+    Of ideographs and syllables those of one and two as well: they say as much as words.
     """
-    at = np.arange(codes.size)
-    rolling = codes
-    for length in range(1, max(*wanted[0], *wanted[1], 0, 0) + 1):
+    plain, at = letters.plain, np.arange(letters.plain.size)
+    salts = _SALTS["chars"].take(field_at)
+    if plain.max(initial=0) >= _FIRST_SYLLABIC:
+        syllabic = plain >= _FIRST_SYLLABIC
+        ones, twos = syllabic.nonzero()[0], (syllabic[:-1] & syllabic[1:]).nonzero()[0]
+        yield _CHARS, plain.take(ones) ^ (salts.take(ones) + np.uint64(1)), ones, ones
+        pairs = plain.take(twos) * _BASE + plain.take(twos + 1)
+        yield _CHARS, pairs ^ (salts.take(twos) + np.uint64(2)), twos, twos + 1
+    rolling = plain
+    for length in range(1, max(lengths, default=0) + 1):
         if length > 1:
             rolling = rolling[:-1] * _BASE
-            rolling += codes[length - 1 :]
-        for half, lengths in zip(halves, wanted, strict=True):
-            end = half.stop - length + 1
-            if length in lengths and end > half.start:
-                first, last = slice(half.start, end), slice(half.start + length - 1, half.stop)
-                yield rolling[first] ^ (salts[first] + np.uint64(length)), at[first], at[last]
+            rolling += plain[length - 1 :]
+        if length in lengths and rolling.size:
+            end = rolling.size
+            hashes = rolling ^ (salts[:end] + np.uint64(length))
+            yield _CHARS, hashes, at[:end], at[length - 1 :]
 
 
-def _word_grams(codes: Codes, salts: Codes, halves: Halves, wanted: Wanted) -> Found:
-    """Hashes of all runs of words (what blanks and ASCII punctuation part)."""
-    inside = _IS_WORD.take(codes.astype(np.int64), mode="clip")
-    edges = (inside[1:] != inside[:-1]).nonzero()[0] + 1
-    starts, stops = edges[0::2], edges[1::2]  # blanks at the edges: begins and ends outside
-    if not starts.size:
+_CHARS = KINDS.index("chars")
+_FIRST_SYLLABIC = 0x2E80  # CJK radicals; kana, ideographs and Hangul follow
+
+
+def _word_grams(
+    codes: Codes, letters: Letters, field_at: Positions, kind: str, lengths: tuple[int, ...]
+) -> _Found:
+    """Hashes of runs of words, with the indices of first and last letter."""
+    starts = letters.words
+    if not (starts.size and lengths):
         return
+    lasts = np.append(starts[1:], codes.size) - 1
+    if not letters.spoken.all():
+        codes = codes * letters.spoken
+        lasts = np.maximum.accumulate(np.arange(codes.size) * letters.spoken).take(lasts)
     # A word is the sum of its codes, each times a power by its distance from the word's start:
     # by its distance from the very first, then divided by that of the start.
     powers, inverses = _powers(codes.size)
-    spoken = codes * powers[: codes.size]
-    spoken *= inside
-    hashes = np.add.reduceat(spoken, starts)
+    hashes = np.add.reduceat(codes * powers[: codes.size], starts)
     hashes *= inverses.take(starts)
-    parted = int(starts.searchsorted(halves[1].start))
-    words = (slice(0, parted), slice(parted, starts.size))
-    salts, lasts = salts.take(starts), stops - 1
+    salts = _SALTS[kind].take(field_at.take(starts))
     run = hashes
-    for length in range(1, max(*wanted[0], *wanted[1], 0, 0) + 1):
+    for length in range(1, max(lengths) + 1):
         if length > hashes.size:
             return
         if length > 1:
             run = _mixed(run[:-1]) * _BASE + hashes[length - 1 :]
-        for half, lengths in zip(words, wanted, strict=True):
-            end = half.stop - length + 1
-            if length in lengths and end > half.start:
-                first, last = slice(half.start, end), slice(half.start + length - 1, half.stop)
-                kind = np.uint64(64 + length)
-                yield run[first] ^ (salts[first] + kind), starts[first], lasts[last]
+        if length in lengths:
+            end = run.size
+            yield (
+                KINDS.index(kind),
+                run ^ (salts[:end] + np.uint64(length)),
+                starts[:end],
+                lasts[length - 1 :],
+            )
 
-
-_IS_WORD = np.array([chr(c).isalnum() for c in range(128)] + [True])
 
 _power_table = np.ones((2, 1), np.uint64)
 _POWERS_KEPT = 2**18  # 4 MiB: enough for both forms of what a classifier takes at once
@@ -371,10 +403,11 @@ def _salt(name: str) -> np.uint64:
     return np.uint64(value)
 
 
-# The hash of an n-gram is salted by form (first index) and field; its kind is added to the salt.
-_FORM_SALTS = np.array(
-    [[_salt(f"{name}/{form}") for name in FIELDS] for form in ("typed", "folded")], np.uint64
-)
+# The hash of an n-gram is salted by kind and field; its length is added to the salt.
+_SALTS = {
+    kind: np.array([_salt(f"{name}/{kind}") for name in FIELDS], np.uint64)
+    for kind in (*KINDS, "symbols")
+}
 
 
 @cache

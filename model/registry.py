@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.classifier import HEADS, Classifier
-from model.features import FEATURES_VERSION, Lengths, Spec, Texts
+from model.features import FEATURES_VERSION, Spec, Texts
 from model.promise import Promise
 
 CHAMPION = "champion"
@@ -86,9 +86,11 @@ class Manifest:
             return cls(
                 spec=Spec(
                     bits=spec["bits"],
-                    typed=_lengths(spec["typed"]),
-                    folded=_lengths(spec["folded"]),
+                    chars=tuple(spec["chars"]),
+                    words=tuple(spec["words"]),
+                    marked=tuple(spec["marked"]),
                     shares=spec["shares"],
+                    worst_part=spec["worst_part"],
                 ),
                 bias=tuple(body.pop("bias")),
                 promise=Promise.from_body(body.pop("promise")),
@@ -98,10 +100,6 @@ class Manifest:
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
             raise RegistryError(f"the manifest cannot be read: {type(problem).__name__}") from None
-
-
-def _lengths(body: Mapping[str, list[int]]) -> Lengths:
-    return Lengths(chars=tuple(body["chars"]), words=tuple(body["words"]))
 
 
 @dataclass(frozen=True, slots=True)

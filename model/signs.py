@@ -7,7 +7,7 @@ is no sign of spam. Numbers become a few steps, so that the weight of each can b
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -86,82 +86,57 @@ def is_disguised(character: str) -> bool:
 # ------------------------------------------------------------------ signs
 
 
-def signs_of(submission: Submission, *, links: int, kinds: Kinds | None = None) -> tuple[str, ...]:
-    """The signs of a submission; `links` is how many links its content holds.
-
-    `kinds` are those of the content, where they are known already.
-    """
+def signs_of(submission: Submission, *, links: int) -> tuple[str, ...]:
+    """The signs of a submission but for those of its letters; `links` is how many it holds."""
     author, content = submission.author, submission.content
     return (
-        *_content_signs(content, links, kinds_of(content) if kinds is None else kinds),
+        *_link_signs(len(content), links),
         *(_name_signs(author.name) if author.name else ()),
         *(_url_signs(author.url, author.name) if author.url else ()),
     )
+
+
+def content_signs(text: str, counts: Sequence[int]) -> tuple[str, ...]:
+    """The signs of what a text says; `counts` are those of `model.letters.COUNTED`."""
+    letters, digits, number, capitals, symbols, lines = counts
+    return (
+        _step("letters", letters, (10, 20, 40, 80, 160, 320, 640, 1280, 2560)),
+        _step("digits", digits / max(letters, 1), (0.001, 0.03, 0.1, 0.25)),
+        _step("longest number", number, (3, 5, 7, 9, 12)),
+        _step("capitals", capitals / max(letters, 1), (0.02, 0.1, 0.3, 0.6)),
+        _step("symbols", symbols, (1, 2, 4, 10)),
+        _step("lines", lines, (1, 3, 8)),
+        *(
+            _step(name, sum(map(text.count, characters)), bounds)
+            for name, characters, bounds in _COUNTED_CHARACTERS
+        ),
+        *(name for name, within, pattern in _PATTERNS if within in text and pattern.search(text)),
+    )
+
+
+_COUNTED_CHARACTERS = (
+    ("exclamations", "!\uff01", (1, 2, 4)),
+    ("questions", "?\uff1f", (1, 2, 4)),
+    ("handles", "@\uff20", (1, 2)),
+    ("hashtags", "#\uff03", (1, 2, 4)),
+    ("money", "$€£₫%", (1, 2, 4)),
+)
+
+# Each with what it cannot do without: looking for that is far cheaper.
+_PATTERNS = (
+    ("anchor", "<", re.compile(r"<a\s", re.I)),
+    ("bbcode", "[", re.compile(r"\[(?:url|link)\b", re.I)),
+)
 
 
 def _step(name: str, value: float, bounds: tuple[float, ...]) -> str:
     return f"{name}:{bisect_right(bounds, value)}"
 
 
-def _content_signs(text: str, links: int, kinds: Kinds) -> Iterator[str]:
-    length = max(len(text), 1)
-    yield _step("length", length, (20, 50, 100, 200, 400, 800, 1600, 3200))
+def _link_signs(length: int, links: int) -> Iterator[str]:
     yield _step("links", links, (1, 2, 3, 5, 10))
     if links:
         yield _step("links per length", 100 * links / length, (0.2, 0.5, 1, 2, 5))
-    letters, digits = count_of(LETTER, kinds), count_of(DIGIT, kinds)
-    yield _step("capitals", count_of(CAPITAL, kinds) / max(letters, 1), (0.02, 0.1, 0.3, 0.6))
-    yield _step("digits", digits / length, (0.001, 0.03, 0.1, 0.25))
-    yield _step("exclamations", text.count("!"), (1, 2, 4))
-    yield _step("lines", text.count("\n"), (1, 3, 8))
-    for name, least_digits, within, pattern in _PATTERNS:
-        if digits >= least_digits and within in text and pattern.search(text):
-            yield name
-    if not text.isascii():
-        yield from _character_signs(kinds)
-
-
-# Each with how many digits and which text it cannot do without: looking for those is far cheaper.
-_PATTERNS = (
-    ("anchor", 0, "<", re.compile(r"<a\s", re.I)),
-    ("bbcode", 0, "[", re.compile(r"\[(?:url|link)\b", re.I)),
-    ("markup", 0, "<", re.compile(r"</?(?:b|i|strong|em|code|pre|blockquote|p|br)\b", re.I)),
-    # (?<!\d)(?:\+?\d{1,3}[ .-]?)?(?:\d[ .-]?){8,10}\d(?!\d), found by its first digit.
-    (
-        "phone",
-        9,
-        "",
-        re.compile(
-            r"\d(?<!\d\d)(?:[ .-]?(?:\d[ .-]?){7,10}|\d{1,2}[ .-]?(?:\d[ .-]?){8,10})\d(?!\d)"
-        ),
-    ),
-    ("price", 1, "", re.compile(r"[$€£₫]\s?\d|\d\s?(?:[$€£₫%]|usd|vnd|tr\b|triệu|k\b)", re.I)),
-    ("repeated", 0, "", re.compile(r"(\S)\1\1\1")),
-    # (?:\b\w[ .·_-]){4}, found by its first separator and what follows that.
-    (
-        "spaced out",
-        0,
-        "",
-        re.compile(r"[ .·_-](?=\w[ .·_-])(?<=\b\w[ .·_-])(?:\b\w[ .·_-]){3}"),
-    ),
-    ("brand with digits", 2, "", re.compile(r"\b[^\W\d_]{3,}+\d{2,3}\b")),
-    ("handle", 0, "@", re.compile(r"(?<!\w)@\w{3,}")),
-    ("hashtag", 0, "#", re.compile(r"(?<!\w)#\w{3,}")),
-    ("question", 0, "?", re.compile(r"\?")),
-)
-
-
-def _character_signs(kinds: Kinds) -> Iterator[str]:
-    if not has(INVISIBLE | DISGUISED | SYMBOL, kinds):
-        return
-    for name, kind, bounds in (
-        ("invisible", INVISIBLE, (1, 3, 10)),
-        ("disguised", DISGUISED, (1, 3, 10)),
-        ("emoji", SYMBOL, (1, 2, 4, 10)),
-    ):
-        count = count_of(kind, kinds)
-        if count:
-            yield _step(name, count, bounds)
 
 
 def _name_signs(name: str) -> Iterator[str]:

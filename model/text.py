@@ -1,8 +1,7 @@
-"""Normal forms of a text, each with the way back to what was typed.
+"""How a text reads: look-alikes, marks and invisible characters undone, with the way back.
 
-A form is a character-wise rewriting, so every character of it knows the code point of the
-original it came from; spans found in a form can then be shown in the original. Cost is linear
-in the length of the text.
+Every character of a reading knows the code point of the original it came from; what is found in
+it can then be shown in the original. Cost is linear in the length of the text.
 """
 
 import json
@@ -14,51 +13,72 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+LETTER, DIGIT, BLANK, SIGN, STOP, LINE, UPPER, LOWER, SYMBOL = (1 << bit for bit in range(9))
+"""What a character of a reading may be; a character may be several.
+
+A letter is what belongs to a word, marks and ideographs too; `SIGN` what may stand for a letter
+in leet, `STOP` what may end a sentence, `LINE` what ends a line, `SYMBOL` an emoji or a sign like
+it. `UPPER` and `LOWER` tell the case of the character as typed.
+"""
+
+Codes = NDArray[np.uint32]
+
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """A rewritten text.
+class Reading:
+    """A text as it reads.
 
-    `codes` are its code points (uint64, shape (n,)); `origin` holds for each the index of the
-    code point of the original text that it came from (int64, shape (n,), never falling).
+    `plain` are its code points as they read to the eye: compatibility forms undone (NFKC),
+    invisible characters and marks dropped, look-alike letters turned Latin (the confusables of
+    UTS #39), lower case, digits as ASCII, every blank as a space. `marked` are the same but with
+    the marks of Latin letters. `kinds` says what each is; `origin` holds the index of the code
+    point of the original text that it came from, never falling. All are of shape (n,).
     """
 
-    codes: NDArray[np.uint64]
+    plain: Codes
+    marked: Codes
+    kinds: NDArray[np.uint16]
     origin: NDArray[np.int64]
 
 
-def typed(text: str) -> Form:
-    """The text as typed, but composed (NFC), in lower case, and with one kind of blank."""
-    composed, starts = _composed(text)
-    return _LOWERED.of(composed, code_points(composed), starts)
-
-
-def folded(text: str) -> Form:
-    """The text as it reads to the eye.
-
-    Compatibility forms undone (NFKC), invisible characters and marks dropped, look-alike
-    letters turned Latin (the confusables of UTS #39), lower case, every digit as 0. What a
-    spammer disguises and what a reader types without diacritics meet here.
-    """
-    composed, starts = _composed(text)
-    return _FOLDED.of(composed, code_points(composed), starts)
-
-
-def typed_and_folded(text: str) -> tuple[Form, Form]:
-    """Both forms of a text, for less than one after the other."""
+def read(text: str) -> Reading:
+    """A text as it reads. Takes any text, lone surrogates too."""
     composed, starts = _composed(text)
     codes = code_points(composed)
-    return _LOWERED.of(composed, codes, starts), _FOLDED.of(composed, codes, starts)
+    plain = _PLAIN[codes]
+    if not plain.all():
+        for code in np.unique(codes[plain == 0]).tolist():
+            _meet(code)
+        plain = _PLAIN[codes]
+    highest = plain.max(initial=0)
+    if highest >= _SEVERAL:
+        return _read_unevenly(composed, plain, starts)
+    if highest == _NOTHING:
+        shown = (plain != _NOTHING).nonzero()[0]
+        codes, plain, starts = codes.take(shown), plain.take(shown), starts.take(shown)
+    plain -= np.uint32(1)
+    return Reading(plain, _MARKED[codes], _KINDS[codes], starts)
 
 
-def code_points(text: str) -> NDArray[np.uint32]:
+def _read_unevenly(composed: str, written: Codes, starts: NDArray[np.int64]) -> Reading:
+    """As `read`, where some characters become several."""
+    lengths = np.where(written < _SEVERAL, written != _NOTHING, written - _SEVERAL)
+    plain = code_points(composed.translate(_plain_of))
+    marked = code_points(composed.translate(_marked_of))
+    return Reading(plain, marked, _KINDS[plain], np.repeat(starts, lengths))
+
+
+def code_points(text: str) -> Codes:
     """The code points of a text, lone surrogates among them."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def readable(text: str) -> str:
-    """`folded` as a string: for comparing texts and matching words. Digits are kept as 0."""
-    return text.translate(_FOLDED)
+    """A text as it reads, as a string, every digit as 0: for comparing texts."""
+    return text.translate(_plain_of).translate(_NOUGHTS)
+
+
+_NOUGHTS = str.maketrans("123456789", "0" * 9)
 
 
 def whole_characters(text: str, start: int, end: int) -> tuple[int, int]:
@@ -107,60 +127,101 @@ _SHOWN_FORMATS = frozenset(
 )
 
 
-class _Rewriting(dict[int, str]):
-    """What each code point becomes, worked out when it is first met; at most 0x110000 entries.
+# What each code point met so far becomes: one more than the one code point, `_NOTHING`, or
+# `_SEVERAL` and how many; 0 for what was not met. Memory is taken only for pages written.
+_PLAIN = np.zeros(0x110000, np.uint32)
+_MARKED = np.zeros(0x110000, np.uint32)
+_KINDS = np.zeros(0x110000, np.uint16)
+_NOTHING = 0x200000
+_SEVERAL = 0x200001
 
-    `table` says the same for NumPy: 0 for what was not met yet, one more than the code point
-    where it becomes one character, else `_UNEVEN` and the number of characters. Memory is taken
-    only for the pages that are written.
-    """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.table = np.zeros(0x110000, np.uint32)
-
-    def rewrite(self, character: str) -> str:
-        raise NotImplementedError
+class _Written(dict[int, str]):
+    """What each code point becomes, for `str.translate`; worked out when it is first met."""
 
     def __missing__(self, code: int) -> str:
-        written = self[code] = self.rewrite(chr(code))
-        self.table[code] = ord(written) + 1 if len(written) == 1 else _UNEVEN + len(written)
-        return written
-
-    def of(self, text: str, codes: NDArray[np.uint32], starts: NDArray[np.int64]) -> Form:
-        """The form of a text with these code points, which began at `starts` in the original."""
-        written = self.table[codes]
-        if not written.all():
-            for code in np.unique(codes[written == 0]).tolist():
-                self[code]
-            written = self.table[codes]
-        if written.max(initial=0) < _UNEVEN:
-            return Form((written - np.uint32(1)).astype(np.uint64), starts)
-        lengths = np.where(written < _UNEVEN, 1, written.astype(np.int64) - _UNEVEN)
-        return Form(code_points(text.translate(self)).astype(np.uint64), np.repeat(starts, lengths))
+        _meet(code)
+        return self[code]
 
 
-_UNEVEN = 0x200000
+_plain_of, _marked_of = _Written(), _Written()
 
 
-class _Lowered(_Rewriting):
-    def rewrite(self, character: str) -> str:
-        return " " if character.isspace() else character.lower()
+def _meet(code: int) -> None:
+    """Work out what a code point becomes."""
+    character = chr(code)
+    read = [pair for c in _compatible(character) if not is_invisible(c) for pair in _spelled(c)]
+    plain, marked = "".join(p for p, _ in read), "".join(m for _, m in read)
+    _marked_of[code], _plain_of[code] = marked, plain
+    _KINDS[code] = _kinds_of(character, plain)
+    if len(plain) == 1:
+        _MARKED[code] = ord(marked)
+        _PLAIN[code] = ord(plain) + 1
+        return
+    for part in map(ord, set(plain) - {character}):
+        if part not in _plain_of:
+            _meet(part)
+    _PLAIN[code] = _SEVERAL + len(plain) if plain else _NOTHING
 
 
-class _Folded(_Rewriting):
-    def rewrite(self, character: str) -> str:
-        return "".join(map(self._plain, unicodedata.normalize("NFKD", character).lower()))
+def _compatible(character: str) -> str:
+    """What a character stands for, in lower case."""
+    code = ord(character)
+    for first, last in _IN_SHAPES:
+        if first <= code <= last:
+            return chr(ord("a") + code - first)
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).lower())
 
-    def _plain(self, character: str) -> str:
-        if character.isspace():
-            return " "
-        if is_invisible(character) or unicodedata.category(character) == "Mn":
-            return ""
-        if character.isdigit():
-            return "0"
-        return character if character.isascii() else _latin_look_alikes().get(character, character)
 
+# Letters white on black, in squares and in circles, of which Unicode does not say what they are.
+_IN_SHAPES = ((0x1F150, 0x1F169), (0x1F170, 0x1F189))
+
+
+def _spelled(character: str) -> list[tuple[str, str]]:
+    """What a lower-case character reads as, without and with marks; of the same length."""
+    if character.isspace():
+        return [(" ", " ")]
+    if unicodedata.category(character) in {"Mn", "Me"}:
+        return []
+    if character.isdigit():
+        digit = str(unicodedata.digit(character))
+        return [(digit, digit)]
+    # Before decomposing, which makes a final sigma of the lunate one that looks like a c.
+    alike = _latin_look_alikes().get(character)
+    if alike is None:
+        base = [
+            c
+            for c in unicodedata.normalize("NFKD", character)
+            if unicodedata.category(c) not in {"Mn", "Me"}
+        ]
+        bare = [_latin_look_alikes().get(c, c) for c in base]
+    else:
+        bare = [alike]
+    if len(bare) != 1:  # Hangul and other letters of several parts stay whole
+        return [(character, character)] if bare else []
+    is_latin = unicodedata.name(character, "").startswith("LATIN")
+    return [(bare[0], character if is_latin else bare[0])]
+
+
+def _kinds_of(character: str, plain: str) -> int:
+    """The kinds of a character that reads so."""
+    if len(plain) != 1:
+        return 0
+    category = unicodedata.category(plain)
+    return (
+        LETTER * (category[0] in "LM" or (category[0] == "N" and not plain.isdigit()))
+        + DIGIT * plain.isdigit()
+        + BLANK * (plain == " ")
+        + SIGN * (plain in "@$!")
+        + STOP * (plain in _STOPS)
+        + LINE * (character in "\n\r\x0b\x0c\x85\u2028\u2029")
+        + UPPER * (character.isupper() or character.istitle())
+        + LOWER * character.islower()
+        + SYMBOL * (category == "So")
+    )
+
+
+_STOPS = ".!?\u2026\u3002\uff01\uff1f\u0964\u061f"
 
 # Letters that look Latin only to UTS #39's tables, or whose Latin base is no decomposition.
 _OWN_LOOK_ALIKES = {"đ": "d", "ð": "d", "ø": "o", "ł": "l", "ı": "i", "ħ": "h", "ŧ": "t", "ƀ": "b"}
@@ -179,10 +240,6 @@ def _latin_look_alikes() -> dict[str, str]:
                 _latin.setdefault(character.lower(), letters[0])
         _latin.update(_OWN_LOOK_ALIKES)
     return _latin
-
-
-_LOWERED = _Lowered()
-_FOLDED = _Folded()
 
 
 def _composed(text: str) -> tuple[str, NDArray[np.int64]]:

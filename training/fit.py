@@ -163,7 +163,8 @@ def fit(
     keys = [content_key(example.text) for example in examples]
     folds = np.array([fold_of(e, key, recipe) for e, key in zip(examples, keys, strict=True)])
     progress("features")
-    matrices = _matrices(submissions, recipe, jobs=jobs)
+    forms = _forms(submissions, recipe, jobs=jobs)
+    matrices = (forms[0].matrix, forms[1].matrix)
     sheets = [_sheet(head, examples, keys, folds, matrices, recipe) for head in HEADS]
     for head, sheet in zip(HEADS, sheets, strict=True):
         _require_enough(head, sheet)
@@ -171,8 +172,15 @@ def fit(
     fits = _fits(sheets, recipe, jobs=jobs)
     alone = _fits_without_source(examples, sheets, recipe, jobs=jobs)
     progress("calibration")
-    held_out = [_held_out(sheet, fits[i]) for i, sheet in enumerate(sheets)]
-    ham = _ham(examples, keys, folds, matrices[0], (fits, alone), recipe)
+    without_fold = {fold: [of_head[fold] for of_head in fits] for fold in range(recipe.folds)}
+    odds = [_log_odds(form.texts, folds, without_fold, recipe, jobs=jobs) for form in forms]
+    held_out = [
+        np.where(sheet.whole, *(of_form[sheet.example, i] for of_form in odds))
+        for i, sheet in enumerate(sheets)
+    ]
+    sources = np.array([example.source for example in examples], np.str_)
+    by_source = _log_odds(forms[0].texts, sources, alone, recipe, jobs=jobs)
+    ham = _ham(examples, keys, folds, (odds[0], by_source), recipe)
     tuned = [
         _tuned(sheets, held_out, fits, ham, without=fold, recipe=recipe)
         for fold in (*range(recipe.folds), None)
@@ -246,24 +254,34 @@ def unit_of(example: LabelledExample, key: str) -> str:
     return f"{example.source}/{example.group}" if example.group else key
 
 
-def _matrices(
-    submissions: Sequence[Submission], recipe: Recipe, *, jobs: int
-) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    """Features of every submission: whole, and without name and URL."""
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Examples read in one form, whole or without name and URL: texts, and features of each."""
+
+    texts: list[Texts]
+    matrix: sparse.csr_matrix
+
+
+def _forms(submissions: Sequence[Submission], recipe: Recipe, *, jobs: int) -> tuple[Form, Form]:
+    """Every submission whole, and without name and URL."""
     chunks = [submissions[at : at + CHUNK] for at in range(0, len(submissions), CHUNK)]
-    parts = Parallel(n_jobs=jobs)(delayed(_chunk_matrices)(chunk, recipe) for chunk in chunks)
+    parts = Parallel(n_jobs=jobs)(delayed(_chunk_forms)(chunk, recipe) for chunk in chunks)
     if not parts:
         raise NotEnough("there are no labelled examples")
-    whole, bare = (sparse.vstack(half, format="csr") for half in zip(*parts, strict=True))
+    whole, bare = (
+        Form(
+            [texts for part in of_form for texts in part.texts],
+            sparse.vstack([part.matrix for part in of_form], format="csr"),
+        )
+        for of_form in zip(*parts, strict=True)
+    )
     return whole, bare
 
 
-def _chunk_matrices(
-    chunk: Sequence[Submission], recipe: Recipe
-) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+def _chunk_forms(chunk: Sequence[Submission], recipe: Recipe) -> tuple[Form, Form]:
     whole = [gather(submission).texts for submission in chunk]
     bare = [gather(replace(s, author=replace(s.author, name="", url=""))).texts for s in chunk]
-    return _matrix(whole, recipe), _matrix(bare, recipe)
+    return Form(whole, _matrix(whole, recipe)), Form(bare, _matrix(bare, recipe))
 
 
 def _matrix(batch: Sequence[Texts], recipe: Recipe) -> sparse.csr_matrix:
@@ -436,13 +454,38 @@ def rarity(matrix: sparse.csr_matrix) -> NDArray[np.float32]:
     return np.asarray(inverse / (np.log(1 + rows) + 1), np.float32)
 
 
-def _held_out(sheet: Sheet, fits: Sequence[Linear]) -> Floats:
-    """Log-odds of each row by the fit that has not seen its fold."""
-    scores = np.empty(sheet.positive.size)
-    for fold, linear in enumerate(fits[:-1]):
-        rows = np.flatnonzero(sheet.fold == fold)
-        scores[rows] = linear(sheet.matrix[rows])
-    return scores
+def _log_odds(
+    texts: Sequence[Texts],
+    without: NDArray[Any],
+    fits: Mapping[Any, Sequence[Linear]],
+    recipe: Recipe,
+    *,
+    jobs: int,
+) -> Floats:
+    """Log-odds before calibration of each text, shape (texts, heads), as the service has them.
+
+    `without` names for each text the fit in `fits`, a linear a head, that has not seen it. NaN
+    where there is none of that name.
+    """
+    odds = np.full((len(texts), len(HEADS)), np.nan)
+    tasks = [
+        (linears, rows[at : at + CHUNK])
+        for name, linears in fits.items()
+        for rows in (np.flatnonzero(without == name),)
+        for at in range(0, rows.size, CHUNK)
+    ]
+    done = Parallel(n_jobs=jobs, max_nbytes="1M")(
+        delayed(_chunk_log_odds)(linears, [texts[i] for i in rows], recipe)
+        for linears, rows in tasks
+    )
+    for (_, rows), found in zip(tasks, done, strict=True):
+        odds[rows] = found
+    return odds
+
+
+def _chunk_log_odds(linears: Sequence[Linear], chunk: Sequence[Texts], recipe: Recipe) -> Floats:
+    as_fitted = [(linear, Calibration(1.0, 0.0)) for linear in linears]
+    return _classifier(as_fitted, Promise({}), recipe).log_odds(chunk)
 
 
 def calibrated(log_odds: Floats, positive: NDArray[np.bool_], weight: Floats) -> Calibration:
@@ -473,30 +516,20 @@ def _ham(
     examples: Sequence[LabelledExample],
     keys: Sequence[str],
     folds: NDArray[np.intp],
-    matrix: sparse.csr_matrix,
-    fits: tuple[Sequence[Sequence[Linear]], Mapping[str, Sequence[Linear]]],
+    odds: tuple[Floats, Floats],
     recipe: Recipe,
 ) -> Ham:
-    """The genuine comments, as they were sent, scored by the fits without fold and source."""
+    """The genuine comments as they were sent; `odds` are by the fits without fold and source."""
     at = np.flatnonzero(_genuine(examples, recipe))
-    units = [unit_of(examples[i], keys[i]) for i in at.tolist()]
-    source = np.array([examples[i].source for i in at.tolist()], np.str_)
-    by_fold, by_source = np.full((2, len(HEADS), at.size), np.nan)
-    without_fold, without_source = fits
-    for head in range(len(HEADS)):
-        for fold in range(recipe.folds):
-            here = folds[at] == fold
-            by_fold[head, here] = without_fold[head][fold](matrix[at[here]])
-        for name, linears in without_source.items():
-            here = source == name
-            by_source[head, here] = linears[head](matrix[at[here]])
+    chosen = at.tolist()
+    by_fold, by_source = odds
     return Ham(
-        by_fold=by_fold,
-        by_source=by_source,
+        by_fold=by_fold[at].T,
+        by_source=by_source[at].T,
         fold=folds[at],
-        language=np.array([language_of(examples[i].text) for i in at.tolist()], np.str_),
-        unit=np.array(units, np.str_),
-        source=source,
+        language=np.array([language_of(examples[i].text) for i in chosen], np.str_),
+        unit=np.array([unit_of(examples[i], keys[i]) for i in chosen], np.str_),
+        source=np.array([examples[i].source for i in chosen], np.str_),
     )
 
 
@@ -532,7 +565,7 @@ def _logistic(log_odds: Floats) -> Floats:
 
 
 def _classifier(
-    heads: tuple[tuple[Linear, Calibration], ...], promise: Promise, recipe: Recipe
+    heads: Sequence[tuple[Linear, Calibration]], promise: Promise, recipe: Recipe
 ) -> Classifier:
     """The flattened model: calibration folded into weights and bias."""
     return Classifier(
