@@ -4,8 +4,10 @@ A fold over decided comments in order: the same lessons give the same layer, so 
 again from a site's decisions at any time. It holds no text, only hashed places. It knows nothing
 of other sites, of the store, or of what the champion looks at.
 
-The champion's log-odds are the offset of a logistic regression by AdaGrad (Duchi, Hazan and
-Singer 2011); the layer learns what they leave unexplained. It is made to do no harm first:
+A logistic regression by AdaGrad (Duchi, Hazan and Singer 2011) whose offset is how far the
+champion's log-odds are beyond the threshold that settles a comment: the layer learns what it
+takes to reject the site's spam and to publish its ham, however the champion's scores are
+spread on a site it has never seen. It is made to do no harm first:
 
 * it adds at most `LIMIT` to the log-odds, and the lessons of one moderator `MODERATOR_LIMIT`;
 * the copies of one campaign weigh 1, 1/4, 1/9 …, all together less than two lessons;
@@ -32,7 +34,7 @@ from numpy.typing import NDArray
 
 from model.facts import gather
 from model.features import Places, Spec, Texts, features
-from model.outcome import Head
+from model.outcome import Head, Thresholds
 from model.submission import Author, Submission
 
 Row: TypeAlias = tuple[Places, NDArray[np.float32]]
@@ -68,9 +70,10 @@ CAMPAIGNS_KNOWN = 512
 _STEP = 0.7
 _DAMPING = 1e-3  # below the square of a usual gradient, so that first steps are bold
 _HEAVIEST = 3.0  # how much a lesson of the rarer class may weigh
-_RAISED_HAM = 0.1  # the share of our unheard ham that may be raised
+_RAISED_HAM = 0.05  # the share of our unheard ham that may be raised
 _LOWERED_SPAM = 0.05  # the share of our spam that may be lowered
-_CAUTION = 10.0  # lessons of ham after which that edge is half as far
+_CAUTION = 20.0  # lessons of ham after which that edge is half as far
+_LEAST_SCORE = 1e-6
 _TRUSTED_AT = 2.0  # nats of log-loss gained until the layer counts in full
 
 
@@ -78,22 +81,33 @@ _TRUSTED_AT = 2.0  # nats of log-loss gained until the layer counts in full
 class Lesson:
     """One decided comment.
 
-    `log_odds` are the champion's for the layer's head, without any layer; `positive` is what
-    the person said of that head. `campaign` groups near-duplicates, empty for none.
+    `margin` is the champion's, as `margin_of` gives it, without any layer; `positive` is what
+    the person said of the layer's head. `campaign` groups near-duplicates, empty for none.
 
-    Raises ValueError for log-odds that are not finite: one would spoil all that follow.
+    Raises ValueError for a margin that is not finite: one would spoil all that follow.
     """
 
     id: str
     row: Row = field(repr=False)
-    log_odds: float
+    margin: float
     positive: bool
     moderator: str
     campaign: str = ""
 
     def __post_init__(self) -> None:
-        if not isfinite(self.log_odds):
-            raise ValueError("log_odds must be finite")
+        if not isfinite(self.margin):
+            raise ValueError("margin must be finite")
+
+
+def margin_of(log_odds: float, thresholds: Thresholds, *, positive: bool) -> float:
+    """How far log-odds are above the threshold that settles a comment of this label.
+
+    That is the one to reject at for what is positive, else the one to queue at; where that is
+    off, so that no score reaches it, the other.
+    """
+    at = (thresholds.queue_at, thresholds.reject_at)[:: -1 if positive else 1]
+    score = next((score for score in at if score < 1), 0.5)
+    return log_odds - log(max(score, _LEAST_SCORE) / (1 - score))
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +255,7 @@ class SiteLayer:
         # A moderator's lessons fade by that moderator's own: nobody decides another's away.
         self.weights[column] *= np.float32(_kept(share))
         self.squares[column] *= np.float32(_kept(share))
-        odds = lesson.log_odds + self._limited(row)
+        odds = lesson.margin + self._limited(row)
         self._step(column, row, weight * (_logistic(odds) - lesson.positive))
         self._rehearse(column, share)
         learnt = replace(self, moderators=moderators, heard=self._heard_with(lesson, share))
@@ -280,8 +294,8 @@ class SiteLayer:
 
     def _gain(self, lesson: Lesson, row: "_Folded", weight: float, share: float) -> float:
         """`gain` with how much better than the champion this lesson was foretold."""
-        alone = _loss(lesson.log_odds, lesson.positive)
-        together = _loss(lesson.log_odds + self._untrusted(row), lesson.positive)
+        alone = _loss(lesson.margin, lesson.positive)
+        together = _loss(lesson.margin + self._untrusted(row), lesson.positive)
         # Bounded, so that no single decision switches a layer on or off.
         gained = weight * min(max(alone - together, -1.0), 1.0)
         return min(max(self.gain * _kept(share) + gained, -_TRUSTED_AT), 3 * _TRUSTED_AT)
@@ -366,7 +380,7 @@ def _version(layer: SiteLayer, lesson: Lesson) -> str:
     """A name made from the champion and every lesson so far."""
     of = layer.lineage
     told = [of.champion, of.head.value, layer.version, lesson.id, lesson.positive]
-    text = json.dumps([*told, lesson.moderator, lesson.campaign])
+    text = json.dumps([*told, lesson.moderator, lesson.campaign, f"{lesson.margin:.2f}"])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

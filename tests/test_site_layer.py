@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.features import Spec, Texts, features, row
-from model.outcome import Head
+from model.outcome import Head, Thresholds
 from model.site_layer import (
     CAMPAIGNS_KNOWN,
     LIMIT,
@@ -15,6 +15,7 @@ from model.site_layer import (
     Anchors,
     Lesson,
     SiteLayer,
+    margin_of,
 )
 
 SPEC = Spec(bits=14)
@@ -52,14 +53,14 @@ def a_text(positive, random):
     return " ".join(random.sample(words, 4) + random.sample(PLAIN_WORDS, 5))
 
 
-def lessons(count, *, seed=1, moderator="ann", flipped=False, campaign="", log_odds=DOUBT):
+def lessons(count, *, seed=1, moderator="ann", flipped=False, campaign="", margin=DOUBT):
     """Spam and ham by turns that a champion is in doubt of, decided rightly or all wrongly."""
     random = Random(seed)
     return [
         Lesson(
             id=f"{seed}-{n}",
             row=a_row(a_text(n % 2 == 0, random)),
-            log_odds=log_odds,
+            margin=margin,
             positive=(n % 2 == 0) != flipped,
             moderator=moderator,
             campaign=campaign,
@@ -150,11 +151,11 @@ def test_what_the_champion_knows_already_teaches_little():
 @given(
     decided=st.lists(st.tuples(st.text(max_size=40), st.booleans(), st.booleans()), max_size=25),
     new=st.text(max_size=60),
-    log_odds=st.floats(-30, 30),
+    margin=st.floats(-30, 30),
 )
-def test_no_decisions_add_more_than_the_limit(decided, new, log_odds):
+def test_no_decisions_add_more_than_the_limit(decided, new, margin):
     told = [
-        Lesson(str(n), a_row(text), log_odds, positive, "ann" if first else "bob")
+        Lesson(str(n), a_row(text), margin, positive, "ann" if first else "bob")
         for n, (text, positive, first) in enumerate(decided)
     ]
 
@@ -197,6 +198,7 @@ def test_another_order_is_another_layer_by_name():
     [
         {"id": "another"},
         {"positive": False},
+        {"margin": 1.0},
         {"moderator": "bob"},
         {"campaign": "c"},
     ],
@@ -205,7 +207,7 @@ def test_the_name_tells_every_lesson(change):
     told = {
         "id": "1",
         "row": a_row("zorvex"),
-        "log_odds": DOUBT,
+        "margin": DOUBT,
         "positive": True,
         "moderator": "ann",
     }
@@ -245,7 +247,7 @@ def test_nothing_learnt_is_the_same_layer():
 
 
 @pytest.mark.parametrize("odds", [float("nan"), float("inf"), float("-inf")])
-def test_log_odds_that_are_no_number_are_refused(odds):
+def test_a_margin_that_is_no_number_is_refused(odds):
     with pytest.raises(ValueError, match="finite"):
         Lesson("1", a_row("zorvex"), odds, True, "ann")
 
@@ -265,6 +267,29 @@ def test_a_layer_keeps_no_text_and_no_names():
 
     assert "ann" not in repr(layer)
     assert "ann@example.org" not in "".join(layer.moderators)
+
+
+@pytest.mark.parametrize(
+    ("queue_at", "reject_at", "positive", "threshold"),
+    [
+        (0.5, 0.9, True, 0.9),
+        (0.5, 0.9, False, 0.5),
+        (0.5, 2.0, True, 0.5),
+        (0.5, 1.0, True, 0.5),
+        (2.0, 2.0, True, 0.5),
+        (2.0, 2.0, False, 0.5),
+    ],
+)
+def test_a_margin_is_from_the_threshold_that_settles_a_comment(
+    queue_at, reject_at, positive, threshold
+):
+    margin = margin_of(1.5, Thresholds(queue_at, reject_at), positive=positive)
+
+    assert margin == pytest.approx(1.5 - np.log(threshold / (1 - threshold)))
+
+
+def test_a_threshold_of_zero_gives_a_margin_all_the_same():
+    assert np.isfinite(margin_of(1.5, Thresholds(0.0, 0.0), positive=False))
 
 
 # ------------------------------------------------------------------ poison
@@ -293,7 +318,7 @@ def test_an_honest_moderator_holds_out_against_a_loud_one():
 def test_a_loud_moderator_cannot_decide_anothers_lessons_away():
     before = a_layer().after(lessons(60))
 
-    after = before.after(lessons(400, seed=7, moderator="bob", log_odds=DOUBT, flipped=True))
+    after = before.after(lessons(400, seed=7, moderator="bob", margin=DOUBT, flipped=True))
 
     assert np.array_equal(before.weights[0], after.weights[0])
 
