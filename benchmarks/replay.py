@@ -210,19 +210,19 @@ class Learner:
         self.memory = Memory() if remembers else None
 
     def judge(self, comment: Comment) -> Outcome:
-        outcome = comment.outcome(self.layer.added(comment.row) if self.layer else 0.0)
-        twin = self.memory.twin(comment.sketch) if self.memory else None
+        outcome = comment.outcome(self.layer.added(comment.row) if self.layer is not None else 0.0)
+        twin = self.memory.twin(comment.sketch) if self.memory is not None else None
         if twin is None or twin.outcome is None:
             return outcome
         if twin.outcome is Outcome.ACCEPT:
-            return Outcome(max(outcome - 1, 0)) if outcome is Outcome.QUEUE else outcome
+            return Outcome.ACCEPT if outcome is Outcome.QUEUE else outcome
         return max(outcome, twin.outcome)
 
     def learn(self, comment: Comment) -> None:
         id, is_spam, campaign = comment.example.id, comment.is_spam, ""
-        if self.memory:
+        if self.memory is not None:
             campaign = self.memory.remember(id, comment.sketch, positive=is_spam)
-        if self.layer:
+        if self.layer is not None:
             margin = margin_of(comment.log_odds, comment.thresholds, positive=is_spam)
             lesson = Lesson(id, comment.row, margin, is_spam, "moderator", campaign)
             self.layer = self.layer.after([lesson])

@@ -108,7 +108,9 @@ class Memory:
         self._young, self._old = _Shelf(), _Shelf()
         self._tally: Counter[tuple[str, bool]] = Counter()
 
-    def __len__(self) -> int:
+    @property
+    def remembered(self) -> int:
+        """How many decisions are remembered."""
         return len(self._young.kept) + len(self._old.kept)
 
     def remember(self, id: str, sketch: Sketch, *, positive: bool) -> str:
@@ -173,12 +175,12 @@ def _outcome(sketch: Sketch, near: "_Near", *, spam: int, ham: int) -> Outcome |
         # A spammer who copies an accepted comment has to bring a link.
         honest = near.similarity >= ALIKE and sketch.hosts <= decided.hosts
         return Outcome.ACCEPT if honest else None
-    # Praise may be spam for its author's link alone: the same words without it are a reader's.
-    same_link = not decided.hosts or bool(decided.hosts & sketch.hosts)
+    # Praise may be spam for its author's link alone: the same words without one are a reader's.
+    as_linked = not decided.hosts or bool(sketch.hosts)
     telling = decided.runs >= TELLING_RUNS or spam >= OFTEN
     # What holds spam among other words may be a padded copy, or a reader who quotes it.
     whole = near.similarity >= ALIKE or bool(decided.hosts & sketch.hosts)
-    return Outcome.REJECT if same_link and telling and whole else Outcome.QUEUE
+    return Outcome.REJECT if as_linked and telling and whole else Outcome.QUEUE
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,9 +110,11 @@ def test_praise_that_was_spam_for_its_link_is_not_rejected_without_it():
     memory.remember("1", a_sketch(PADDING, url="http://cheap-pumps.com"), positive=True)
 
     linked = memory.twin(a_sketch(PADDING, url="http://www.cheap-pumps.com/sale"))
+    elsewhere = memory.twin(a_sketch(PADDING, url="http://pump-outlet.net"))
     plain = memory.twin(a_sketch(PADDING))
 
     assert linked.outcome is Outcome.REJECT
+    assert elsewhere.outcome is Outcome.REJECT
     assert plain.outcome is Outcome.QUEUE
 
 
@@ -130,7 +132,7 @@ def test_what_many_people_write_never_forms_a_campaign(short, positive):
     memory = Memory()
 
     assert memory.remember("1", a_sketch(short), positive=positive) == ""
-    assert len(memory) == 0
+    assert memory.remembered == 0
     assert memory.twin(a_sketch(short)) is None
 
 
@@ -169,7 +171,7 @@ def test_a_comment_decided_again_counts_as_it_was_decided_last():
     twin = memory.twin(a_sketch(SPAM))
     assert (twin.spam, twin.ham) == (0, 1)
     assert twin.outcome is Outcome.ACCEPT
-    assert len(memory) == 1
+    assert memory.remembered == 1
 
 
 # ------------------------------------------------------------------ bounds
@@ -189,7 +191,7 @@ def test_the_oldest_are_forgotten():
     for n, text in enumerate(texts):
         memory.remember(str(n), a_sketch(text), positive=True)
 
-    assert 10 <= len(memory) <= 20
+    assert 10 <= memory.remembered <= 20
     assert memory.twin(a_sketch(texts[0])) is None
     assert memory.twin(a_sketch(texts[-1])).id == "49"
 
@@ -201,7 +203,7 @@ def test_deciding_one_comment_over_and_over_does_not_grow_the_memory():
     for n in range(200):
         memory.remember("1", sketch, positive=n % 2 == 0)
 
-    assert len(memory) == 1
+    assert memory.remembered == 1
     assert sum((memory.twin(sketch).spam, memory.twin(sketch).ham)) == 1
 
 

@@ -1,3 +1,5 @@
+import json
+from importlib.resources import files
 from random import Random
 
 import numpy as np
@@ -5,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.addresses import addresses_in
 from model.features import Spec, Texts, features, row
+from model.language import language_of
 from model.outcome import Head, Thresholds
 from model.site_layer import (
     CAMPAIGNS_KNOWN,
@@ -99,8 +103,16 @@ def test_fifty_decisions_part_the_sites_spam_from_its_ham():
 def test_what_anybody_writes_is_not_raised():
     layer = a_layer().after(lessons(50))
 
-    texts = ["Thanks, this fixed it for me.", "Cảm ơn bài viết, mình đã làm được rồi."]
-    assert all(layer.added(a_row(text)) < 0.5 for text in texts)
+    anybodys = [
+        "Thanks, this fixed it for me.",
+        "Does anyone know whether the bus still stops there on Sundays?",
+        "I disagree with the second point, but it is well argued.",
+        "Cảm ơn bài viết, mình đã làm được rồi.",
+        "Cho hỏi đường này mấy giờ thì hết kẹt xe vậy mọi người?",
+        "Đọc xong thấy nhớ quê quá.",
+    ]
+    assert mean_added(layer, map(a_row, anybodys)) < 0.2
+    assert mean_added(layer, unseen(True)) > 1
 
 
 def test_a_site_sent_nothing_but_spam_does_not_raise_what_anybody_writes():
@@ -375,3 +387,15 @@ def test_so_many_campaigns_are_counted_and_no_more():
     assert len(layer.campaigns) == CAMPAIGNS_KNOWN
     assert "c0" not in layer.campaigns
     assert f"c{CAMPAIGNS_KNOWN + 19}" in layer.campaigns
+
+
+def test_our_own_comments_hold_no_address_and_both_labels_in_two_languages():
+    lines = files("model").joinpath("anchors.jsonl").read_text(encoding="utf-8").splitlines()
+    told = [json.loads(line) for line in lines]
+
+    assert not any(addresses_in(text) for _, *texts in told for text in texts)
+    assert {"ham", "spam"} == {label for label, *_ in told}
+    for label in ("ham", "spam"):
+        of_label = [text for word, text, *_ in told if word == label]
+        assert {"vi", "en"} <= {language_of(text) for text in of_label}
+        assert len(of_label) >= 150
