@@ -37,6 +37,9 @@ ALIKE = 0.75
 CONTAINED = 0.8
 """The share of a decided comment's runs from which another is said to hold it."""
 
+COPIES = 8
+"""Of one campaign so many decisions each way are kept: a flood drives out nothing else."""
+
 _HASHES = 128  # likeness has a standard error of 0.04 at worst
 _BANDS = 64  # of two hashes: finds a likeness of .25 in 98 % of cases, .05 in 15 %
 _SEED = 20_240
@@ -67,7 +70,8 @@ class Twin:
 
     `id` is the decided comment's, `campaign` the key of its campaign. `similarity` in [0, 1] is
     the Jaccard index of both, `contained` the share of the decided one that is in the new one,
-    both estimated. `spam` and `ham` count the campaign's decisions that are remembered.
+    both estimated. `spam` and `ham` count the campaign's decisions that are remembered, at most
+    `COPIES` each.
 
     `outcome` is REJECT when the campaign is settled as spam, QUEUE when a person should see
     it, ACCEPT when it is settled as ham and the new one brings no link of its own; None when
@@ -125,6 +129,8 @@ class Memory:
         campaign = nearest.kept.campaign if nearest else id
         for shelf in (self._young, self._old):
             self._untally(shelf.kept.pop(id, None))
+        if self._tally[campaign, positive] >= COPIES:
+            return campaign
         if self._young.put_so_far >= self._half:
             for kept in self._old.kept.values():
                 self._untally(kept)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.facts import gather
-from model.memory import LEAST_RUNS, READ, Memory, sketch_of
+from model.memory import COPIES, LEAST_RUNS, READ, Memory, sketch_of
 from model.outcome import Outcome
 from model.submission import Author, Submission
 
@@ -207,16 +207,17 @@ def test_deciding_one_comment_over_and_over_does_not_grow_the_memory():
     assert sum((memory.twin(sketch).spam, memory.twin(sketch).ham)) == 1
 
 
-def test_a_thousand_copies_leave_room_by_age_alone():
+def test_a_thousand_copies_drive_out_nothing():
     memory = Memory(size=100)
     memory.remember("old", a_sketch(HAM), positive=False)
     sketch = a_sketch(SPAM)
 
-    for n in range(49):
-        memory.remember(str(n), sketch, positive=True)
+    keys = {memory.remember(str(n), sketch, positive=True) for n in range(1000)}
 
+    assert keys == {"0"}
+    assert memory.remembered == 1 + COPIES
     assert memory.twin(a_sketch(HAM)).id == "old"
-    assert memory.twin(sketch).spam == 49
+    assert memory.twin(sketch).spam == COPIES
 
 
 def test_a_size_below_two_is_refused():
