@@ -7,14 +7,14 @@ Calibration is folded into the weights, so the log-odds are those of the score i
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise, repeat
 from math import exp
 from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import FIELDS, Occurrences, Spec, Texts
+from model.features import FIELDS, Features, Occurrences, Places, Spec, Texts
 from model.letters import PARTS_APART
 from model.outcome import Head, Scores
 from model.promise import Promise
@@ -46,6 +46,23 @@ class Contribution:
 
 
 @dataclass(frozen=True, slots=True)
+class Explained:
+    """A submission's log-odds, a head each, and the spans that weighed most.
+
+    `row` has the places and values of its features, for what is learnt on top of the model.
+    """
+
+    log_odds: tuple[float, ...]
+    spans: tuple[Span, ...]
+    row: tuple[Places, NDArray[np.float32]] | None = None
+
+    @property
+    def scores(self) -> Scores:
+        """Calibrated probabilities."""
+        return scores_of(self.log_odds)
+
+
+@dataclass(frozen=True, slots=True)
 class Classifier:
     """A fitted model, ready to score.
 
@@ -61,14 +78,18 @@ class Classifier:
 
     def score(self, batch: Sequence[Texts]) -> list[Scores]:
         """Calibrated probabilities, in the order of the batch; the cost of a call is shared."""
-        return [_scores(row) for row in self.log_odds(batch).tolist()]
+        return [scores_of(row) for row in self.log_odds(batch).tolist()]
 
     def explain(self, batch: Sequence[Texts]) -> list[tuple[Scores, tuple[Span, ...]]]:
         """Of each: the scores, and the spans that weighed most towards each head.
 
         Of a head at most `SPANS_PER_HEAD` spans, heaviest first, all with positive weight.
         """
-        return [found for part in _parts(batch) for found in self._explained(part)]
+        return [(found.scores, found.spans) for found in self.explained(batch)]
+
+    def explained(self, batch: Sequence[Texts], *, rows: bool = False) -> list[Explained]:
+        """What `explain` says, with log-odds, and with each one's row when `rows` asks for it."""
+        return [found for part in _parts(batch) for found in self._explained(part, rows=rows)]
 
     def contributions(self, texts: Texts) -> list[Contribution]:
         """What each field adds. Their totals and the bias sum to the log-odds exactly."""
@@ -145,10 +166,10 @@ class Classifier:
             here &= part == worst.take(of)
             column[chosen[here]] += share * weighed[here]
 
-    def _explained(self, batch: Sequence[Texts]) -> list[tuple[Scores, tuple[Span, ...]]]:
+    def _explained(self, batch: Sequence[Texts], *, rows: bool) -> list[Explained]:
         occurring = Occurrences.of(batch, self.spec)
         added = self._added(occurring)
-        scores = map(_scores, self._summed(occurring, added).tolist())
+        log_odds = map(tuple, self._summed(occurring, added).tolist())
         # The texts once for each head, so that one pass finds the runs of all.
         count = len(occurring.texts)
         runs = Words(occurring.texts * len(HEADS)).runs(_characters(occurring, added).ravel())
@@ -162,7 +183,8 @@ class Classifier:
                 start, end = whole_characters(occurring.texts[text], run.start, run.end)
                 kept.append(Span(FIELDS[fields[text]], start, end, HEADS[head], run.weight))
         told = (tuple(chain.from_iterable(of_heads)) for of_heads in heaviest)
-        return list(zip(scores, told, strict=True))
+        read = _rows_of(occurring.features()) if rows else repeat(None, len(batch))
+        return list(map(Explained, log_odds, told, read))
 
 
 def _characters(occurring: Occurrences, added: Added) -> Added:
@@ -182,6 +204,13 @@ def _characters(occurring: Occurrences, added: Added) -> Added:
         steps -= np.bincount(ends, density, size + 1)
         np.cumsum(steps[:size], out=row)
     return characters
+
+
+def _rows_of(found: Features) -> Iterator[tuple[Places, NDArray[np.float32]]]:
+    """The row of each submission."""
+    indptr, places, values = found.rows()
+    for begin, end in pairwise(indptr.tolist()):
+        yield places[begin:end], values[begin:end]
 
 
 def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
@@ -205,7 +234,8 @@ def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
 _CHARACTERS_AT_ONCE = 16_384
 
 
-def _scores(log_odds: Sequence[float]) -> Scores:
+def scores_of(log_odds: Sequence[float]) -> Scores:
+    """The scores that log-odds are those of, a head each."""
     # Two forms of the logistic function, so that neither can overflow.
     spam, toxicity = (1 / (1 + exp(-z)) if z >= 0 else exp(z) / (1 + exp(z)) for z in log_odds)
     return Scores(spam=spam, toxicity=toxicity)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from model.classifier import HEADS, SPANS_PER_HEAD, Classifier, _parts
 from model.facts import gather
-from model.features import Spec, Texts
+from model.features import Spec, Texts, row
 from model.outcome import Head
 from model.submission import Author, Submission
 from tests.judging_cases import SMALL, a_classifier, a_promise, a_table, any_text, blocks_of
@@ -162,3 +162,15 @@ def test_the_longest_contents_are_read_scored_and_explained(content):
     _, spans = CLASSIFIER.explain([facts.texts])[0]
 
     assert all(span.end <= len(content) for span in spans)
+
+
+@given(st.lists(st.builds(Texts, any_text, any_text, any_text), max_size=5))
+def test_what_is_explained_with_rows_is_the_same_and_each_row_is_its_own(texts):
+    with_rows = CLASSIFIER.explained(texts, rows=True)
+
+    assert [(one.scores, one.spans) for one in with_rows] == CLASSIFIER.explain(texts)
+    assert all(one.row is None for one in CLASSIFIER.explained(texts))
+    for one, own in zip(with_rows, texts, strict=True):
+        assert one.row is not None
+        for part, expected in zip(one.row, row(own, SMALL), strict=True):
+            np.testing.assert_array_equal(part, expected)
