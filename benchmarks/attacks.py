@@ -7,8 +7,9 @@ DIR holds labelled files, `*.jsonl.gz` or `*.jsonl`. Takes N rows of spam and N 
 source of spam and ham, disguises the content of all alike, and scores them. The threshold is
 fixed on the clean rows: the lowest at which at most 1 % of that ham is flagged.
 
-A shipped model has seen these rows, which flatters it; `--held-out` fits once across folds and
-attacks fold 0 with the classifier that has not seen it. That takes minutes.
+A shipped model has seen these rows, which flatters it; `--held-out` fits to at most 3,000 rows of
+each source and label, without a fifth of the groups, and attacks those. That takes minutes.
+Synthetic comments are not attacked.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from model.features import Texts
 from model.outcome import Head
 from training.attacks import ATTACKS, CHAINS, PADDINGS, Attack
 from training.examples import example_of, read_rows, submission_of
-from training.fit import NotEnough, fit, usable
+from training.fit import NotEnough, content_key, fit, fold_of, usable
 from training.models_option import registry_to_read
 from training.recipes import RECIPES, RESEARCH_ONLY, Recipe
 
@@ -136,16 +137,38 @@ def _shipped(options: argparse.Namespace, recipe: Recipe) -> Sample:
 
 
 def _held_out(options: argparse.Namespace, recipe: Recipe) -> Sample:
-    examples = usable(_examples(options.data), recipe)
+    examples = _some_of_each(usable(_examples(options.data), recipe), AT_MOST, options.seed)
+    folds = [fold_of(example, content_key(example.text), recipe) for example in examples]
+    shown = [e for e, fold in zip(examples, folds, strict=True) if fold]
+    # Ranking is all that is asked of it: thresholds are fixed here, on clean text.
+    quick = replace(recipe, folds=2, promise_unit="group")
     try:
-        fitted = fit(examples, recipe, jobs=options.jobs)
+        fitted = fit(shown, quick, jobs=options.jobs)
     except NotEnough as lacking:
         raise SystemExit(str(lacking)) from None
-    unseen = [e for e, fold in zip(examples, fitted.fold_of, strict=True) if fold == 0]
+    unseen = [e for e, fold in zip(examples, folds, strict=True) if not fold]
     rows = _some(unseen, options.rows, options.seed)
-    return Sample(
-        fitted.classifiers[0], rows, f"recipe {recipe.name}, fold 0, fitted without its groups"
-    )
+    return Sample(fitted.final, rows, f"recipe {recipe.name}, fitted without the groups of fold 0")
+
+
+AT_MOST = 3_000
+"""Rows of a source and label that are fitted to, where nothing is asked of the shipped model."""
+
+
+def _some_of_each(
+    examples: Sequence[LabelledExample], most: int, seed: int
+) -> list[LabelledExample]:
+    """At most so many of each source and label, in the order they were in."""
+    by_kind: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for at, example in enumerate(examples):
+        by_kind[example.source, example.label.word].append(at)
+    random = Random(seed)
+    chosen = [
+        at
+        for kind in sorted(by_kind)
+        for at in random.sample(by_kind[kind], min(most, len(by_kind[kind])))
+    ]
+    return [examples[at] for at in sorted(chosen)]
 
 
 def _examples(folder: Path) -> list[LabelledExample]:
@@ -174,7 +197,8 @@ def _some(examples: Sequence[LabelledExample], rows: int, seed: int) -> list[Lab
     """At most so many of the spam, and of the ham, of each source; empty texts left out."""
     by_kind: defaultdict[tuple[str, bool], list[LabelledExample]] = defaultdict(list)
     for example in examples:
-        if example.label.head is Head.SPAM and example.text.strip():
+        synthetic = example.source.startswith(("synthetic", "spintax"))
+        if example.label.head is Head.SPAM and example.text.strip() and not synthetic:
             by_kind[example.source, example.label.positive].append(example)
     random = Random(seed)
     return [
