@@ -46,7 +46,7 @@ TIERS: Mapping[str, str] = {
         "B",
     ),
     **dict.fromkeys(RESEARCH_ONLY, "C"),
-    **dict.fromkeys(("synthetic_vi", "synthetic_en"), "own texts"),
+    **dict.fromkeys(("synthetic_vi", "synthetic_en", "synthetic_other"), "own texts"),
 }
 
 
@@ -122,6 +122,7 @@ RECIPES: Mapping[str, Recipe] = {
                     "shopee_vi_spam",
                     "synthetic_vi",
                     "synthetic_en",
+                    "synthetic_other",
                 }
             ),
             genuine=frozenset({"vnexpress_raw", "haacked_ham", "wp_wxr_ham"}),
