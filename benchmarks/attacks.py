@@ -23,16 +23,18 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.labelled import examples_in
+from benchmarks.quality.sites import _teaching as teaching
 from model.classifier import Classifier
 from model.decision import LabelledExample
 from model.facts import gather
 from model.features import Texts
 from model.outcome import Head
 from training.attacks import ATTACKS, CHAINS, PADDINGS, Attack
-from training.examples import example_of, read_rows, submission_of
-from training.fit import NotEnough, content_key, fit, fold_of, usable
+from training.examples import submission_of
+from training.fit import NotEnough, content_key, fit_once, fold_of, usable
 from training.models_option import registry_to_read
-from training.recipes import RECIPES, RESEARCH_ONLY, Recipe
+from training.recipes import RECIPES, Recipe
 
 FLAGGED_HAM = 0.01
 BATCH = 256
@@ -127,7 +129,7 @@ def _percents(hit: NDArray[np.bool_], spam: NDArray[np.bool_]) -> tuple[float, f
 
 def _shipped(options: argparse.Namespace, recipe: Recipe) -> Sample:
     registry = registry_to_read(options.models)
-    rows = _some(usable(_examples(options.data), recipe), options.rows, options.seed)
+    rows = _some(usable(examples_in(options.data), recipe), options.rows, options.seed)
     version = registry.resolve(options.model)
     return Sample(
         registry.load(options.model),
@@ -137,60 +139,16 @@ def _shipped(options: argparse.Namespace, recipe: Recipe) -> Sample:
 
 
 def _held_out(options: argparse.Namespace, recipe: Recipe) -> Sample:
-    examples = _some_of_each(usable(_examples(options.data), recipe), AT_MOST, options.seed)
+    examples = [e for e in teaching(options.data) if e.label.head is Head.SPAM]
     folds = [fold_of(example, content_key(example.text), recipe) for example in examples]
     shown = [e for e, fold in zip(examples, folds, strict=True) if fold]
-    # Ranking is all that is asked of it: thresholds are fixed here, on clean text.
-    quick = replace(recipe, folds=2, promise_unit="group")
     try:
-        fitted = fit(shown, quick, jobs=options.jobs)
+        classifier = fit_once(shown, recipe, heads=[Head.SPAM], jobs=options.jobs)
     except NotEnough as lacking:
         raise SystemExit(str(lacking)) from None
     unseen = [e for e, fold in zip(examples, folds, strict=True) if not fold]
     rows = _some(unseen, options.rows, options.seed)
-    return Sample(fitted.final, rows, f"recipe {recipe.name}, fitted without the groups of fold 0")
-
-
-AT_MOST = 3_000
-"""Rows of a source and label that are fitted to, where nothing is asked of the shipped model."""
-
-
-def _some_of_each(
-    examples: Sequence[LabelledExample], most: int, seed: int
-) -> list[LabelledExample]:
-    """At most so many of each source and label, in the order they were in."""
-    by_kind: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-    for at, example in enumerate(examples):
-        by_kind[example.source, example.label.word].append(at)
-    random = Random(seed)
-    chosen = [
-        at
-        for kind in sorted(by_kind)
-        for at in random.sample(by_kind[kind], min(most, len(by_kind[kind])))
-    ]
-    return [examples[at] for at in sorted(chosen)]
-
-
-def _examples(folder: Path) -> list[LabelledExample]:
-    """The labelled rows of every file but those for research only; rows that are bad left out.
-
-    Toxicity's rows too: a fit needs both heads.
-    """
-    files = sorted((*folder.glob("*.jsonl.gz"), *folder.glob("*.jsonl")))
-    if not files:
-        raise SystemExit("--data holds no *.jsonl.gz and no *.jsonl")
-    return [
-        example
-        for file in files
-        if file.name.partition(".")[0] not in RESEARCH_ONLY
-        for example in _of_file(file)
-    ]
-
-
-def _of_file(file: Path) -> Iterator[LabelledExample]:
-    for row in read_rows(file, on_bad=lambda _: None):
-        if row.label is not None:
-            yield example_of(row, row.label)
+    return Sample(classifier, rows, f"recipe {recipe.name}, fitted without the groups of fold 0")
 
 
 def _some(examples: Sequence[LabelledExample], rows: int, seed: int) -> list[LabelledExample]:
