@@ -252,6 +252,34 @@ def test_a_policy_can_be_shown_changed_and_set_again(desk, tmp_path):
     assert desk.store.policy(site.id, Policy().version) == Policy()
 
 
+@pytest.mark.parametrize(
+    ("risks", "problem"),
+    [
+        ({"reject_risk": 0.02}, "reject_risk must be at most queue_risk"),
+        ({"queue_risk": 0.2}, "queue_risk must be 0, or from 0.0005 to 0.05"),
+        ({"reject_risk": True}, "reject_risk must be a number"),
+        ({"reject_risk": "0.001"}, "reject_risk must be a number"),
+    ],
+)
+def test_a_risk_that_cannot_be_stated_is_refused(desk, tmp_path, risks, problem):
+    (tmp_path / "policy.json").write_text(json.dumps(risks))
+
+    status, _, said = desk("sites", "policy", "blog", str(tmp_path / "policy.json"))
+
+    assert status == 1
+    assert problem in said
+    assert desk.store.sites()[0].policy == Policy()
+
+
+def test_a_sites_risks_are_put_in_force_and_shown(desk, tmp_path):
+    (tmp_path / "policy.json").write_text('{"reject_risk": 0, "queue_risk": 0.05}')
+
+    shown = json.loads(desk("sites", "policy", "blog", str(tmp_path / "policy.json"))[1])
+
+    assert (shown["reject_risk"], shown["queue_risk"]) == (0, 0.05)
+    assert desk.store.sites()[0].policy == Policy(reject_risk=0, queue_risk=0.05)
+
+
 def test_what_a_policy_leaves_out_stays_as_it_is(desk, tmp_path):
     file = tmp_path / "policy.json"
     file.write_text('{"form": {"require_email": false}, "effects": {"text.twin": "reject"}}')

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from duyet.cli import COMMANDS
 from model.policy import Policy
+from model.promise import RISKS, comments_needed
 from model.rules import RULES
 from service.metrics import Metrics
 from service.problems import KINDS
@@ -75,6 +76,22 @@ def test_the_numbers_of_the_rules_are_the_default_policy_s() -> None:
         "max_links": policy.max_links,
         "flood_seconds": policy.flood_seconds,
         "trust_after": policy.trust_after,
+    }
+
+
+def test_the_risks_of_the_promise_page_are_the_default_policy_s() -> None:
+    page = text_of("docs/promise.md")
+    written = {
+        row[0].strip("`"): float(row[1]) for row in rows_of(page) if row[0].endswith("risk`")
+    }
+    needed = re.findall(r"([\d,]+) for ([\d.]+) %", page)
+
+    policy = Policy()
+
+    assert written == {"reject_risk": policy.reject_risk, "queue_risk": policy.queue_risk}
+    assert f"from {RISKS[0]} to {RISKS[-1]}" in page
+    assert {int(n.replace(",", "")): float(risk) / 100 for n, risk in needed} == {
+        comments_needed(risk): risk for risk in (0.01, 0.005, 0.001)
     }
 
 

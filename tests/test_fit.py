@@ -14,10 +14,12 @@ from model.features import FEATURES_VERSION, Spec, row
 from model.outcome import Head
 from model.promise import ANY
 from model.registry import Registry
+from model.submission import Submission
 from training.examples import read_rows, submission_of
 from training.fit import (
     Fitted,
     NotEnough,
+    _forms,
     _linear,
     _sheet,
     calibrated,
@@ -30,7 +32,6 @@ from training.fit import (
     scaled,
     usable,
 )
-from training.fit import _matrices as matrices_of
 from training.recipes import RECIPES, RESEARCH_ONLY, TIERS, Recipe
 
 TEXTS = Path(__file__).parent.parent / "training" / "texts"
@@ -154,6 +155,13 @@ def corpus() -> list[LabelledExample]:
     ]
 
 
+def matrices_of(
+    submissions: Sequence[Submission], recipe: Recipe, *, jobs: int
+) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+    whole, bare = _forms(submissions, recipe, jobs=jobs)
+    return whole.matrix, bare.matrix
+
+
 def matrix_of(batch: Sequence[LabelledExample], spec: Spec) -> sparse.csr_matrix:
     found = [row(gather(submission_of(example)).texts, spec) for example in batch]
     matrix = sparse.lil_matrix((len(found), 2**spec.bits), dtype=np.float64)
@@ -212,6 +220,20 @@ def test_calibration_makes_shares_of_positives_of_scores():
     assert calibration.slope == pytest.approx(1 / 3, rel=0.1)
     real = LogisticRegression(C=1e6).fit(overconfident[:, None], positive)
     assert calibration.slope == pytest.approx(float(real.coef_[0, 0]), rel=0.05)
+
+
+def test_rows_calibrate_that_are_labelled_for_the_head_and_as_they_were_sent():
+    recipe = replace(SMALL, published=frozenset({"news"}), source_weights={"made_up": 3.0})
+    rows = [
+        an_example("tin hay", "ham", source="news"),
+        an_example("bài hay", "clean", author="Lan", weight=0.5),
+        an_example("đồ ngu", "toxic"),
+    ]
+
+    sheet = sheet_of(Head.TOXICITY, rows, recipe)
+
+    assert sheet.example.tolist() == [0, 1, 2, 1]
+    assert sheet.calibrating.tolist() == [0.0, 0.5, 1.0, 0.0]
 
 
 def test_scores_that_rank_the_wrong_way_round_are_not_turned_round():

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from model.outcome import Head, HeadThresholds, Thresholds
-from model.promise import Promise
+from model.outcome import OFF, Head, HeadThresholds, Thresholds
+from model.promise import ANY, RISKS, Kept, Promise
 from tests.judging_cases import a_promise
 from training.evaluation import Judged, JudgedRow, evaluate
 from training.report import Measured, html_report, text_report, write_report
@@ -131,6 +131,32 @@ def test_unscored_rows_are_named():
 
     assert "1 could not be scored" in page
     assert "1 rows could not be scored" in table
+
+
+def test_what_the_promise_comes_to_is_shown_by_language_and_risk():
+    made = measured()
+
+    page, table = html_report([made]), text_report([made.evaluation])
+
+    spam, ham = made.judged.positive, ~made.judged.positive
+    flagged = int((made.judged.score[ham] >= 0.9).sum())
+    found = 100 * (made.judged.score[spam] >= 0.9).mean()
+    (line,) = [x.split() for x in table.splitlines() if x.split()[:3] == ["vi", "rejected", "0.5"]]
+    assert line[4:9] == ["–", "0.9000", str(flagged), "of", str(ham.sum())]
+    assert line[-4:] == [f"{found:.1f}", "%", "of", str(spam.sum())]
+    assert f"<td>{found:.1f} % of {spam.sum()}</td>" in page
+
+
+def test_what_is_missing_for_a_promise_is_shown():
+    few = Kept(200, 9, *((OFF,) * RISKS.index(0.015) + (0.5,) * (len(RISKS) - 12),) * 3)
+    judged = measured().judged
+    promise = Promise({ANY: a_promise().languages[ANY], "vi": few})
+
+    evaluation = evaluate(judged, head=Head.SPAM, promise=promise)
+
+    table = text_report([evaluation])
+    assert re.search(r"vi +rejected +0\.5 % +398 +never +0 of 266", table)
+    assert re.search(r"vi +flagged +1 % +99 +0\.6000", table)
 
 
 def test_recall_at_few_false_positives_is_marked_where_ham_is_scarce():

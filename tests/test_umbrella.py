@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.promise import Redrawn, redraws
 from model.outcome import OFF
 from model.promise import ANY, RISKS, comments_needed
 from training.umbrella import Genuine, kept, promise_of, threshold_for, umbrella_rank, upper_bound
@@ -42,7 +43,7 @@ def test_a_threshold_keeps_its_share_of_unseen_comments_with_its_confidence():
     rng = np.random.default_rng(11)
     broken = 0
     for _ in range(1_000):
-        at = threshold_for(rng.uniform(size=500), 0.02)
+        at = threshold_for(rng.uniform(size=500), 0.02, unit=np.arange(500))
         broken += 1 - at > 0.02  # of uniform scores, 1 - t lie at t or above
 
     assert broken / 1_000 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 1_000)
@@ -52,16 +53,16 @@ def test_a_threshold_keeps_its_share_of_unseen_comments_with_its_confidence():
 def test_a_threshold_flags_no_score_equal_to_the_one_it_comes_from():
     scores = np.repeat([0.1, 0.4, 0.6], 400)
 
-    at = threshold_for(scores, 0.5)
+    at = threshold_for(scores, 0.5, unit=np.arange(scores.size))
 
     assert 0.4 < at <= 0.6 or at > 0.6
     assert (scores >= at).mean() <= 0.5
 
 
 def test_too_few_comments_switch_the_threshold_off():
-    assert threshold_for(np.linspace(0, 1, 58), 0.05) == OFF
-    assert threshold_for(np.linspace(0, 1, 59), 0.05) < OFF
-    assert threshold_for(np.empty(0), 0.05) == OFF
+    assert threshold_for(np.linspace(0, 1, 58), 0.05, unit=np.arange(58)) == OFF
+    assert threshold_for(np.linspace(0, 1, 59), 0.05, unit=np.arange(59)) < OFF
+    assert threshold_for(np.empty(0), 0.05, unit=np.arange(0)) == OFF
 
 
 @pytest.mark.parametrize("risk", RISKS)
@@ -84,6 +85,44 @@ def test_the_bound_at_the_chosen_threshold_is_within_the_risk_and_not_one_commen
 def test_no_comments_bound_nothing():
     assert upper_bound(0, 0) == 1
     assert upper_bound(3, 3) == 1
+
+
+# --- the benchmark's redraws -----------------------------------------------------------------
+
+
+def grouped(*, alike: bool) -> Genuine:
+    """Six thousand comments in threads of twenty; where alike, a thread's score alike."""
+    rng = np.random.default_rng(2)
+    of_thread = np.repeat(rng.uniform(size=300), 20)
+    score = of_thread if alike else rng.uniform(size=6_000)
+    unit = np.repeat([f"thread {i}" for i in range(300)], 20)
+    return Genuine(score, score, np.full(6_000, "vi"), unit, np.full(6_000, "news"))
+
+
+def redrawn(genuine: Genuine) -> dict[tuple[str, int], Redrawn]:
+    return {(name, n): drawn for name, n, drawn in redraws(genuine, 0.01, count=300, seed=1)}
+
+
+def test_redraws_by_row_keep_the_promise_as_often_as_stated():
+    found = redrawn(grouped(alike=False))
+
+    assert list(found) == [
+        ("by row", 299), ("by row", 6_000), ("by group", 299), ("by group", 6_000),
+        ("disjoint", 3_000),
+    ]  # fmt: skip
+    for n in (299, 6_000):
+        assert np.mean(found["by row", n].share <= 0.01) >= 0.95 - 3 * math.sqrt(0.0475 / 300)
+
+
+def test_redraws_of_threads_that_resemble_themselves_break_it_more_often():
+    alone, alike = (redrawn(grouped(alike=alike)) for alike in (False, True))
+
+    kept_alone, kept_alike = (np.mean(f["by group", 299].share <= 0.01) for f in (alone, alike))
+    assert kept_alike < 0.5 < kept_alone
+
+
+def test_too_few_comments_are_not_redrawn():
+    assert redrawn(grouped(alike=False).where(np.arange(6_000) < 298)) == {}
 
 
 # --- both heads ------------------------------------------------------------------------------

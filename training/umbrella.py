@@ -4,12 +4,18 @@ The Neyman-Pearson umbrella rule (Tong, Feng and Li 2018, "Neyman-Pearson classi
 algorithms and NP receiver operating characteristics", proposition 1): among n scores of genuine
 comments that the scorer has not seen, the k-th smallest as threshold flags more than `risk` of
 all genuine comments with a chance of at most P(Binomial(n, 1 - risk) >= k). Exact when the
-comments are drawn one by one from those that are to come; where they come in threads or from
-one site, n counts them as more than they tell.
+comments are drawn one by one from those that are to come.
+
+They come in groups: threads, videos, sites. Where those that a threshold would flag crowd into few
+groups, n comments tell less than n, and the rule breaks its word too often (`benchmarks/promise.py`
+shows how often). So the comments are counted for no more than they tell: n over the design effect
+of flagging, which is the variance of the share over groups by that over single comments (Kish
+1965; the effective sample size of Korn and Graubard 1998). Where nothing crowds that is 1.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,9 +81,11 @@ def kept(genuine: Genuine, *, lead: float) -> Kept:
     spam, toxicity = _log_odds(genuine.spam), _log_odds(genuine.toxicity)
     doubt = np.maximum(spam, toxicity + lead)
     order = np.argsort(doubt, kind="stable")
+    alone = np.argsort(spam, kind="stable")
+    top_spam = genuine.spam[alone]
     # Up to each rank the greatest of either score: just above them, nothing so far is flagged.
     tops = [np.maximum.accumulate(x[order]) for x in (genuine.spam, genuine.toxicity)]
-    queue = [umbrella_rank(order.size, risk) for risk in RISKS]
+    queue = _ranks(genuine.unit[order])
     spam_at, toxicity_at = (
         tuple(_raised(queue, doubt[order], top, shift))
         for top, shift in zip(tops, (0.0, lead), strict=True)
@@ -87,20 +95,34 @@ def kept(genuine: Genuine, *, lead: float) -> Kept:
         groups=len(set(genuine.unit.tolist())),
         spam_queue_at=spam_at,
         toxicity_queue_at=toxicity_at,
-        spam_reject_at=tuple(threshold_for(genuine.spam, risk) for risk in RISKS),
+        spam_reject_at=tuple(_raised(_ranks(genuine.unit[alone]), spam[alone], top_spam, 0.0)),
     )
 
 
-def threshold_for(genuine: Floats, risk: float, *, confidence: float = CONFIDENCE) -> float:
+def threshold_for(
+    genuine: Floats, risk: float, *, unit: NDArray[Any], confidence: float = CONFIDENCE
+) -> float:
     """The lowest score at which at most `risk` of genuine comments is flagged, 0 < risk < 1.
 
-    Holds for comments like `genuine` (scores in [0, 1]) with the stated confidence. Where there
-    are too few for that, the threshold is `OFF`: no score reaches it.
+    Holds for comments like `genuine` (scores in [0, 1], `unit` their groups) with the stated
+    confidence. Where there are too few for that, the threshold is `OFF`: no score reaches it.
     """
-    rank = umbrella_rank(genuine.size, risk, confidence=confidence)
-    if rank is None:
-        return OFF
-    return float(np.nextafter(np.sort(genuine)[rank - 1], OFF))
+    order = np.argsort(genuine, kind="stable")
+    rank = rank_for(unit[order], risk, confidence=confidence)
+    return OFF if rank is None else float(np.nextafter(genuine[order[rank - 1]], OFF))
+
+
+def rank_for(unit: NDArray[Any], risk: float, *, confidence: float = CONFIDENCE) -> int | None:
+    """The rank by the umbrella rule of comments in groups, or None when none will do.
+
+    `unit` has the comments' groups in order of their scores. The rank is that of
+    `umbrella_rank` where every comment is a group, and never lower.
+    """
+    least = umbrella_rank(unit.size, risk, confidence=confidence)
+    if least is None:
+        return None
+    bounds = _bounds(unit, unit.size - least, confidence=confidence)
+    return unit.size - _allowed(bounds, risk)
 
 
 def umbrella_rank(n: int, risk: float, *, confidence: float = CONFIDENCE) -> int | None:
@@ -123,6 +145,47 @@ def upper_bound(flagged: int, n: int, *, confidence: float = CONFIDENCE) -> floa
     the risk. 1 for no comments.
     """
     return 1.0 if flagged >= n else float(beta.ppf(confidence, flagged + 1, n - flagged))
+
+
+def _ranks(unit: NDArray[Any]) -> list[int | None]:
+    """The rank for each of RISKS, with the groups counted once."""
+    ranks = [umbrella_rank(unit.size, risk) for risk in RISKS]
+    if ranks[-1] is None:
+        return ranks
+    bounds = _bounds(unit, unit.size - ranks[-1], confidence=CONFIDENCE)
+    return [
+        None if rank is None else unit.size - _allowed(bounds, risk)
+        for rank, risk in zip(ranks, RISKS, strict=True)
+    ]
+
+
+def _allowed(bounds: Floats, risk: float) -> int:
+    """How many may be flagged: none of so many or fewer has a bound above the risk."""
+    above = np.flatnonzero(bounds > risk)
+    # That none may be is what the number of comments was checked for.
+    return max(0, int(above[0]) - 1 if above.size else bounds.size - 1)
+
+
+def _bounds(unit: NDArray[Any], most: int, *, confidence: float) -> Floats:
+    """For 0 to `most` of the last comments flagged, the greatest plausible share of all."""
+    n = unit.size
+    names, codes = np.unique(unit, return_inverse=True)
+    sizes = np.bincount(codes)
+    flagged = np.arange(most + 1)
+    in_group = [0] * names.size
+    squares, products = np.zeros(most + 1), np.zeros(most + 1)
+    for x, group in enumerate(codes[::-1][:most].tolist(), 1):
+        squares[x] = squares[x - 1] + 2 * in_group[group] + 1
+        products[x] = products[x - 1] + sizes[group]
+        in_group[group] += 1
+    share = flagged / n
+    # Over groups, the sum of squares of what each has flagged less its part of all.
+    between = squares - 2 * share * products + share**2 * float(sizes @ sizes)
+    single = np.maximum(n * share * (1 - share), 1e-300)
+    many = names.size / (names.size - 1) if names.size > 1 else 1.0
+    effect = np.maximum(1.0, np.where(flagged > 0, many * between / single, 1.0))
+    bounds = beta.ppf(confidence, flagged / effect + 1, (n - flagged) / effect)
+    return np.asarray(bounds, np.float64)
 
 
 def _raised(ranks: Sequence[int | None], doubt: Floats, top: Floats, lead: float) -> list[float]:
