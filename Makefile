@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint format types lock clean
+.PHONY: help install serve test lint format types lock bench-quality clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,10 @@ types: $(VENV)/.installed-dev  ## mypy, strict
 lock: $(VENV)/.installed-dev  ## pin the newest allowed versions again
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -c requirements.lock -o requirements-dev.lock
+
+DATA ?= data
+bench-quality: $(VENV)/.installed  ## measure quality by held-out group: DATA=DIR of labelled files
+	$(BIN)/python -m benchmarks.quality --data $(DATA)
 
 clean:  ## remove .venv and caches (never ./var)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
