@@ -36,6 +36,7 @@ ONLY_THIRD_PARTY = {
     "nh3",
     "numpy",
     "publicsuffixlist",
+    "rensa",
 }
 """What the domain may use besides the standard library."""
 
