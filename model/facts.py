@@ -14,6 +14,7 @@ from model.addresses import AddressFacts, AddressProblem, facts_of_address, read
 from model.features import Texts
 from model.language import language_of
 from model.links import Link, links_in
+from model.outcome import Outcome
 from model.signs import (
     DISGUISED,
     ENCLOSING,
@@ -30,13 +31,28 @@ from model.text import is_invisible
 
 
 @dataclass(frozen=True, slots=True)
+class DecidedTwin:
+    """A comment that people decided, which another one is nearly the same as.
+
+    `likeness` is from 0 to 1, `decisions` how many there were on comments like it, and
+    `settles` what they ask for; None when they disagree or say too little.
+    """
+
+    id: str
+    likeness: float
+    decisions: int
+    settles: Outcome | None
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """A submission, its history, and what was read off them.
 
     `links` are those of the content, in order, with their offsets; `language` is a BCP 47
     primary tag or `und`. Of the content, `invisible` counts characters that show nothing
     where no emoji or script needs them, `disguised` those that only stand for an ASCII letter
-    or digit, and `marks` is the longest run of combining marks.
+    or digit, and `marks` is the longest run of combining marks. `twin` is what the site's
+    memory of decided comments knows of it.
     """
 
     submission: Submission
@@ -48,6 +64,7 @@ class Facts:
     disguised: int
     marks: int
     texts: Texts
+    twin: DecidedTwin | None = None
 
 
 def gather(submission: Submission, history: History | None = None) -> Facts:

@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from model.classifier import Classifier
+from model.classifier import HEADS, Classifier, Explained, scores_of
+from model.experience import Experience
 from model.facts import Facts, gather
 from model.outcome import OFF, Head, HeadThresholds, Outcome, Scores, Thresholds
 from model.policy import Policy
 from model.reasons import quotation
 from model.registry import CHAMPION, SHIPPED, Registry
 from model.rules import hits
+from model.site_layer import Row
 from model.submission import History, Submission
-from model.verdict import Reason, RuleHit, Span, Verdict, decide
+from model.verdict import Learnt, Reason, RuleHit, Span, Verdict, decide
 
 log = logging.getLogger(__name__)
 
@@ -25,26 +27,41 @@ NO_MODEL = ""
 _UNUSED = HeadThresholds(Thresholds(OFF, OFF), Thresholds(OFF, OFF))
 
 
+SHOWN_FROM = 0.05
+"""What a site's layer adds is told as a reason from so much on; all of it stands in `learnt`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A submission to be judged, with what was known of it and the policy that applies."""
+    """A submission to be judged, with what was known of it and the policy that applies.
+
+    `experience` is what the site's decisions taught, None for nothing. It must not change
+    while a batch is judged.
+    """
 
     submission: Submission
     history: History
     policy: Policy
     policy_version: str
+    experience: Experience | None = None
 
 
 def judge(batch: Sequence[Case], classifier: Classifier | None) -> list[Verdict]:
     """The verdict on each submission, in order; scoring many together costs less."""
-    read = [_facts(case) for case in batch]
-    scored = iter(_scored([facts for facts in read if facts is not None], classifier))
+    read = [(case, _facts(case)) for case in batch]
+    rows = any(_asks_layer(case, classifier) for case in batch)
+    scored = iter(_scored([facts for _, facts in read if facts is not None], classifier, rows=rows))
     return [
         undecided(case.policy_version)
         if facts is None
-        else _verdict(case, facts, *next(scored), classifier)
-        for case, facts in zip(batch, read, strict=True)
+        else _verdict(case, facts, next(scored), classifier)
+        for case, facts in read
     ]
+
+
+def _asks_layer(case: Case, classifier: Classifier | None) -> bool:
+    known = case.experience
+    return known is not None and known.covers(classifier) and known.layer.trust > 0
 
 
 def undecided(policy_version: str) -> Verdict:
@@ -71,47 +88,95 @@ def _facts(case: Case) -> Facts | None:
 def _verdict(
     case: Case,
     facts: Facts,
-    scores: Scores | None,
-    spans: tuple[Span, ...],
+    scored: "_Scored",
     classifier: Classifier | None,
 ) -> Verdict:
+    scores, spans = scored.scores, scored.spans
+    learnt, facts = _recalled(case, facts, scored, classifier)
+    if learnt is not None and learnt.added:
+        scores = _with_added(scored, learnt.added)
     found = hits(facts, case.policy)
     thresholds = thresholds_for(case.policy, classifier, facts.language)
     return Verdict(
         outcome=decide(case.policy, scores, found, model_thresholds=thresholds),
         scores=scores,
-        reasons=_reasons(scores, thresholds, found, spans, case.submission),
+        reasons=(*_reasons(scores, thresholds, found, spans, case.submission), *_told(learnt)),
         hits=found,
         spans=spans,
         model=classifier.version if classifier else NO_MODEL,
         policy=case.policy_version,
+        learnt=learnt,
     )
 
 
 def thresholds_for(policy: Policy, classifier: Classifier | None, language: str) -> HeadThresholds:
     """The thresholds of a site for comments in a language: its own, else by its risks."""
-    if policy.thresholds is not None:
-        return policy.thresholds
     if classifier is None:
-        return _UNUSED
-    return classifier.promise.thresholds(
-        language, reject_risk=policy.reject_risk, queue_risk=policy.queue_risk
-    )
+        return policy.thresholds or _UNUSED
+    return policy.thresholds_by(classifier.promise, language)
 
 
-_Scored = tuple[Scores | None, tuple[Span, ...]]
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """What a model says of a submission, if one could."""
+
+    scores: Scores | None = None
+    spans: tuple[Span, ...] = ()
+    log_odds: tuple[float, ...] = ()
+    row: Row | None = None
+
+    @classmethod
+    def of(cls, explained: Explained) -> "_Scored":
+        return cls(explained.scores, explained.spans, explained.log_odds, explained.row)
 
 
-def _scored(batch: Sequence[Facts], classifier: Classifier | None) -> list[_Scored]:
+def _scored(batch: Sequence[Facts], classifier: Classifier | None, *, rows: bool) -> list[_Scored]:
     if classifier is None or not batch:
-        return [(None, ())] * len(batch)
+        return [_Scored()] * len(batch)
     try:
-        return [*classifier.explain([facts.texts for facts in batch])]
+        explained = classifier.explained([facts.texts for facts in batch], rows=rows)
+        return [*map(_Scored.of, explained)]
     except Exception:  # noqa: BLE001  a score that fails is no score: the comment is queued
         if len(batch) > 1:  # the others have theirs
-            return [scored for facts in batch for scored in _scored([facts], classifier)]
+            return [one for facts in batch for one in _scored([facts], classifier, rows=rows)]
         log.error("scoring failed", extra={"model": classifier.version})
-        return [(None, ())]
+        return [_Scored()]
+
+
+def _recalled(
+    case: Case, facts: Facts, scored: _Scored, classifier: Classifier | None
+) -> tuple[Learnt | None, Facts]:
+    """What the site's decisions have to do with a comment, and the facts with that in them."""
+    known = case.experience
+    if known is None or not known.lessons:
+        return None, facts
+    try:
+        twin = known.twin(facts)
+        covers = known.covers(classifier)
+        row = scored.row if covers else None
+        learnt = Learnt(
+            layer=known.layer.version if covers else "",
+            lessons=known.lessons,
+            change=known.change,
+            added=known.layer.added(row) if row is not None else 0.0,
+            twin=twin.id if twin else "",
+        )
+    except Exception as problem:  # noqa: BLE001  without what was learnt, it is judged as before
+        log.error("what was learnt failed", extra={"problem": type(problem).__name__})
+        return None, facts
+    return learnt, replace(facts, twin=twin) if twin else facts
+
+
+def _with_added(scored: _Scored, added: float) -> Scores:
+    """The model's scores, with what the site's layer adds to spam's."""
+    more = (added if head is Head.SPAM else 0.0 for head in HEADS)
+    return scores_of([odds + a for odds, a in zip(scored.log_odds, more, strict=True)])
+
+
+def _told(learnt: Learnt | None) -> tuple[Reason, ...]:
+    if learnt is None or abs(learnt.added) < SHOWN_FROM:
+        return ()
+    return (Reason("site.learnt", evidence=f"{learnt.added:+.1f}"),)
 
 
 def _reasons(

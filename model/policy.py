@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from model.outcome import HeadThresholds, Outcome, Thresholds
-from model.promise import RISKS, is_risk
+from model.promise import RISKS, Promise, is_risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,10 @@ class Policy:
     `effects` replaces a rule's usual effect by rule name; a rule mapped to ACCEPT is only noted.
     `audit_rate` in [0, 1] is the share of accepted and rejected comments queued for review
     whatever the verdict. `fail_open` publishes what could not be scored: a choice a site
-    makes in writing. `publish_addresses` shows addresses that commenters typed themselves.
-    More than `max_links` links queue: WordPress (two hold) would hold 4 % of a technical blog's
-    genuine comments, this 0.1 %.
+    makes in writing. `learn_from_decisions` lets what people decided on this site adjust its
+    scores and settle near-duplicates. `publish_addresses` shows addresses that commenters typed
+    themselves. More than `max_links` links queue: WordPress (two hold) would hold 4 % of a
+    technical blog's genuine comments, this 0.1 %.
 
     Raises ValueError, naming the field, when a number is out of range.
     """
@@ -57,6 +58,7 @@ class Policy:
     effects: Mapping[str, Outcome] = field(default_factory=dict)
     audit_rate: float = 0.01
     fail_open: bool = False
+    learn_from_decisions: bool = True
     publish_addresses: bool = False
     max_links: int = 5
     flood_seconds: float = 15.0
@@ -73,6 +75,12 @@ class Policy:
         for name in ("max_links", "flood_seconds", "trust_after"):
             if not getattr(self, name) >= 0:  # so that NaN is refused
                 raise ValueError(f"{name} must be 0 or more")
+
+    def thresholds_by(self, promise: Promise, language: str) -> HeadThresholds:
+        """The thresholds for comments in a language: the site's own, else by its risks."""
+        return self.thresholds or promise.thresholds(
+            language, reject_risk=self.reject_risk, queue_risk=self.queue_risk
+        )
 
     @property
     def version(self) -> str:

@@ -2,8 +2,9 @@
 
 A rule is a function and a row in `RULES`. Its effect is the least outcome it asks for; a site
 may change that in its policy. Rules only ever make an outcome more severe, except the trust
-rules, which may soften a score by one step. No rule rejects by itself unless a site says so:
-what a pattern can know is that a person should look.
+rules, which may soften a score by one step. No pattern rejects by itself unless a site says
+so: what it can know is that a person should look. The one rule that rejects repeats what people
+of the site decided on nearly the same comment.
 """
 
 import logging
@@ -155,6 +156,16 @@ def _known_author(facts: Facts, policy: Policy) -> str | None:
     return f"{history.author_accepted}×" if trusted else None
 
 
+def _settled_as(outcome: Outcome) -> Check:
+    def check(facts: Facts, policy: Policy) -> str | None:
+        twin = facts.twin
+        if twin is None or twin.settles is not outcome:
+            return None
+        return f"{twin.decisions}×, {twin.likeness:.0%}"
+
+    return check
+
+
 RULES: tuple[Rule, ...] = (
     Rule("form.honeypot", _honeypot, Outcome.QUEUE, "form.honeypot"),
     Rule("form.too_fast", _too_fast, Outcome.QUEUE, "form.seconds_to_fill"),
@@ -171,4 +182,13 @@ RULES: tuple[Rule, ...] = (
     Rule("text.twin", _twin, Outcome.QUEUE, "content"),
     Rule("text.rejected_before", _rejected_text, Outcome.QUEUE, "content"),
     Rule("author.known", _known_author, Outcome.ACCEPT, "author.email", trust=True),
+    Rule("memory.rejected_before", _settled_as(Outcome.REJECT), Outcome.REJECT, "content"),
+    Rule("memory.like_rejected", _settled_as(Outcome.QUEUE), Outcome.QUEUE, "content"),
+    Rule(
+        "memory.accepted_before",
+        _settled_as(Outcome.ACCEPT),
+        Outcome.ACCEPT,
+        "content",
+        trust=True,
+    ),
 )

@@ -53,11 +53,29 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a site's own decisions had to do with a verdict.
+
+    `layer` names the site's layer over the model, learnt from `lessons` decisions; it is empty
+    when there was none over this model. `change` numbers the last of the site's changes (its
+    decisions, undos, resets) that was known. `added` is the layer's part of the log-odds of
+    the spam score; `twin` the id of the decided comment that this one is like, if any.
+    """
+
+    layer: str
+    lessons: int
+    change: int
+    added: float = 0.0
+    twin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the machine says of one submission. `scores` is None when no model could score.
 
     `model` and `policy` are version names; `audit` marks a comment queued for review only
-    because it was drawn, with what it would have been in `unaudited`.
+    because it was drawn, with what it would have been in `unaudited`. `learnt` is None when
+    nothing had been learnt from the site's decisions, or they were not asked.
     """
 
     outcome: Outcome
@@ -69,6 +87,7 @@ class Verdict:
     policy: str
     audit: bool = False
     unaudited: Outcome | None = None
+    learnt: Learnt | None = None
 
 
 def decide(

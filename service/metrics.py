@@ -6,7 +6,8 @@ bounded and no address can be among them.
 """
 
 import os
-from collections.abc import Mapping
+from collections import Counter as Counted
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client import (
@@ -30,6 +31,7 @@ _SHARED = "PROMETHEUS_MULTIPROC_DIR"
 
 _REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _STAGE_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_LEARNING_SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 
 
@@ -77,7 +79,7 @@ class Metrics:
         )
         self._stage_seconds = Histogram(
             "duyet_stage_seconds",
-            "Seconds a batch spent in a stage: gather, judge or record.",
+            "Seconds a batch spent in a stage: gather, learn, judge or record.",
             ["stage"],
             buckets=_STAGE_SECONDS,
             registry=registry,
@@ -92,6 +94,36 @@ class Metrics:
             "duyet_classifier_unavailable_total",
             "Comments that no model could score.",
             registry=registry,
+        )
+        self._decisions_read = Counter(
+            "duyet_decisions_read_total",
+            "Decisions that learning has read, again when a site is folded again.",
+            ["taught"],
+            registry=registry,
+        )
+        self._learning_seconds = Histogram(
+            "duyet_learning_seconds",
+            "Seconds from when a batch knew of a site's decisions until they were learnt.",
+            buckets=_LEARNING_SECONDS,
+            registry=registry,
+        )
+        self._learning_failures = Counter(
+            "duyet_learning_failures_total",
+            "Times that learning from a site's decisions, or using that, failed.",
+            registry=registry,
+        )
+        self._learnt_verdicts = Counter(
+            "duyet_learnt_verdicts_total",
+            "Verdicts in which a site's layer or memory had a part.",
+            ["part"],
+            registry=registry,
+        )
+        self._learnt_sites = Gauge(
+            "duyet_learnt_sites",
+            "Sites whose experience is kept, by how far their layer counts.",
+            ["trust"],
+            registry=registry,
+            multiprocess_mode="mostrecent",
         )
         self._queue_size = Gauge(
             "duyet_queue_size",
@@ -121,7 +153,7 @@ class Metrics:
         self._batch_size.observe(comments)
 
     def stage_took(self, stage: str, seconds: float) -> None:
-        """Count the seconds of one batch in `gather`, `judge` or `record`."""
+        """Count the seconds of one batch in `gather`, `learn`, `judge` or `record`."""
         self._stage_seconds.labels(stage).observe(seconds)
 
     def verdict_given(self, outcome: Outcome) -> None:
@@ -135,6 +167,28 @@ class Metrics:
     def went_unscored(self, comments: int = 1) -> None:
         """Count comments judged without a model."""
         self._unscored.inc(comments)
+
+    def decision_read(self, *, taught: bool) -> None:
+        """Count a decision that learning has read; whether it said spam or ham."""
+        self._decisions_read.labels("yes" if taught else "no").inc()
+
+    def learnt_in(self, seconds: float) -> None:
+        """Count the seconds until a site was up to date."""
+        self._learning_seconds.observe(seconds)
+
+    def learning_failed(self) -> None:
+        """Count a failure to learn, or to use what was learnt."""
+        self._learning_failures.inc()
+
+    def learnt_took_part(self, part: str) -> None:
+        """Count a verdict that a site's `layer` or `memory` had a part in."""
+        self._learnt_verdicts.labels(part).inc()
+
+    def trusted_are(self, trusts: Sequence[float]) -> None:
+        """Set how far the layers of the sites that are kept count, each from 0 to 1."""
+        kinds = Counted("none" if t <= 0 else "full" if t >= 1 else "some" for t in trusts)
+        for kind in ("none", "some", "full"):
+            self._learnt_sites.labels(kind).set(kinds[kind])
 
     def queue_is(self, waiting: int) -> None:
         """Set how many comments wait."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,6 +19,7 @@ from typing import TypeGuard
 
 from model.addresses import AddressProblem, read_address
 from model.classifier import Classifier
+from model.experience import Experience
 from model.form import FieldError, form_errors, prepared
 from model.judging import Case, audited, judge, undecided
 from model.outcome import Outcome
@@ -26,8 +27,9 @@ from model.policy import Policy
 from model.rules import FAILED
 from model.submission import Submission
 from model.text import readable
-from model.verdict import Verdict
+from model.verdict import Learnt, Verdict
 from service.deliverability import Deliverability
+from service.learning import Learning
 from service.metrics import Metrics
 from service.serving import Serving
 from service.storage import (
@@ -147,7 +149,8 @@ class _Entry:
 
 
 _Fresh = tuple[_Entry, Known]
-_Judging = Callable[[Sequence[_Fresh], Classifier | None], list[Checked]]
+_Learnt = Mapping[str, Experience]
+_Judging = Callable[[Sequence[_Fresh], Classifier | None, _Learnt], list[Checked]]
 
 
 class Moderation:
@@ -172,6 +175,7 @@ class Moderation:
         self._now = now
         self._deliverability = deliverability
         self._metrics = metrics
+        self._learning = Learning(store, metrics)
         self._calls: deque[_Call] = deque()
         self._waiting = 0
         self._waiting_characters = 0
@@ -204,10 +208,11 @@ class Moderation:
         return call.answers
 
     async def drain(self) -> None:
-        """Wait until everything that entered is answered, then end the thread."""
+        """Wait until everything that entered is answered, then end the threads."""
         while self._runner is not None and not self._runner.done():
             await asyncio.wait([self._runner])
         self._thread.shutdown()
+        await asyncio.to_thread(self._learning.close)
 
     def _enter(
         self, site: Site, submissions: Sequence[Submission], idempotency_keys: Sequence[str]
@@ -340,36 +345,59 @@ class Moderation:
         classifier = self._serving.champion()
         is_fresh = [not (k.replay or k.conflict or k.same_as is not None) for k in known]
         pairs = zip(entries, known, strict=True)
-        fresh = judging([*compress(pairs, is_fresh)], classifier)
+        asked = [*compress(pairs, is_fresh)]
+        with self._learning.of([(e.site, k.changes) for e, k in asked], classifier) as learnt:
+            started_judging = time.perf_counter()
+            fresh = judging(asked, classifier, learnt)
         judged = time.perf_counter()
         if fresh:
             self._store.record(fresh)
         recorded = time.perf_counter()
         self._metrics.judged_together(len(entries))
         self._metrics.stage_took("gather", gathered - started)
-        self._metrics.stage_took("judge", judged - gathered)
+        self._metrics.stage_took("learn", started_judging - gathered)
+        self._metrics.stage_took("judge", judged - started_judging)
         self._metrics.stage_took("record", recorded - judged)
-        self._count(fresh)
+        self._count(fresh, learnt)
         checked = iter(fresh)
         answers: list[Answer] = []
         for entry, k, new in zip(entries, known, is_fresh, strict=True):
             answers.append(_answer(entry, k, next(checked) if new else None, answers))
         return answers
 
-    def _count(self, batch: Sequence[Checked]) -> None:
+    def _count(self, batch: Sequence[Checked], learnt: _Learnt) -> None:
         for checked in batch:
             verdict = checked.verdict
             self._metrics.verdict_given(verdict.outcome)
+            self._count_learnt(verdict.learnt, learnt.get(checked.asked.site_id))
             if verdict.scores is None:
                 self._metrics.went_unscored()
             for hit in verdict.hits:
                 if hit.evidence == FAILED:
                     self._metrics.rule_failed(hit.rule)
 
+    def _count_learnt(self, had_part: Learnt | None, known: Experience | None) -> None:
+        if had_part is None:
+            if known is not None and known.lessons:
+                self._metrics.learning_failed()
+            return
+        if had_part.added:
+            self._metrics.learnt_took_part("layer")
+        if had_part.twin:
+            self._metrics.learnt_took_part("memory")
 
-def _judged(batch: Sequence[_Fresh], classifier: Classifier | None) -> list[Checked]:
+
+def _judged(
+    batch: Sequence[_Fresh], classifier: Classifier | None, learnt: _Learnt
+) -> list[Checked]:
     cases = [
-        Case(entry.asked.submission, known.history, entry.site.policy, entry.site.policy_version)
+        Case(
+            entry.asked.submission,
+            known.history,
+            entry.site.policy,
+            entry.site.policy_version,
+            learnt.get(entry.site.id),
+        )
         for entry, known in batch
     ]
     verdicts = judge(cases, classifier)
@@ -386,7 +414,9 @@ def _drawn(entry: _Entry, known: Known, verdict: Verdict) -> Checked:
     return Checked(asked, known, drawn, 1.0 if certain else policy.audit_rate)
 
 
-def _undecided(batch: Sequence[_Fresh], classifier: Classifier | None) -> list[Checked]:
+def _undecided(
+    batch: Sequence[_Fresh], classifier: Classifier | None, learnt: _Learnt
+) -> list[Checked]:
     """What judging broke on, a person should read."""
     return [
         Checked(entry.asked, known, undecided(entry.site.policy_version), 1.0)

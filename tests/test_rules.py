@@ -1,11 +1,12 @@
 import logging
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 
 from model.addresses import has_address
-from model.facts import gather
+from model.facts import DecidedTwin, gather
 from model.language import LANGUAGES
 from model.outcome import Outcome
 from model.policy import Policy
@@ -101,11 +102,45 @@ def test_a_rule_misses_what_only_looks_like_it(rule, submission, history):
     assert rule not in hit_names(submission, history)
 
 
+SETTLED = {
+    "memory.rejected_before": Outcome.REJECT,
+    "memory.like_rejected": Outcome.QUEUE,
+    "memory.accepted_before": Outcome.ACCEPT,
+}
+"""What people's decisions on nearly the same comment ask for."""
+
+
+@pytest.mark.parametrize(("rule", "settles"), SETTLED.items())
+def test_what_people_decided_on_nearly_the_same_comment_is_a_hit(rule, settles):
+    facts = replace(gather(said()), twin=DecidedTwin("c-1", 0.974, 3, settles))
+
+    (hit,) = hits(facts, Policy())
+
+    assert (hit.rule, hit.evidence, hit.field) == (rule, "3×, 97%", "content")
+    assert hit.effect is settles
+    assert hit.trust == (settles is Outcome.ACCEPT)
+
+
+def test_a_twin_that_people_disagree_on_hits_nothing():
+    facts = replace(gather(said()), twin=DecidedTwin("c-1", 1.0, 2, None))
+
+    assert hits(facts, Policy()) == ()
+
+
+@pytest.mark.parametrize("effect", Outcome)
+def test_a_site_says_itself_what_a_twin_of_rejected_spam_gets(effect):
+    facts = replace(gather(said()), twin=DecidedTwin("c-1", 1.0, 1, Outcome.REJECT))
+
+    (hit,) = hits(facts, Policy(effects={"memory.rejected_before": effect}))
+
+    assert hit.effect is effect
+
+
 def test_every_rule_has_a_hit_and_a_near_miss():
     names = {rule.name for rule in RULES}
 
-    assert {name for name, *_ in HITS} == names
-    assert {name for name, *_ in NEAR_MISSES} == names
+    assert {name for name, *_ in HITS} | SETTLED.keys() == names
+    assert {name for name, *_ in NEAR_MISSES} | SETTLED.keys() == names
     assert len(names) == len(RULES)
 
 
@@ -118,9 +153,12 @@ def test_an_ordinary_comment_hits_nothing():
     assert hit_names(said(name="Lan", email="lan@gmail.com", url="https://lan.vn")) == []
 
 
-def test_no_rule_rejects_by_itself_and_trust_asks_for_nothing():
-    assert all(rule.effect <= Outcome.QUEUE for rule in RULES)
-    assert [rule.name for rule in RULES if rule.trust] == ["author.known"]
+def test_only_what_people_rejected_rejects_and_trust_asks_for_nothing():
+    rejecting = [rule.name for rule in RULES if rule.effect > Outcome.QUEUE]
+    trust = {rule.name: rule.effect for rule in RULES if rule.trust}
+
+    assert rejecting == ["memory.rejected_before"]
+    assert trust == {"author.known": Outcome.ACCEPT, "memory.accepted_before": Outcome.ACCEPT}
 
 
 @given(content=any_text, name=any_text, email=any_text, url=any_text)

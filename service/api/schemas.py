@@ -436,6 +436,15 @@ class PublishableOut(BaseModel):
     html: str
 
 
+class LearntOut(BaseModel):
+    """What the site's own decisions had to do with a verdict."""
+
+    layer: str = Field(description="The site's layer by name; empty when there was none.")
+    lessons: int = Field(description="How many decisions had been learnt from.")
+    added: float = Field(description="What the layer added to the log-odds of the spam score.")
+    twin: str | None = Field(description="The decided comment that this one is nearly the same as.")
+
+
 VerdictWord = Literal["accept", "queue", "reject"]
 
 
@@ -448,6 +457,9 @@ class VerdictOut(BaseModel):
     reasons: list[ReasonOut]
     model: str
     policy: str
+    learnt: LearntOut | None = Field(
+        None, description="There when something had been learnt from the site's decisions."
+    )
     publishable: PublishableOut
 
 
@@ -576,6 +588,17 @@ def _sentence(code: str, language: str) -> str:
         return code
 
 
+def _learnt_out(verdict: Verdict) -> dict[str, LearntOut]:
+    """`learnt`, where there is something to tell."""
+    learnt = verdict.learnt
+    if learnt is None:
+        return {}
+    told = LearntOut(
+        layer=learnt.layer, lessons=learnt.lessons, added=learnt.added, twin=learnt.twin or None
+    )
+    return {"learnt": told}
+
+
 def verdict_out(id: str, verdict: Verdict, shown: Publishable, *, language: str) -> VerdictOut:
     """A verdict as it is answered."""
     return VerdictOut(
@@ -585,6 +608,7 @@ def verdict_out(id: str, verdict: Verdict, shown: Publishable, *, language: str)
         reasons=reasons_out(verdict.reasons, language),
         model=verdict.model,
         policy=verdict.policy,
+        **_learnt_out(verdict),
         publishable=PublishableOut(name=shown.name, url=shown.url, rel=shown.rel, html=shown.html),
     )
 
@@ -594,7 +618,7 @@ def comment_out(stored: StoredComment, shown: Publishable, *, language: str) -> 
     judged = verdict_out(stored.id, stored.verdict, shown, language=language)
     decision = stored.decision
     return CommentOut(
-        **dict(judged),
+        **{name: getattr(judged, name) for name in judged.model_fields_set},
         received_at=stored.received_at,
         state=_WORDS[stored.state],
         waiting_since=stored.waiting_since,

@@ -1,4 +1,4 @@
-"""The commands `duyet sites …`: add and list sites, renew their keys, show and set policies."""
+"""The commands `duyet sites …`: add and list, renew keys, set policies, reset what was learnt."""
 
 import json
 import re
@@ -55,11 +55,12 @@ Examples:
   duyet sites add blog                         a new site; its key is shown this once
   duyet sites list
   duyet sites rotate-key blog --keep-old-for 24h
+  duyet sites forget blog                      unlearn what its decisions taught
   duyet sites policy blog > policy.json        what is in force
   echo '{"audit_rate": 0.02}' | duyet sites policy blog -""",
 )
 def sites() -> None:
-    """Add and list sites, renew their keys, show and set their policies."""
+    """Add and list sites, renew their keys, show and set their policies, reset what they taught."""
 
 
 @sites.command("add")
@@ -113,6 +114,23 @@ def rotate_key(name: str, *, keep_old_for: timedelta, as_json: bool) -> None:
         site = site_named(at.store, name)
         key = at.store.rotate_key(site.id, keep_old_for=keep_old_for)
     _tell_key(site, key, as_json)
+
+
+@sites.command("forget")
+@click.argument("name", type=NAME)
+@json_option
+def forget(name: str, *, as_json: bool) -> None:
+    """Let the decisions so far count no more for how this site's comments are judged.
+
+    The service may run meanwhile: from the next comment on, the site is judged as if nothing
+    had been decided on it yet. The decisions stay on record, and stay labels for training.
+    To stop learning altogether, set learn_from_decisions to false in the site's policy.
+    """
+    with installation() as at:
+        site = site_named(at.store, name)
+        change = at.store.forget_decisions(site.id)
+    body = {"id": site.id, "name": site.name, "change": change}
+    click.echo(json_text(body) if as_json else f"forgot what was learnt of {shown(site.name)}")
 
 
 @sites.command("policy")

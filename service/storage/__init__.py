@@ -17,6 +17,7 @@ from service.storage.errors import (
 )
 from service.storage.records import (
     Asked,
+    Changes,
     Checked,
     Event,
     Known,
@@ -39,6 +40,7 @@ __all__ = [
     "AlreadyDecided",
     "Asked",
     "BadCursor",
+    "Changes",
     "Checked",
     "Event",
     "IdempotencyRace",

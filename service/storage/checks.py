@@ -16,7 +16,7 @@ from model.submission import History
 from service.keyring import Keyring
 from service.storage import rows
 from service.storage.errors import IdempotencyRace, Unstorable
-from service.storage.records import Asked, Checked, Known, MatchKeys, StoredComment
+from service.storage.records import Asked, Changes, Checked, Known, MatchKeys, StoredComment
 from service.storage.tables import UtcTime, comments, idempotency, queue, verdicts
 
 COUNT_LIMIT = 1000
@@ -25,11 +25,11 @@ COUNT_LIMIT = 1000
 _ITEMS = {
     "sqlite": """
         SELECT key AS place, value ->> 0 AS author, value ->> 1 AS ip, value ->> 2 AS text,
-               value ->> 3 AS twin, value ->> 4 AS idempotency
+               value ->> 3 AS twin, value ->> 4 AS idempotency, value ->> 5 AS site
         FROM json_each(:items)""",
     "postgresql": """
         SELECT place, value ->> 0 AS author, value ->> 1 AS ip, value ->> 2 AS text,
-               value ->> 3 AS twin, value ->> 4 AS idempotency
+               value ->> 3 AS twin, value ->> 4 AS idempotency, value ->> 5 AS site
         FROM jsonb_array_elements(CAST(:items AS jsonb)) WITH ORDINALITY AS item (value, place)""",
 }
 
@@ -57,7 +57,10 @@ def _known_statement(items: str) -> sa.TextualSelect:
             ORDER BY received_at DESC LIMIT 1) AS author_last_at,
           EXISTS (SELECT 1 FROM comments WHERE twin_key = item.twin) AS twin,
           (SELECT body_mac FROM idempotency WHERE key_mac = item.idempotency) AS body_mac,
-          (SELECT comment_id FROM idempotency WHERE key_mac = item.idempotency) AS comment_id
+          (SELECT comment_id FROM idempotency WHERE key_mac = item.idempotency) AS comment_id,
+          (SELECT last_change FROM sites WHERE id = item.site) AS last_change,
+          (SELECT last_undo FROM sites WHERE id = item.site) AS last_undo,
+          (SELECT last_reset FROM sites WHERE id = item.site) AS last_reset
         FROM item ORDER BY item.place"""
     return sa.text(text).columns(author_last_at=UtcTime)
 
@@ -72,7 +75,12 @@ def gather(connection: sa.Connection, keyring: Keyring, batch: Sequence[Asked]) 
     count as seen by later ones.
     """
     keys = [rows.match_keys(keyring, asked) for asked in batch]
-    items = rows.compact([(k.author, k.ip, k.text, k.twin, k.idempotency) for k in keys])
+    items = rows.compact(
+        [
+            (k.author, k.ip, k.text, k.twin, k.idempotency, asked.site_id)
+            for k, asked in zip(keys, batch, strict=True)
+        ]
+    )
     statement = _KNOWN[connection.dialect.name]
     found = connection.execute(statement, {"items": items}).mappings().all()
     replays = _replays(connection, keys, found)
@@ -129,15 +137,17 @@ def _known_of(
     earlier: _Earlier,
 ) -> Known:
     history = _history(asked, keys, row, earlier=earlier)
+    # A site that is gone is told by its key, or at last when the comment is recorded.
+    changes = Changes(row["last_change"] or 0, row["last_undo"] or 0, row["last_reset"] or 0)
     if row["body_mac"] is not None:
         # Another item of the batch may have asked for that comment with the right body.
         replay = replays.get(row["comment_id"]) if row["body_mac"] == keys.body else None
-        return Known(history, keys, replay=replay, conflict=replay is None)
+        return Known(history, keys, changes, replay=replay, conflict=replay is None)
     place, body = earlier.requests.get(keys.idempotency, (None, ""))
     if place is None or not keys.idempotency:
-        return Known(history, keys)
+        return Known(history, keys, changes)
     same = body == keys.body
-    return Known(history, keys, same_as=place if same else None, conflict=not same)
+    return Known(history, keys, changes, same_as=place if same else None, conflict=not same)
 
 
 def _history(asked: Asked, keys: MatchKeys, row: sa.RowMapping, *, earlier: _Earlier) -> History:

@@ -30,6 +30,20 @@ class Site:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """How far what people decided on a site has come.
+
+    Decisions, undos and resets of one site are numbered from 1, in the order in which they
+    were committed. `last` is the number of the last of them, `undo` of the last undo and
+    `reset` of the last reset, 0 for none.
+    """
+
+    last: int = 0
+    undo: int = 0
+    reset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A submission about to be judged.
 
@@ -89,10 +103,12 @@ class Known:
     `replay` is the comment that the same request made before; `same_as` the place in this
     batch of an earlier item that is the same request; `conflict` says that the idempotency
     key was used for another submission. With any of the three there is nothing to judge.
+    `changes` is how far the decisions of its site have come.
     """
 
     history: History
     keys: MatchKeys
+    changes: Changes = field(default_factory=Changes)
     replay: StoredComment | None = None
     same_as: int | None = None
     conflict: bool = False

@@ -33,6 +33,7 @@ from service.storage.records import (
     new_id,
 )
 from service.storage.rows import STORED, compact, risk_of, stored_comment
+from service.storage.sites import next_change
 from service.storage.tables import (
     comments,
     decisions,
@@ -136,6 +137,8 @@ def decide(
         {
             "id": new_id(decision.at),
             "comment_id": comment_id,
+            "site_id": held["site_id"],
+            "change": next_change(connection, held["site_id"]),
             "outcome": decision.outcome.word,
             "reason": decision.reason,
             "moderator": mask_addresses(decision.moderator),
@@ -173,7 +176,8 @@ def undo(
     if only_of is not None and was["moderator"] != mask_addresses(only_of):
         raise NothingToUndo("the decision that stands is somebody else's")
     by = {"moderator": mask_addresses(actor.name), "at": actor.at}
-    connection.execute(undos.insert(), {"decision_id": was["id"]} | by)
+    change = next_change(connection, held["site_id"], undoes=True)
+    connection.execute(undos.insert(), {"decision_id": was["id"], "change": change} | by)
     _set_state(connection, comment_id, state=was["was_state"], decided=None)
     if was["was_waiting_since"] is not None:
         _enqueue(

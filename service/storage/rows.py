@@ -4,7 +4,7 @@ The one place where an address is encrypted, masked and left out. Runs no statem
 """
 
 import json
-from dataclasses import astuple, fields
+from dataclasses import asdict, astuple, fields
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,7 @@ from model.addresses import mask_address, mask_addresses
 from model.decision import Decision, RejectReason
 from model.outcome import Head, Outcome, Scores
 from model.submission import Article, Author, CommentType, FormFacts, History, Submission
-from model.verdict import Reason, RuleHit, Span, Verdict
+from model.verdict import Learnt, Reason, RuleHit, Span, Verdict
 from service.keyring import Keyring, key_id_of, masked_ip
 from service.storage.records import Asked, Checked, MatchKeys, StoredComment, Waiting
 from service.storage.tables import comments, decisions, queue, undos, verdicts
@@ -182,8 +182,10 @@ def _history_json(history: History) -> str:
 
 
 def _explanation_json(verdict: Verdict) -> str:
+    learnt = verdict.learnt
     return compact(
-        {
+        ({} if learnt is None else {"learnt": asdict(learnt)})
+        | {
             "reasons": [
                 {
                     "code": r.code,
@@ -221,9 +223,18 @@ def _explanation_json(verdict: Verdict) -> str:
 # Everything of a comment but its encrypted address and the keys it is matched by.
 _NEVER_READ = {"email_cipher", "email_key_id", "author_key", "ip_key", "text_key", "twin_key"}
 
+COMMENT = tuple(column for column in comments.c if column.name not in _NEVER_READ)
+
+DECISION = (
+    decisions.c.outcome.label("decision_outcome"),
+    decisions.c.reason.label("decision_reason"),
+    decisions.c.moderator.label("decision_moderator"),
+    decisions.c.at.label("decision_at"),
+)
+
 STORED = (
     sa.select(
-        *(column for column in comments.c if column.name not in _NEVER_READ),
+        *COMMENT,
         verdicts.c.outcome,
         verdicts.c.spam,
         verdicts.c.toxicity,
@@ -233,10 +244,7 @@ STORED = (
         verdicts.c.audit,
         verdicts.c.unaudited,
         verdicts.c.review_probability,
-        decisions.c.outcome.label("decision_outcome"),
-        decisions.c.reason.label("decision_reason"),
-        decisions.c.moderator.label("decision_moderator"),
-        decisions.c.at.label("decision_at"),
+        *DECISION,
         decisions.c.was_why.label("decision_was_why"),
         queue.c.waiting_since,
         queue.c.why,
@@ -261,7 +269,7 @@ def stored_comment(row: sa.RowMapping) -> StoredComment:
         id=row["id"],
         site_id=row["site_id"],
         received_at=row["received_at"],
-        submission=_submission(row),
+        submission=submission_of(row),
         email_masked=row["email_masked"],
         ip_masked=row["ip_masked"],
         history=History(**json.loads(row["history"])),
@@ -273,7 +281,8 @@ def stored_comment(row: sa.RowMapping) -> StoredComment:
     )
 
 
-def _submission(row: sa.RowMapping) -> Submission:
+def submission_of(row: sa.RowMapping) -> Submission:
+    """What was submitted, without address and IP, from a row with a comment's columns."""
     return Submission(
         content=row["content"],
         author=Author(row["author_name"], url=row["author_url"], user_agent=row["user_agent"]),
@@ -298,12 +307,16 @@ def _verdict(row: sa.RowMapping) -> Verdict:
         policy=row["policy"],
         audit=bool(row["audit"]),
         unaudited=None if row["unaudited"] is None else Outcome.of(row["unaudited"]),
+        learnt=Learnt(**told["learnt"]) if "learnt" in told else None,
     )
 
 
 def _decision(row: sa.RowMapping) -> Decision | None:
-    if row["decision_outcome"] is None:
-        return None
+    return None if row["decision_outcome"] is None else decision_of(row)
+
+
+def decision_of(row: sa.RowMapping) -> Decision:
+    """The decision in a row with a decision's columns, named as in `DECISION`."""
     return Decision(
         outcome=Outcome.of(row["decision_outcome"]),
         reason=RejectReason(row["decision_reason"]) if row["decision_reason"] else None,

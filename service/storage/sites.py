@@ -14,7 +14,7 @@ from model.policy import Policy
 from service.keyring import Keyring, new_token
 from service.storage.errors import NameTaken, UnknownSite
 from service.storage.events import Actor, tell
-from service.storage.records import Site, SiteKey, new_id
+from service.storage.records import Changes, Site, SiteKey, new_id
 from service.storage.tables import policies, site_keys, sites
 
 _PREFIX_LENGTH = len("dk_") + 4  # enough to tell keys apart; 264 bits stay unknown
@@ -38,7 +38,8 @@ def add_site(
     """A new site and its key in clear, which is shown this once. Raises NameTaken."""
     site = Site(new_id(actor.at), name, policy, policy.version)
     row = {"id": site.id, "name": name, "policy_version": policy.version, "created_at": actor.at}
-    insert_named(connection, sites, row)
+    unchanged = {"last_change": 0, "last_undo": 0, "last_reset": 0}
+    insert_named(connection, sites, row | unchanged)
     _keep_policy(connection, site.id, policy, at=actor.at)
     key = _add_key(connection, keyring, site.id, at=actor.at)
     tell(connection, "site_added", actor, site_id=site.id, body={"policy": policy.version})
@@ -119,6 +120,43 @@ def set_policy(connection: sa.Connection, site_id: str, policy: Policy, *, actor
     body = {"from": before.policy_version, "to": policy.version}
     tell(connection, "policy_set", actor, site_id=site_id, body=body)
     return site(connection, site_id)
+
+
+def next_change(connection: sa.Connection, site_id: str, *, undoes: bool = False) -> int:
+    """The number of a change to what was decided on a site, made in this transaction.
+
+    The site's row is held until it ends, so that nobody sees a number before those below it.
+    Raises UnknownSite.
+    """
+    change = sites.c.last_change + 1
+    values = {"last_change": change} | ({"last_undo": change} if undoes else {})
+    return _changed(connection, site_id, values)
+
+
+def forget(connection: sa.Connection, site_id: str, *, actor: Actor) -> int:
+    """Let no decision so far count for what is learnt; the number of that. Raises UnknownSite."""
+    change = sites.c.last_change + 1
+    number = _changed(connection, site_id, {"last_change": change, "last_reset": change})
+    tell(connection, "decisions_forgotten", actor, site_id=site_id, body={"change": number})
+    return number
+
+
+def _changed(connection: sa.Connection, site_id: str, values: Mapping[str, object]) -> int:
+    statement = sites.update().where(sites.c.id == site_id).values(values)
+    found = connection.execute(statement.returning(sites.c.last_change))
+    number: int | None = found.scalar_one_or_none()
+    if number is None:
+        raise UnknownSite("there is no such site")
+    return number
+
+
+def changes(connection: sa.Connection, site_id: str) -> Changes:
+    """How far the decisions of a site have come. Raises UnknownSite."""
+    columns = (sites.c.last_change, sites.c.last_undo, sites.c.last_reset)
+    row = connection.execute(sa.select(*columns).where(sites.c.id == site_id)).one_or_none()
+    if row is None:
+        raise UnknownSite("there is no such site")
+    return Changes(*row)
 
 
 def policy(connection: sa.Connection, site_id: str, version: str) -> Policy | None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from model.decision import Decision, LabelledExample, ReportKind
+from model.experience import Decided
 from model.policy import Policy
 from service.keyring import Keyring
 from service.storage import (
@@ -26,9 +27,11 @@ from service.storage import (
 from service.storage import (
     engine as database,
 )
+from service.storage.decided import decided_page
 from service.storage.events import Actor
 from service.storage.records import (
     Asked,
+    Changes,
     Checked,
     Event,
     Known,
@@ -164,6 +167,19 @@ class Store:
         with self._reads() as connection:
             return sites.policy(connection, site_id, version)
 
+    def forget_decisions(self, site_id: str, *, by: str = "operator") -> int:
+        """Let no decision so far count for what is learnt of a site; the number of this change.
+
+        The decisions stay on record and stay labels for training. Raises UnknownSite.
+        """
+        with self._writes() as connection:
+            return sites.forget(connection, site_id, actor=self._actor(by))
+
+    def changes(self, site_id: str) -> Changes:
+        """How far the decisions of a site have come. Raises UnknownSite."""
+        with self._reads() as connection:
+            return sites.changes(connection, site_id)
+
     # -------------------------------------------------------------- checks
 
     def gather(self, batch: Sequence[Asked]) -> list[Known]:
@@ -233,6 +249,15 @@ class Store:
                 actor=self._actor(moderator),
                 only_of=moderator if only_own else None,
             )
+
+    def decided(self, site_id: str, *, after: int, upto: int, limit: int) -> list[Decided]:
+        """Decided comments of a site, by the numbers of their changes, in order.
+
+        Those numbered above `after` and not above `upto` that stood as of `upto`, `limit` at
+        the most.
+        """
+        with self._reads() as connection:
+            return decided_page(connection, site_id, after=after, upto=upto, limit=limit)
 
     def report(self, site_ids: SiteIds, comment_id: str, kind: ReportKind) -> StoredComment:
         """Note a site's word that a verdict was wrong. Raises UnknownComment."""

@@ -102,8 +102,14 @@ def _maybe_time(name: str) -> sa.Column[datetime]:
     return sa.Column(name, UtcTime, nullable=True)
 
 
+def _number(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=False)
+
+
 # ------------------------------------------------------------------ sites
 
+# What people change of a site's decisions is numbered from 1 by `last_change`, in the order in
+# which it is committed: whoever takes a number holds the site's row until then.
 sites = sa.Table(
     "sites",
     metadata,
@@ -111,6 +117,9 @@ sites = sa.Table(
     sa.Column("name", sa.Text, nullable=False, unique=True),
     _text("policy_version"),
     _time("created_at"),
+    _number("last_change"),
+    _number("last_undo"),
+    _number("last_reset"),
 )
 
 policies = sa.Table(  # rows are never changed; a site points to the one in force
@@ -226,6 +235,8 @@ decisions = sa.Table(  # append-only; `was_*` is what an undo brings back
     metadata,
     _id("id", primary_key=True),
     _id("comment_id", sa.ForeignKey("comments.id"), index=True),
+    _id("site_id", sa.ForeignKey("sites.id")),
+    _number("change"),
     _text("outcome"),
     _maybe_text("reason"),
     _text("moderator"),
@@ -235,11 +246,13 @@ decisions = sa.Table(  # append-only; `was_*` is what an undo brings back
     _maybe_text("was_why"),
     sa.Column("was_risk", sa.Double, nullable=True),
 )
+sa.Index("ix_decisions_site_id", decisions.c.site_id, decisions.c.change, unique=True)
 
 undos = sa.Table(
     "undos",
     metadata,
     _id("decision_id", sa.ForeignKey("decisions.id"), primary_key=True),
+    _number("change"),
     _text("moderator"),
     _time("at"),
 )

@@ -57,6 +57,9 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("policy_version", sa.Text(), nullable=False),
         sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("last_change", sa.BigInteger(), nullable=False),
+        sa.Column("last_undo", sa.BigInteger(), nullable=False),
+        sa.Column("last_reset", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_sites"),
         sa.UniqueConstraint("name", name="uq_sites_name"),
     )
@@ -166,6 +169,8 @@ def upgrade() -> None:
         "decisions",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("comment_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("change", sa.BigInteger(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text()),
         sa.Column("moderator", sa.Text(), nullable=False),
@@ -175,9 +180,11 @@ def upgrade() -> None:
         sa.Column("was_why", sa.Text()),
         sa.Column("was_risk", sa.Double()),
         sa.ForeignKeyConstraint(["comment_id"], ["comments.id"], name="fk_decisions_comment_id"),
+        sa.ForeignKeyConstraint(["site_id"], ["sites.id"], name="fk_decisions_site_id"),
         sa.PrimaryKeyConstraint("id", name="pk_decisions"),
     )
     op.create_index("ix_decisions_comment_id", "decisions", ["comment_id"])
+    op.create_index("ix_decisions_site_id", "decisions", ["site_id", "change"], unique=True)
 
     op.create_table(
         "idempotency",
@@ -235,6 +242,7 @@ def upgrade() -> None:
     op.create_table(
         "undos",
         sa.Column("decision_id", sa.Text(), nullable=False),
+        sa.Column("change", sa.BigInteger(), nullable=False),
         sa.Column("moderator", sa.Text(), nullable=False),
         sa.Column("at", UtcTime(), nullable=False),
         sa.ForeignKeyConstraint(["decision_id"], ["decisions.id"], name="fk_undos_decision_id"),

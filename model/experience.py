@@ -1,0 +1,144 @@
+"""What one site's decisions taught: its layer over a champion, and its memory of comments.
+
+A fold over decided comments in order. Knows how a decision becomes a lesson; reads no store
+and keeps no text.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from model.classifier import HEADS, Classifier
+from model.decision import Decision, labels_of
+from model.facts import DecidedTwin, Facts, gather
+from model.features import features
+from model.memory import Memory, Sketch, sketch_of
+from model.outcome import Head, Outcome, Thresholds
+from model.policy import Policy
+from model.site_layer import Anchors, Lesson, Row, SiteLayer, margin_of
+from model.submission import Submission
+
+_SPAM = HEADS.index(Head.SPAM)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A comment with the decision that stands on it.
+
+    `change` numbers the decision among the changes of its site, from 1, in the order in which
+    they were made.
+    """
+
+    change: int
+    id: str
+    submission: Submission = field(repr=False)
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A decided comment as it is learnt from; `lesson` is None where there is nothing to learn."""
+
+    change: int
+    lesson: "_Lesson | None"
+
+
+@dataclass(frozen=True, slots=True)
+class _Lesson:
+    id: str
+    row: Row = field(repr=False)
+    margin: float
+    positive: bool
+    moderator: str
+    sketch: Sketch
+
+
+class Experience:
+    """A site's layer and memory. Not safe for threads: guard it with a lock.
+
+    `change` numbers the last of the site's changes that was taken in. The same decisions, in
+    order, give the same experience, whoever learns from them and how many at a time.
+    """
+
+    def __init__(
+        self, classifier: Classifier, anchors: Anchors, policy: Policy, *, change: int = 0
+    ) -> None:
+        self.layer = SiteLayer.fresh(classifier.version, anchors)
+        self.memory = Memory()
+        self.change = change
+        self._classifier = classifier
+        self._policy = policy
+
+    def prepared(self, batch: Sequence[Decided]) -> list[Prepared]:
+        """Decisions as they are learnt from, in order: the slow part, which changes nothing.
+
+        Only what says spam or ham is a lesson; off topic, toxic or other say neither.
+        """
+        said = [_says_spam(decided.decision) for decided in batch]
+        told = [(d, spam) for d, spam in zip(batch, said, strict=True) if spam is not None]
+        lessons = iter(self._lessons(told))
+        return [
+            Prepared(decided.change, None if spam is None else next(lessons))
+            for decided, spam in zip(batch, said, strict=True)
+        ]
+
+    def learn(self, prepared: Prepared) -> None:
+        """Take in one decision. About a millisecond."""
+        told = prepared.lesson
+        if told is not None:
+            campaign = self.memory.remember(told.id, told.sketch, positive=told.positive)
+            lesson = Lesson(told.id, told.row, told.margin, told.positive, told.moderator, campaign)
+            self.layer = self.layer.after([lesson])
+        self.change = prepared.change
+
+    @property
+    def lessons(self) -> int:
+        """How many decisions were learnt from."""
+        return self.layer.lineage.lessons
+
+    def covers(self, classifier: Classifier | None) -> bool:
+        """Whether the layer is over this model: to another one's scores it has nothing to add."""
+        return classifier is not None and classifier.version == self.layer.lineage.champion
+
+    def twin(self, facts: Facts) -> DecidedTwin | None:
+        """The decided comment that this one is nearly the same as, if there is one."""
+        if not self.memory.remembered:
+            return None
+        twin = self.memory.twin(sketch_of(facts))
+        if twin is None:
+            return None
+        # What is held among other words is alike by the share that is held.
+        held = twin.outcome is Outcome.QUEUE
+        likeness = max(twin.similarity, twin.contained) if held else twin.similarity
+        return DecidedTwin(twin.id, likeness, twin.spam + twin.ham, twin.outcome)
+
+    def _lessons(self, told: Sequence[tuple[Decided, bool]]) -> list[_Lesson]:
+        if not told:
+            return []
+        gathered = [gather(decided.submission) for decided, _ in told]
+        texts = [facts.texts for facts in gathered]
+        log_odds = self._classifier.log_odds(texts)[:, _SPAM].tolist()
+        indptr, places, values = features(texts, self._classifier.spec).rows()
+        bounds = pairwise(indptr.tolist())
+        return [
+            _Lesson(
+                id=decided.id,
+                row=(places[begin:end], values[begin:end]),
+                margin=margin_of(odds, self._thresholds(facts), positive=spam),
+                positive=spam,
+                moderator=decided.decision.moderator,
+                sketch=sketch_of(facts),
+            )
+            for (decided, spam), facts, odds, (begin, end) in zip(
+                told, gathered, log_odds, bounds, strict=True
+            )
+        ]
+
+    def _thresholds(self, facts: Facts) -> Thresholds:
+        return self._policy.thresholds_by(self._classifier.promise, facts.language).spam
+
+
+def _says_spam(decision: Decision) -> bool | None:
+    """What a decision says of spam; None when it says nothing."""
+    said = [label.positive for label in labels_of(decision) if label.head is Head.SPAM]
+    return said[0] if said else None

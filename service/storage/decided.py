@@ -1,0 +1,32 @@
+"""Decided comments in the order of their decisions: what a site is learnt from.
+
+Knows which decisions stood at a point. Judges nothing and learns nothing.
+"""
+
+import sqlalchemy as sa
+
+from model.experience import Decided
+from service.storage.rows import COMMENT, DECISION, decision_of, submission_of
+from service.storage.tables import comments, decisions, undos
+
+
+def decided_page(
+    connection: sa.Connection, site_id: str, *, after: int, upto: int, limit: int
+) -> list[Decided]:
+    """Up to `limit` decisions on a site, numbered above `after` and not above `upto`.
+
+    In order. Left out is what had been taken back by the change numbered `upto`.
+    """
+    taken_back = sa.exists().where(undos.c.decision_id == decisions.c.id, undos.c.change <= upto)
+    statement = (
+        sa.select(decisions.c.change, *COMMENT, *DECISION)
+        .join(comments, comments.c.id == decisions.c.comment_id)
+        .where(decisions.c.site_id == site_id, decisions.c.change > after)
+        .where(decisions.c.change <= upto, ~taken_back)
+        .order_by(decisions.c.change)
+        .limit(limit)
+    )
+    return [
+        Decided(row["change"], row["id"], submission_of(row), decision_of(row))
+        for row in connection.execute(statement).mappings()
+    ]
