@@ -128,11 +128,11 @@ class Classifier:
 
     def _signs(self, occurring: Occurrences) -> NDArray[np.float64]:
         """What the signs of each submission add, shape (submissions, heads)."""
-        weights = self.table.take(occurring.sign_places, axis=0) * self.spec.shares["signs"]
+        weights = self.table.take(occurring.sign_places, axis=0)
         signs = np.empty((occurring.size, len(HEADS)))
         for head in range(len(HEADS)):
             signs[:, head] = np.bincount(occurring.sign_owners, weights[:, head], occurring.size)
-        return signs
+        return signs * self.spec.shares["signs"]
 
     def _added(self, occurring: Occurrences) -> Added:
         """What each n-gram adds to each head, shape (heads, n-grams).

@@ -60,21 +60,21 @@ class Spec:
     """
 
     bits: int = 18
-    chars: tuple[int, ...] = (3, 4, 5, 6)
+    chars: tuple[int, ...] = (2, 4, 6)
     words: tuple[int, ...] = (1, 2)
     marked: tuple[int, ...] = (1,)
     shares: Mapping[str, float] = field(
         default_factory=lambda: {
             "content": 1.0,
-            "author.name": 0.3,
-            "author.url": 0.3,
-            "signs": 0.1,
+            "author.name": 0.5,
+            "author.url": 0.5,
+            "signs": 0.15,
             "chars": 0.8,
-            "words": 0.5,
+            "words": 0.8,
             "marked": 0.4,
         }
     )
-    worst_part: float = 0.7
+    worst_part: float = 0.5
 
 
 FIELDS = ("content", "author.name", "author.url", "signs")
@@ -292,7 +292,7 @@ def _grams(letters: Letters, fields: Positions, spec: Spec) -> _Grams:
         blocks = text * len(KINDS) + KINDS.index("words")
         hashes = letters.symbols ^ _SALTS["symbols"].take(fields.take(text))
         place = letters.symbol_place
-        symbols = blocks, hashes, place, place + 1, np.zeros_like(text)
+        symbols = blocks, hashes, place, place + 1, letters.symbol_part
         both = [np.concatenate(columns) for columns in zip(grams, symbols, strict=True)]
         return both[0], both[1].astype(np.uint64), both[2], both[3], both[4]
     return grams

@@ -38,8 +38,8 @@ class Letters:
     order.
 
     `symbols` are the code points of emoji and signs like them, each of the text
-    `symbol_text[i]` at `symbol_place[i]`. `counts` has a row for each text and a column for
-    each of `COUNTED`.
+    `symbol_text[i]` at `symbol_place[i]`, in the part of the letter before it. `counts` has a
+    row for each text and a column for each of `COUNTED`.
     """
 
     plain: Codes
@@ -52,6 +52,7 @@ class Letters:
     symbols: Codes
     symbol_text: Positions
     symbol_place: Positions
+    symbol_part: Positions
     counts: Positions
 
 
@@ -98,6 +99,11 @@ def letters_of(texts: Sequence[str], whole: Sequence[bool]) -> Letters:
             for of, where in ((text, place), (symbol_text, symbol_place)):
                 own = slice(*of.searchsorted([number, number + 1]))
                 where[own] = found.origin.take(where[own])
+    part = _parts(at, text, kinds, sizes.size)
+    before = at.searchsorted(symbols) - 1
+    symbol_part = np.zeros_like(symbols)
+    if at.size and symbols.size:
+        symbol_part = part.take(before) * ((before >= 0) & (text.take(before) == symbol_text))
     letters = plain.take(at)
     figures = letters == _NOUGHT
     return Letters(
@@ -105,12 +111,13 @@ def letters_of(texts: Sequence[str], whole: Sequence[bool]) -> Letters:
         marked=np.where(plain == reading.plain, reading.marked, plain).take(at).astype(np.uint64),
         text=text,
         place=place,
-        part=_parts(at, text, kinds, sizes.size),
+        part=part,
         spoken=inside.take(at),
         words=begins_word.take(at).nonzero()[0],
         symbols=reading.plain.take(symbols).astype(np.uint64),
         symbol_text=symbol_text,
         symbol_place=symbol_place,
+        symbol_part=symbol_part,
         counts=np.stack(
             [
                 np.bincount(text, minlength=sizes.size),

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.text import composed
+
 
 class Shown(NamedTuple):
     """A text without markup, and for each code point of it the index of the one it came from."""
@@ -21,7 +23,18 @@ class Shown(NamedTuple):
 
 
 def shown(text: str) -> Shown | None:
-    """What is shown of a text, None where that is the text itself. Linear in its length."""
+    """What is shown of a text, in NFC; None where that is the text itself.
+
+    Linear in its length.
+    """
+    whole, starts = composed(text)
+    bare = _without_markup(whole)
+    if starts is None:
+        return bare
+    return Shown(whole, starts) if bare is None else Shown(bare.text, starts.take(bare.origin))
+
+
+def _without_markup(text: str) -> Shown | None:
     if not ("<" in text or "&" in text or _MAY_SAY_DOT.search(text)):
         return None
     changes = [change for change in map(_change, _FIND.finditer(text)) if change]
@@ -46,8 +59,10 @@ def shown(text: str) -> Shown | None:
 
 
 # A tag is read up to a length, and none over the next "<": no text takes time by its square.
+# Browsers read numbers with any noughts before them and without the semicolon.
 _FIND = re.compile(
-    r"&(?:\#[xX][0-9a-fA-F]{1,8}|\#[0-9]{1,8}|[a-zA-Z][a-zA-Z0-9]{1,30});"
+    r"&(?:\#(?:[xX]0{0,99}[1-9a-fA-F][0-9a-fA-F]{0,5}|0{0,99}[1-9][0-9]{0,6});?"
+    r"|[a-zA-Z][a-zA-Z0-9]{1,30};)"
     r"|<!--[^<>]{0,500}-->"
     r"|</?(?P<name>[a-zA-Z][a-zA-Z0-9]{0,15})(?![\w:@.])[^<>]{0,2000}>"
     r"|(?<=\w)\s{0,2}[\[(]?\s?\b(?:dot|cham|chấm)\b\s?[\])]?\s{0,2}"

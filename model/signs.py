@@ -15,18 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.submission import Submission
-from model.text import code_points, is_invisible, readable
+from model.text import code_points, composed, is_invisible, readable
 
 # ------------------------------------------------------------------ kinds of characters
 
-LETTER, CAPITAL, DIGIT, INVISIBLE, DISGUISED, SYMBOL, NONSPACING, ENCLOSING = (
-    1 << bit for bit in range(8)
-)
+INVISIBLE, DISGUISED, NONSPACING, ENCLOSING = (1 << bit for bit in range(4))
 """What a character may be; a character may be several."""
 
-_MET = 1 << 8
+_MET = 1 << 4
 
-Kinds: TypeAlias = NDArray[np.uint16]
+Kinds: TypeAlias = NDArray[np.uint8]
 
 
 def kinds_of(text: str) -> Kinds:
@@ -51,18 +49,14 @@ def has(kind: int, kinds: Kinds) -> bool:
 
 
 # Filled as characters are met; 0 for what was not. Only pages that are written take memory.
-_TABLE: Kinds = np.zeros(0x110000, np.uint16)
+_TABLE: Kinds = np.zeros(0x110000, np.uint8)
 
 
 def _kinds_of_character(character: str) -> int:
     category = unicodedata.category(character)
     return (
-        LETTER * character.isalpha()
-        + CAPITAL * character.isupper()
-        + DIGIT * character.isdigit()
-        + INVISIBLE * is_invisible(character)
+        INVISIBLE * is_invisible(character)
         + DISGUISED * is_disguised(character)
-        + SYMBOL * (category == "So")
         + NONSPACING * (category == "Mn")
         + ENCLOSING * (category == "Me")
     )
@@ -88,11 +82,14 @@ def is_disguised(character: str) -> bool:
 
 def signs_of(submission: Submission, *, links: int) -> tuple[str, ...]:
     """The signs of a submission but for those of its letters; `links` is how many it holds."""
-    author, content = submission.author, submission.content
+    author = submission.author
+    content, name, url = (
+        composed(text)[0] for text in (submission.content, author.name, author.url)
+    )
     return (
         *_link_signs(len(content), links),
-        *(_name_signs(author.name) if author.name else ()),
-        *(_url_signs(author.url, author.name) if author.url else ()),
+        *(_name_signs(name) if name else ()),
+        *(_url_signs(url, name) if url else ()),
     )
 
 
@@ -125,7 +122,7 @@ _COUNTED_CHARACTERS = (
 # Each with what it cannot do without: looking for that is far cheaper.
 _PATTERNS = (
     ("anchor", "<", re.compile(r"<a\s", re.I)),
-    ("bbcode", "[", re.compile(r"\[(?:url|link)\b", re.I)),
+    ("bbcode", "[", re.compile(r"\[(?:url|link)[\]=\s]", re.I)),
 )
 
 

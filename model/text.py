@@ -43,8 +43,10 @@ class Reading:
 
 def read(text: str) -> Reading:
     """A text as it reads. Takes any text, lone surrogates too."""
-    composed, starts = _composed(text)
-    codes = code_points(composed)
+    whole, starts = composed(text)
+    codes = code_points(whole)
+    if starts is None:
+        starts = np.arange(codes.size)
     plain = _PLAIN[codes]
     if not plain.all():
         for code in np.unique(codes[plain == 0]).tolist():
@@ -52,7 +54,7 @@ def read(text: str) -> Reading:
         plain = _PLAIN[codes]
     highest = plain.max(initial=0)
     if highest >= _SEVERAL:
-        return _read_unevenly(composed, plain, starts)
+        return _read_unevenly(whole, codes, plain, starts)
     if highest == _NOTHING:
         shown = (plain != _NOTHING).nonzero()[0]
         codes, plain, starts = codes.take(shown), plain.take(shown), starts.take(shown)
@@ -60,12 +62,14 @@ def read(text: str) -> Reading:
     return Reading(plain, _MARKED[codes], _KINDS[codes], starts)
 
 
-def _read_unevenly(composed: str, written: Codes, starts: NDArray[np.int64]) -> Reading:
+def _read_unevenly(text: str, codes: Codes, written: Codes, starts: NDArray[np.int64]) -> Reading:
     """As `read`, where some characters become several."""
     lengths = np.where(written < _SEVERAL, written != _NOTHING, written - _SEVERAL)
-    plain = code_points(composed.translate(_plain_of))
-    marked = code_points(composed.translate(_marked_of))
-    return Reading(plain, marked, _KINDS[plain], np.repeat(starts, lengths))
+    plain = code_points(text.translate(_plain_of))
+    marked = code_points(text.translate(_marked_of))
+    one = np.repeat(written < _SEVERAL, lengths)
+    kinds = np.where(one, np.repeat(_KINDS[codes], lengths), _KINDS[plain])
+    return Reading(plain, marked, kinds, np.repeat(starts, lengths))
 
 
 def code_points(text: str) -> Codes:
@@ -150,7 +154,10 @@ _plain_of, _marked_of = _Written(), _Written()
 def _meet(code: int) -> None:
     """Work out what a code point becomes."""
     character = chr(code)
-    read = [pair for c in _compatible(character) if not is_invisible(c) for pair in _spelled(c)]
+    stands_for = _compatible(character)
+    if len(stands_for) > _LONGEST_SPELLING:
+        stands_for = character
+    read = [pair for c in stands_for if not is_invisible(c) for pair in _spelled(c)]
     plain, marked = "".join(p for p, _ in read), "".join(m for _, m in read)
     _marked_of[code], _plain_of[code] = marked, plain
     _KINDS[code] = _kinds_of(character, plain)
@@ -170,11 +177,24 @@ def _compatible(character: str) -> str:
     for first, last in _IN_SHAPES:
         if first <= code <= last:
             return chr(ord("a") + code - first)
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", character).lower())
+    stands_for = unicodedata.normalize("NFKC", character)
+    for form in (character, stands_for):
+        base = unicodedata.normalize("NFD", form)[0]
+        if base in _LOOKS_OTHERWISE:
+            return _LOOKS_OTHERWISE[base]
+    return unicodedata.normalize("NFKC", stands_for.lower())
 
 
 # Letters white on black, in squares and in circles, of which Unicode does not say what they are.
 _IN_SHAPES = ((0x1F150, 0x1F169), (0x1F170, 0x1F189))
+
+# Greek letters that look otherwise than what Unicode or lower case make of them: of a lunate
+# sigma the one that looks like an o, of the capital upsilon the small one like a u.
+_LOOKS_OTHERWISE = {"\u03f2": "c", "\u03f9": "c", "\u03a5": "y", "\u03d2": "y"}
+
+# What stands for more stays whole: one Arabic ligature is a blessing of 18 letters, and a text
+# of nothing else would be 18 times as long.
+_LONGEST_SPELLING = 6
 
 
 def _spelled(character: str) -> list[tuple[str, str]]:
@@ -186,7 +206,6 @@ def _spelled(character: str) -> list[tuple[str, str]]:
     if character.isdigit():
         digit = str(unicodedata.digit(character))
         return [(digit, digit)]
-    # Before decomposing, which makes a final sigma of the lunate one that looks like a c.
     alike = _latin_look_alikes().get(character)
     if alike is None:
         base = [
@@ -214,14 +233,14 @@ def _kinds_of(character: str, plain: str) -> int:
         + BLANK * (plain == " ")
         + SIGN * (plain in "@$!")
         + STOP * (plain in _STOPS)
-        + LINE * (character in "\n\r\x0b\x0c\x85\u2028\u2029")
+        + LINE * (character in "\n\x0b\x0c\x85\u2028\u2029")  # a form's lines end in \r\n
         + UPPER * (character.isupper() or character.istitle())
         + LOWER * character.islower()
         + SYMBOL * (category == "So")
     )
 
 
-_STOPS = ".!?\u2026\u3002\uff01\uff1f\u0964\u061f"
+_STOPS = ".!?\u3002\u0964\u061f"
 
 # Letters that look Latin only to UTS #39's tables, or whose Latin base is no decomposition.
 _OWN_LOOK_ALIKES = {"đ": "d", "ð": "d", "ø": "o", "ł": "l", "ı": "i", "ħ": "h", "ŧ": "t", "ƀ": "b"}
@@ -242,15 +261,18 @@ def _latin_look_alikes() -> dict[str, str]:
     return _latin
 
 
-def _composed(text: str) -> tuple[str, NDArray[np.int64]]:
-    """The text in NFC and, for each of its characters, where it began in the original."""
+def composed(text: str) -> tuple[str, NDArray[np.int64] | None]:
+    """The text in NFC and, for each of its characters, where it began in the original.
+
+    None for a text that is its own NFC.
+    """
     if unicodedata.is_normalized("NFC", text):
-        return text, np.arange(len(text))
+        return text, None
     clusters = _clusters(text)
-    composed = [unicodedata.normalize("NFC", cluster) for cluster in clusters]
+    whole = [unicodedata.normalize("NFC", cluster) for cluster in clusters]
     begins = np.fromiter(accumulate(map(len, clusters), initial=0), np.int64, len(clusters) + 1)
-    lengths = np.fromiter(map(len, composed), np.int64, len(composed))
-    return "".join(composed), np.repeat(begins[:-1], lengths)
+    lengths = np.fromiter(map(len, whole), np.int64, len(whole))
+    return "".join(whole), np.repeat(begins[:-1], lengths)
 
 
 def _clusters(text: str) -> list[str]:

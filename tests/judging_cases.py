@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from model.classifier import HEADS, Classifier
-from model.features import FEATURES_VERSION, FIELDS, Occurrences, Spec, Texts
+from model.features import FEATURES_VERSION, FIELDS, KINDS, Occurrences, Spec, Texts
 from model.outcome import HeadThresholds, Thresholds
 from model.promise import ANY, RISKS, Kept, Promise
 from model.registry import Manifest
@@ -50,6 +50,27 @@ any_text = st.one_of(
 )
 
 
+# What words are made of, disguised, parted and run together with.
+PIECES = [
+    *"aAbBeEé0134567@$!.,- \n",
+    "10",
+    "123",
+    "<b>",
+    "</b>",
+    "&#97;",
+    "\u200b",
+    "漢",
+    "한",
+    "ก",
+]
+PIECES += ["ClickHere", "s l o t", "v.a.y", "c4s1n0", "😀", "ﬁ", "…", "ế", "e\u0302\u0301", "\r\n"]
+PIECES += ["a long sentence of words, one and more. ", "hayyy", " dot ", "com", "९", "ДОМ", "я"]
+
+SENTENCE = "this sentence has enough letters for a part. "
+
+wordy = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
+
+
 def a_table(seed: int = 3, spec: Spec = SMALL, scale: float = 1.0) -> np.ndarray:
     drawn = np.random.default_rng(seed).normal(0, scale, (2**spec.bits, len(HEADS)))
     return drawn.astype(np.float32)
@@ -79,33 +100,47 @@ def a_manifest(**changed: object) -> Manifest:
 
 @dataclass(frozen=True)
 class Block:
-    """The features of one field: places with where each stands, and the distinct ones."""
+    """One kind of features of one field: places with where each stands, and the distinct ones.
+
+    Signs are a block without a kind, and stand nowhere.
+    """
 
     field: str
+    kind: str
     places: np.ndarray
     starts: np.ndarray
     ends: np.ndarray
+    parts: np.ndarray
     distinct: np.ndarray
     value: float
 
 
 def blocks_of(texts: Texts, spec: Spec) -> list[Block]:
-    """The features of one submission, field by field."""
+    """The features of one submission, field by field and kind by kind, but for empty blocks."""
     occurring = Occurrences.of([texts], spec)
-    found = occurring.features()
-    grams = occurring.starts.size
+    values = occurring.values()
     blocks = []
-    for block, field in enumerate(found.fields):
-        here = occurring.blocks == block
-        if here.any():
-            blocks.append(
-                Block(
-                    FIELDS[field],
-                    occurring.places[here],
-                    occurring.starts[here[:grams]],
-                    occurring.ends[here[:grams]],
-                    found.places[found.blocks == block],
-                    float(found.values[block]),
-                )
+    for number in np.unique(occurring.blocks).tolist():
+        here = occurring.blocks == number
+        text, kind = divmod(number, len(KINDS))
+        places = occurring.places[here]
+        distinct, copies = np.unique(places, return_counts=True)
+        (at,) = np.nonzero(places == distinct[0])
+        blocks.append(
+            Block(
+                FIELDS[occurring.fields[text]],
+                KINDS[kind],
+                places,
+                occurring.starts[here],
+                occurring.ends[here],
+                occurring.parts[here],
+                distinct,
+                float(values[here][at[0]] * copies[0]),
             )
+        )
+    signs = occurring.sign_places
+    if signs.size:
+        nowhere = np.empty(0, np.int64)
+        value = spec.shares["signs"]
+        blocks.append(Block("signs", "", signs, nowhere, nowhere, nowhere, np.unique(signs), value))
     return blocks

@@ -1,5 +1,6 @@
 import math
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,10 +9,21 @@ from hypothesis import strategies as st
 
 from model.classifier import HEADS, SPANS_PER_HEAD, Classifier, _parts
 from model.facts import gather
-from model.features import Spec, Texts, row
+from model.features import KINDS, Occurrences, Spec, Texts, row
+from model.letters import PARTS_APART
 from model.outcome import Head
 from model.submission import Author, Submission
-from tests.judging_cases import SMALL, a_classifier, a_promise, a_table, any_text, blocks_of
+from tests.judging_cases import (
+    SENTENCE,
+    SMALL,
+    a_classifier,
+    a_promise,
+    a_table,
+    any_text,
+    blocks_of,
+    wordy,
+)
+from tests.second_opinion import Gram, grams_of
 
 CLASSIFIER = a_classifier()
 
@@ -20,7 +32,14 @@ TEXTS = Texts(
 )
 
 
-@given(content=any_text, name=any_text, url=any_text)
+# Several parts, so that the worst of them counts.
+PARTED = (SENTENCE + "😀 ") * 2 + "Vào nổ hũ nhận thưởng ngay, nạp đầu tặng gấp đôi! " + SENTENCE
+
+long_text = st.lists(any_text | wordy | st.just(SENTENCE), max_size=8).map("".join)
+
+
+@given(content=long_text, name=any_text | long_text, url=any_text | long_text)
+@example(content=PARTED, name=PARTED, url=PARTED)
 def test_contributions_and_bias_are_the_log_odds(content, name, url):
     texts = Texts(content, name, url, ("links:1",))
 
@@ -30,16 +49,85 @@ def test_contributions_and_bias_are_the_log_odds(content, name, url):
     assert np.allclose(total, CLASSIFIER.log_odds([texts])[0], rtol=0, atol=1e-9)
 
 
-@given(content=any_text, name=any_text)
-def test_characters_share_out_all_that_their_field_adds(content, name):
-    parts = CLASSIFIER.contributions(Texts(content, name))
+@given(content=long_text, name=any_text | long_text, url=any_text | long_text)
+@example(content=PARTED, name=PARTED, url=PARTED)
+def test_characters_share_out_all_that_their_field_adds(content, name, url):
+    parts = CLASSIFIER.contributions(Texts(content, name, url))
 
-    of = {"content": content, "author.name": name}
-    assert [part.field for part in parts] == [field for field, text in of.items() if text]
-    assert all(part.characters.shape[1] == len(of[part.field]) for part in parts)
+    of = {"content": content, "author.name": name, "author.url": url}
+    shared = [part for part in parts if part.field != "signs"]
+    assert [part.field for part in shared] == [field for field, text in of.items() if text]
+    assert all(part.characters.shape[1] == len(of[part.field]) for part in shared)
     assert all(
-        np.allclose(part.characters.sum(axis=1), part.total, rtol=0, atol=1e-9) for part in parts
+        np.allclose(part.characters.sum(axis=1), part.total, rtol=0, atol=1e-9) for part in shared
     )
+
+
+@given(content=long_text, name=long_text)
+@example(content=PARTED, name=PARTED)
+def test_the_worst_part_never_lowers_a_score(content, name):
+    whole = replace(CLASSIFIER, spec=replace(CLASSIFIER.spec, worst_part=0.0))
+    texts = Texts(content, name)
+
+    assert (CLASSIFIER.log_odds([texts]) >= whole.log_odds([texts]) - 1e-9).all()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+@given(content=long_text, name=long_text)
+@example(content=PARTED, name="")
+@example(content=PARTED, name=PARTED)
+def test_log_odds_are_those_of_the_slow_and_plain_way(share, content, name):
+    classifier = replace(CLASSIFIER, spec=replace(CLASSIFIER.spec, worst_part=share))
+    texts = Texts(content, name, signs=("links:1",))
+
+    found = classifier.log_odds([texts])[0]
+
+    assert np.allclose(found, slow_log_odds(classifier, texts), rtol=0, atol=1e-9)
+
+
+def slow_log_odds(classifier: Classifier, texts: Texts) -> np.ndarray:
+    spec, table = classifier.spec, classifier.table.astype(np.float64)
+    signs = Occurrences.of([texts], spec).sign_places
+    log_odds = classifier.bias + spec.shares["signs"] * table[signs].sum(axis=0)
+    for field, text in (("content", texts.content), ("author.name", texts.name)):
+        grams = grams_of(text, field, spec) if text else []
+        whole = says(grams, field, spec, table)
+        parts = {part for *_, part in grams}
+        if len(parts) > 1:
+            # Up to so many parts there is one more that says nothing.
+            of_parts = [
+                says([g for g in grams if g[-1] == part], field, spec, table)
+                for part in range(PARTS_APART + 1)
+            ]
+            whole = whole + spec.worst_part * np.maximum(np.max(of_parts, axis=0) - whole, 0)
+        log_odds = log_odds + whole
+    return log_odds
+
+
+def says(grams: list[Gram], field: str, spec: Spec, table: np.ndarray) -> np.ndarray:
+    """What n-grams say, those of a kind with one length together."""
+    total = np.zeros(len(HEADS))
+    for kind in KINDS:
+        places = sorted({place for of, place, *_ in grams if of == kind})
+        if places:
+            length = spec.shares[field] * spec.shares[kind]
+            total += length / math.sqrt(len(places)) * table[places].sum(axis=0)
+    return total
+
+
+def test_good_words_around_bad_ones_hide_none_of_them():
+    bad = "Vào nổ hũ nhận thưởng ngay, nạp đầu tặng gấp đôi!"
+    classifier = one_word_classifier(bad)
+    padded = " ".join(["Thank you, this was a lovely read on a quiet sunday."] * 6)
+
+    (alone, among, good) = (
+        classifier.log_odds([Texts(text)])[0, 0]
+        for text in (bad, f"{padded} {bad} {padded}", padded)
+    )
+
+    assert alone > 0
+    assert among > classifier.spec.worst_part * 0.9 * alone
+    assert good < 0.2 * alone
 
 
 def test_signs_stand_for_the_whole_and_not_for_characters():
@@ -103,22 +191,16 @@ def test_a_batch_is_explained_in_its_order_and_like_one_by_one(batch):
 
 def one_word_classifier(word: str) -> Classifier:
     """Only what stands in `word` weighs, and towards spam."""
-    whole = Spec(bits=20)
+    spec = replace(Spec(), bits=20)
     table = np.zeros((2**20, 2), np.float32)
-    for block in a_blocks(word, whole):
-        table[block, 0] = 1.0
-    return Classifier("test", whole, table, np.zeros(2), a_promise())
-
-
-def a_blocks(word: str, spec: Spec) -> list[np.ndarray]:
-    return [
-        block.places[block.ends - block.starts >= len(word) - 2]
-        for block in blocks_of(Texts(word), spec)
-    ]
+    for block in blocks_of(Texts(word), spec):
+        if block.field == "content":
+            table[block.places, 0] = 1.0
+    return Classifier("test", spec, table, np.zeros(2), a_promise())
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-@pytest.mark.parametrize("written", ["nổhũ", "nổ\u200bhũ", "𝐧ổ𝐡ũ"])
+@pytest.mark.parametrize("written", ["nổhũ", "nổ\u200bhũ", "𝐧ổ𝐡ũ", "nổ<b></b>hũ"])
 def test_the_heaviest_span_is_the_word_that_weighs_as_it_was_typed(form, written):
     classifier = one_word_classifier("nổhũ")
     word = unicodedata.normalize(form, written)
