@@ -37,9 +37,10 @@ PATIENCE_SECONDS = 0.05
 AT_ONCE = 16
 """Decisions of a site that are learnt before it is another site's turn."""
 
-BEGINS_AT = HORIZON // 5
-"""A fold begins behind a change whose number is a multiple of this, so that every process learns
-a site from the same first decision, however long it has been running."""
+BLOCKS = 5
+"""Into so many blocks the horizon is cut. A fold begins with a block and takes in the newest
+four and what there is of the fifth, so that every process learns a site from the same first
+decision, however long it has been running."""
 
 RETRY_SECONDS = 1.0
 
@@ -57,10 +58,10 @@ class _Basis:
     reset: int
 
     @classmethod
-    def of(cls, classifier: Classifier, policy: Policy, changes: Changes) -> "_Basis":
-        blocks = changes.last // BEGINS_AT
-        horizon = blocks * BEGINS_AT - (HORIZON - BEGINS_AT)
-        after = max(changes.reset, horizon, 0)
+    def of(cls, classifier: Classifier, policy: Policy, changes: Changes, horizon: int) -> "_Basis":
+        block = horizon // BLOCKS
+        begins = changes.last // block - (BLOCKS - 1)
+        after = max(changes.reset, begins * block, 0)
         # Nothing but what thresholds come from: another audit rate is no reason to fold again.
         risks = Policy(
             reject_risk=policy.reject_risk,
@@ -102,12 +103,13 @@ class Learning:
     """The experience of sites; one object for a process. Safe for threads.
 
     Without a classifier nothing new is learnt. What fails is logged and counted, and the
-    comments are judged without it.
+    comments are judged without it. Of a site the last `horizon` changes are folded at most.
     """
 
-    def __init__(self, store: Store, metrics: Metrics) -> None:
+    def __init__(self, store: Store, metrics: Metrics, *, horizon: int = HORIZON) -> None:
         self._store = store
         self._metrics = metrics
+        self._horizon = horizon
         self._changed = Condition()  # guards all below, and each experience in use
         self._states: OrderedDict[str, _SiteState] = OrderedDict()
         self._due: deque[str] = deque()
@@ -172,7 +174,8 @@ class Learning:
     def _behind(self, site: Site, changes: Changes, classifier: Classifier) -> _SiteState | None:
         """The state of a site that has just been found to be behind, its folding begun."""
         state, is_news = self._state(site, changes)
-        if state.queued or state.is_up_to_date(_Basis.of(classifier, state.policy, state.changes)):
+        basis = _Basis.of(classifier, state.policy, state.changes, self._horizon)
+        if state.queued or state.is_up_to_date(basis):
             return None
         now = time.monotonic()
         if now < state.retry_at or self._closed:
@@ -238,7 +241,8 @@ class Learning:
             return
         with self._changed:
             newest = self._classifier or classifier
-            if state.is_up_to_date(_Basis.of(newest, state.policy, state.changes)):
+            basis = _Basis.of(newest, state.policy, state.changes, self._horizon)
+            if state.is_up_to_date(basis):
                 self._metrics.learnt_in(time.monotonic() - state.since)
                 self._settle(state)
             else:
@@ -253,7 +257,7 @@ class Learning:
     def _step(
         self, state: _SiteState, classifier: Classifier, changes: Changes, policy: Policy
     ) -> None:
-        basis = _Basis.of(classifier, policy, changes)
+        basis = _Basis.of(classifier, policy, changes, self._horizon)
         current = state.current
         # One of an older start, policy or undo is kept up as well until its successor is made.
         if (
