@@ -67,7 +67,7 @@ class Spec:
         default_factory=lambda: {
             "content": 1.0,
             "author.name": 0.5,
-            "author.url": 0.5,
+            "author.url": 0.3,
             "signs": 0.15,
             "chars": 0.8,
             "words": 0.8,

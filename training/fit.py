@@ -32,6 +32,7 @@ from model.registry import Manifest
 from model.submission import Submission
 from model.text import readable
 from training.examples import submission_of
+from training.lending import lent_urls
 from training.recipes import Recipe
 from training.umbrella import Genuine, promise_of
 
@@ -162,13 +163,9 @@ def fit(
     too few groups to hold any out. Costs about 1 ms and 5 kB an example for the features,
     then some seconds for 100,000 examples and fit.
     """
-    submissions = [submission_of(example) for example in examples]
-    keys = [content_key(example.text) for example in examples]
-    folds = np.array([fold_of(e, key, recipe) for e, key in zip(examples, keys, strict=True)])
     progress("features")
-    forms = _forms(submissions, recipe, jobs=jobs)
-    matrices = (forms[0].matrix, forms[1].matrix)
-    sheets = [_sheet(head, examples, keys, folds, matrices, recipe) for head in HEADS]
+    taught = Taught.of(examples, recipe, jobs=jobs)
+    sheets = [_sheet(head, taught, recipe) for head in HEADS]
     for head, sheet in zip(HEADS, sheets, strict=True):
         _require_enough(head, sheet)
     progress("fits")
@@ -176,14 +173,11 @@ def fit(
     alone = _fits_without_source(examples, sheets, recipe, jobs=jobs)
     progress("calibration")
     without_fold = {fold: [of_head[fold] for of_head in fits] for fold in range(recipe.folds)}
-    odds = [_log_odds(form.texts, folds, without_fold, recipe, jobs=jobs) for form in forms]
-    held_out = [
-        np.where(sheet.whole, *(of_form[sheet.example, i] for of_form in odds))
-        for i, sheet in enumerate(sheets)
-    ]
+    by_fold = _log_odds(taught.texts, taught.folds, without_fold, recipe, jobs=jobs)
+    held_out = [by_fold[sheet.example, i] for i, sheet in enumerate(sheets)]
     sources = np.array([example.source for example in examples], np.str_)
-    by_source = _log_odds(forms[0].texts, sources, alone, recipe, jobs=jobs)
-    ham = _ham(examples, keys, folds, (odds[0], by_source), recipe)
+    by_source = _log_odds(taught.texts, sources, alone, recipe, jobs=jobs)
+    ham = _ham(taught, (by_fold, by_source), recipe)
     tuned = [
         _tuned(sheets, held_out, fits, ham, without=fold, recipe=recipe)
         for fold in (*range(recipe.folds), None)
@@ -192,7 +186,7 @@ def fit(
     return Fitted(
         final=classifiers[-1],
         classifiers=tuple(classifiers[:-1]),
-        fold_of=tuple(int(fold) for fold in folds),
+        fold_of=tuple(int(fold) for fold in taught.folds),
         heads=tuned[-1][0],
         ham=ham,
     )
@@ -210,11 +204,8 @@ def fit_once(
     Ranks as what `fit` gives would, in a sixth of the time: for experiments. A head that is not
     wanted says nothing. Raises NotEnough as `fit` does.
     """
-    keys = [content_key(example.text) for example in examples]
-    folds = np.array([fold_of(e, key, recipe) for e, key in zip(examples, keys, strict=True)])
-    forms = _forms([submission_of(example) for example in examples], recipe, jobs=jobs)
-    matrices = (forms[0].matrix, forms[1].matrix)
-    sheets = {head: _sheet(head, examples, keys, folds, matrices, recipe) for head in heads}
+    taught = Taught.of(examples, recipe, jobs=jobs)
+    sheets = {head: _sheet(head, taught, recipe) for head in heads}
     for head, sheet in sheets.items():
         _require_enough(head, sheet)
     done = Parallel(n_jobs=jobs, max_nbytes="1M")(
@@ -286,33 +277,66 @@ def unit_of(example: LabelledExample, key: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """Examples read in one form, whole or without name and URL: texts, and features of each."""
+class Taught:
+    """Everything that is read off the examples once, for both heads and all fits.
 
+    `texts` are of each example as it was sent, and `sent` its features; `bare` are those without
+    name and URL. `lent` are the features of the examples `borrowers`, by index, with the URL that
+    is lent to each.
+    """
+
+    examples: Sequence[LabelledExample]
+    keys: list[str]
+    folds: NDArray[np.intp]
     texts: list[Texts]
-    matrix: sparse.csr_matrix
+    sent: sparse.csr_matrix
+    bare: sparse.csr_matrix
+    borrowers: NDArray[np.intp]
+    lent: sparse.csr_matrix
 
-
-def _forms(submissions: Sequence[Submission], recipe: Recipe, *, jobs: int) -> tuple[Form, Form]:
-    """Every submission whole, and without name and URL."""
-    chunks = [submissions[at : at + CHUNK] for at in range(0, len(submissions), CHUNK)]
-    parts = Parallel(n_jobs=jobs)(delayed(_chunk_forms)(chunk, recipe) for chunk in chunks)
-    if not parts:
-        raise NotEnough("there are no labelled examples")
-    whole, bare = (
-        Form(
-            [texts for part in of_form for texts in part.texts],
-            sparse.vstack([part.matrix for part in of_form], format="csr"),
+    @classmethod
+    def of(cls, examples: Sequence[LabelledExample], recipe: Recipe, *, jobs: int) -> "Taught":
+        """Read the examples. Raises NotEnough when there are none."""
+        if not examples:
+            raise NotEnough("there are no labelled examples")
+        submissions = [submission_of(example) for example in examples]
+        keys = [content_key(example.text) for example in examples]
+        lent = lent_urls(examples, recipe.lent_share, recipe.seed)
+        texts, sent = _read(submissions, recipe, jobs=jobs)
+        return cls(
+            examples=examples,
+            keys=keys,
+            folds=np.array([fold_of(e, k, recipe) for e, k in zip(examples, keys, strict=True)]),
+            texts=texts,
+            sent=sent,
+            bare=_read([_signed(s, name="", url="") for s in submissions], recipe, jobs=jobs)[1],
+            borrowers=np.array([i for i, _ in lent], np.intp),
+            lent=_read([_signed(submissions[i], url=url) for i, url in lent], recipe, jobs=jobs)[1],
         )
-        for of_form in zip(*parts, strict=True)
+
+
+def _signed(submission: Submission, **changed: str) -> Submission:
+    return replace(submission, author=replace(submission.author, **changed))
+
+
+def _read(
+    submissions: Sequence[Submission], recipe: Recipe, *, jobs: int
+) -> tuple[list[Texts], sparse.csr_matrix]:
+    """The texts and the features of submissions, a row each."""
+    chunks = [submissions[at : at + CHUNK] for at in range(0, len(submissions), CHUNK)]
+    parts = Parallel(n_jobs=jobs)(delayed(_read_chunk)(chunk, recipe) for chunk in chunks)
+    none = sparse.csr_matrix((0, 2**recipe.spec.bits), dtype=np.float32)
+    return (
+        [texts for of_chunk, _ in parts for texts in of_chunk],
+        sparse.vstack([none, *(matrix for _, matrix in parts)], format="csr"),
     )
-    return whole, bare
 
 
-def _chunk_forms(chunk: Sequence[Submission], recipe: Recipe) -> tuple[Form, Form]:
-    whole = [gather(submission).texts for submission in chunk]
-    bare = [gather(replace(s, author=replace(s.author, name="", url=""))).texts for s in chunk]
-    return Form(whole, _matrix(whole, recipe)), Form(bare, _matrix(bare, recipe))
+def _read_chunk(
+    chunk: Sequence[Submission], recipe: Recipe
+) -> tuple[list[Texts], sparse.csr_matrix]:
+    texts = [gather(submission).texts for submission in chunk]
+    return texts, _matrix(texts, recipe)
 
 
 def _matrix(batch: Sequence[Texts], recipe: Recipe) -> sparse.csr_matrix:
@@ -323,41 +347,59 @@ def _matrix(batch: Sequence[Texts], recipe: Recipe) -> sparse.csr_matrix:
     return matrix
 
 
-def _sheet(
-    head: Head,
-    examples: Sequence[LabelledExample],
-    keys: Sequence[str],
-    folds: NDArray[np.intp],
-    matrices: tuple[sparse.csr_matrix, sparse.csr_matrix],
-    recipe: Recipe,
-) -> Sheet:
-    """The rows that teach one head: those labelled for it, and for toxicity published ham."""
-    chosen = [i for i, e in enumerate(examples) if _teaches(head, e, recipe)]
-    weights = _weights(head, [examples[i] for i in chosen], [keys[i] for i in chosen], recipe)
-    split = [bool(examples[i].author or examples[i].author_url) for i in chosen]
-    at = np.array(chosen, np.intp)
-    halves = np.array(split, bool)
-    example = np.concatenate([at, at[halves]])
-    weight = np.array(weights)
-    weight[halves] /= 2
-    bare = weight[halves]
+def _matrix_of(
+    submissions: Sequence[Submission], recipe: Recipe, *, jobs: int
+) -> sparse.csr_matrix:
+    chunks = [submissions[at : at + CHUNK] for at in range(0, len(submissions), CHUNK)]
+    parts = Parallel(n_jobs=jobs)(delayed(_chunk_matrix)(chunk, recipe) for chunk in chunks)
+    none = sparse.csr_matrix((0, 2**recipe.spec.bits), dtype=np.float32)
+    return sparse.vstack([none, *parts], format="csr")
+
+
+def _chunk_matrix(chunk: Sequence[Submission], recipe: Recipe) -> sparse.csr_matrix:
+    return _matrix([gather(submission).texts for submission in chunk], recipe)
+
+
+def _sheet(head: Head, taught: Taught, recipe: Recipe) -> Sheet:
+    """The rows that teach one head: those labelled for it, and for toxicity published ham.
+
+    First every example as it was sent; then those with a name or URL once more without them,
+    and those to which a URL is lent once more with it.
+    """
+    examples = taught.examples
+    teaches = np.array([_teaches(head, e, recipe) for e in examples], bool)
+    at = np.flatnonzero(teaches)
+    chosen = [examples[i] for i in at.tolist()]
+    weight = np.zeros(len(examples))
+    weight[at] = _weights(head, chosen, [taught.keys[i] for i in at.tolist()], recipe)
+    bare = at[np.array([bool(e.author or e.author_url) for e in chosen], bool)]
+    weight[bare] /= 2
     # Praise with a shop's URL is spam for its URL; the words alone are what readers write.
-    bare[[examples[i].label.positive and bool(examples[i].author_url) for i in at[halves]]] *= (
-        recipe.bare_spam_weight
-    )
+    praise = [examples[i].label.positive and bool(examples[i].author_url) for i in bare.tolist()]
+    borrowed = np.flatnonzero(teaches[taught.borrowers])
+    borrowers = taught.borrowers[borrowed]
+    example = np.concatenate([at, bare, borrowers])
+    told = [examples[i] for i in example.tolist()]
     return Sheet(
-        matrix=sparse.vstack([matrices[0][at], matrices[1][at[halves]]], format="csr"),
-        positive=np.array(
-            [examples[i].label.head is head and examples[i].label.positive for i in example], bool
+        matrix=sparse.vstack(
+            [taught.sent[at], taught.bare[bare], taught.lent[borrowed]],
+            format="csr",
         ),
-        weight=np.concatenate([weight, bare]),
-        calibrating=np.array(
+        positive=np.array([e.label.head is head and e.label.positive for e in told], bool),
+        weight=np.concatenate(
             [
-                examples[i].weight if at < len(chosen) and examples[i].label.head is head else 0.0
-                for at, i in enumerate(example.tolist())
+                weight[at],
+                weight[bare] * np.where(praise, recipe.bare_spam_weight, 1.0),
+                weight[borrowers] * recipe.lent_weight,
             ]
         ),
-        fold=folds[example],
+        calibrating=np.array(
+            [
+                e.weight if row < at.size and e.label.head is head else 0.0
+                for row, e in enumerate(told)
+            ]
+        ),
+        fold=taught.folds[example],
         example=example,
         whole=np.arange(example.size) < at.size,
     )
@@ -549,24 +591,18 @@ def _genuine(examples: Sequence[LabelledExample], recipe: Recipe) -> NDArray[np.
     return ham & named if (ham & named).any() else ham
 
 
-def _ham(
-    examples: Sequence[LabelledExample],
-    keys: Sequence[str],
-    folds: NDArray[np.intp],
-    odds: tuple[Floats, Floats],
-    recipe: Recipe,
-) -> Ham:
+def _ham(taught: Taught, odds: tuple[Floats, Floats], recipe: Recipe) -> Ham:
     """The genuine comments as they were sent; `odds` are by the fits without fold and source."""
-    at = np.flatnonzero(_genuine(examples, recipe))
-    chosen = at.tolist()
+    at = np.flatnonzero(_genuine(taught.examples, recipe))
+    chosen = [(taught.examples[i], taught.keys[i]) for i in at.tolist()]
     by_fold, by_source = odds
     return Ham(
         by_fold=by_fold[at].T,
         by_source=by_source[at].T,
-        fold=folds[at],
-        language=np.array([language_of(examples[i].text) for i in chosen], np.str_),
-        unit=np.array([unit_of(examples[i], keys[i]) for i in chosen], np.str_),
-        source=np.array([examples[i].source for i in chosen], np.str_),
+        fold=taught.folds[at],
+        language=np.array([language_of(example.text) for example, _ in chosen], np.str_),
+        unit=np.array([unit_of(example, key) for example, key in chosen], np.str_),
+        source=np.array([example.source for example, _ in chosen], np.str_),
     )
 
 

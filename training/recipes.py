@@ -62,10 +62,12 @@ class Recipe:
     `published` names sources whose ham was published after review: their rows also teach the
     toxicity head what is clean, with `published_weight`. A row with a name or a URL also
     counts without them; where it is spam with a URL, that copy weighs `bare_spam_weight` as
-    much. `genuine` are those on whose held-out ham thresholds are chosen, so that a site may
-    state what share of it is rejected or waits: held out is a comment's group, or with
-    `promise_unit` "source" all of its source as well. `toxicity_lead` is what is added to the
-    log-odds of toxicity before the heads share what may wait (`training.umbrella.kept`).
+    much. About `lent_share` of the ham without a URL also counts with one that is lent to it
+    (see `training.lending`), weighing `lent_weight` as much. `genuine` are those on whose
+    held-out ham thresholds are chosen, so that a site may state what share of it is rejected or
+    waits: held out is a comment's group, or with `promise_unit` "source" all of its source as
+    well. `toxicity_lead` is what is added to the log-odds of toxicity before the heads share
+    what may wait (`training.umbrella.kept`).
     Toxicity alone rejects nothing: what is rude, people decide.
     """
 
@@ -81,6 +83,8 @@ class Recipe:
     published: frozenset[str] = frozenset()
     published_weight: float = 0.5
     bare_spam_weight: float = 0.2
+    lent_share: float = 0.25
+    lent_weight: float = 0.3
     genuine: frozenset[str] = frozenset()
     promise_unit: Literal["group", "source"] = "group"
     toxicity_lead: float = 0.5
