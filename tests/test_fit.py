@@ -1,3 +1,4 @@
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,11 @@ from model.features import FEATURES_VERSION, Spec, row
 from model.outcome import Head
 from model.promise import ANY
 from model.registry import Registry
-from model.submission import Submission
 from training.examples import read_rows, submission_of
 from training.fit import (
     Fitted,
     NotEnough,
-    _forms,
+    Taught,
     _linear,
     _sheet,
     calibrated,
@@ -32,12 +32,14 @@ from training.fit import (
     scaled,
     usable,
 )
+from training.lending import lent_urls
 from training.recipes import RECIPES, RESEARCH_ONLY, TIERS, Recipe
 
 TEXTS = Path(__file__).parent.parent / "training" / "texts"
 SMALL = Recipe(
     name="small",
     spec=Spec(bits=12),
+    lent_share=0.0,
     folds=3,
 )
 
@@ -155,13 +157,6 @@ def corpus() -> list[LabelledExample]:
     ]
 
 
-def matrices_of(
-    submissions: Sequence[Submission], recipe: Recipe, *, jobs: int
-) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
-    whole, bare = _forms(submissions, recipe, jobs=jobs)
-    return whole.matrix, bare.matrix
-
-
 def matrix_of(batch: Sequence[LabelledExample], spec: Spec) -> sparse.csr_matrix:
     found = [row(gather(submission_of(example)).texts, spec) for example in batch]
     matrix = sparse.lil_matrix((len(found), 2**spec.bits), dtype=np.float64)
@@ -179,7 +174,8 @@ def test_the_flat_model_scores_as_scikit_learn_does(fitted):
     shown = corpus()[::2]
     matrix = matrix_of(shown, SMALL.spec)
 
-    flat = fitted.final.score([gather(submission_of(e)).texts for e in shown])
+    whole = replace(fitted.final, spec=replace(fitted.final.spec, worst_part=0.0))
+    flat = whole.score([gather(submission_of(e)).texts for e in shown])
 
     assert len(shown) > 150
     for head, (linear, calibration) in zip(HEADS, fitted.heads, strict=True):
@@ -192,10 +188,7 @@ def test_the_flat_model_scores_as_scikit_learn_does(fitted):
 
 def test_the_kept_weights_are_those_of_the_real_estimator():
     chosen = [e for e in examples() if e.label.head is Head.SPAM]
-    keys = [content_key(e.text) for e in chosen]
-    folds = np.array([fold_of(e, k, SMALL) for e, k in zip(chosen, keys, strict=True)])
-    whole, bare = matrices_of([submission_of(e) for e in chosen], SMALL, jobs=1)
-    sheet = _sheet(Head.SPAM, chosen, keys, folds, (whole, bare), SMALL)
+    sheet = sheet_of(Head.SPAM, chosen)
     weight = sheet.weight.copy()
     for side in (sheet.positive, ~sheet.positive):
         weight[side] *= weight.size / 2 / weight[side].sum()
@@ -277,10 +270,7 @@ def test_a_fold_depends_on_no_other_example_and_no_order(fitted):
 
 
 def sheet_of(head: Head, chosen: Sequence[LabelledExample], recipe: Recipe = SMALL):
-    keys = [content_key(e.text) for e in chosen]
-    folds = np.array([fold_of(e, k, recipe) for e, k in zip(chosen, keys, strict=True)])
-    matrices = matrices_of([submission_of(e) for e in chosen], recipe, jobs=1)
-    return _sheet(head, chosen, keys, folds, matrices, recipe)
+    return _sheet(head, Taught.of(chosen, recipe, jobs=1), recipe)
 
 
 def test_an_example_with_a_name_also_teaches_without_it():
@@ -463,3 +453,49 @@ def test_rarer_places_are_fitted_more_freely_and_scored_as_fitted():
     assert scale[3] == pytest.approx(1.0)
     assert scale[0] < scale[1] == scale[2] < scale[3]
     assert scale[0] == pytest.approx(1 / (np.log(4) + 1))
+
+
+# --- lent URLs --------------------------------------------------------------------------------
+
+
+def blog() -> list[LabelledExample]:
+    return [
+        an_example("xem http://news.example/a và www.forum.test/b nhé", "ham"),
+        an_example("hay", "ham", author_url="https://lan.example"),
+        an_example("vay nhanh http://vay.example", "spam", author_url="http://vay.example"),
+        an_example("đồ ngu http://rude.example", "toxic"),
+        *(an_example(f"bình luận số {chr(97 + n)}", "ham") for n in range(26)),
+    ]
+
+
+def test_ham_is_lent_what_ham_links_to_or_came_with():
+    lent = lent_urls(blog(), 1.0, seed=7)
+
+    assert [at for at, _ in lent] == [0, *range(4, 30)]
+    hosts = {re.sub(r"^https?://|^www\.|/.*$", "", url).removeprefix("www.") for _, url in lent}
+    assert hosts == {"news.example", "forum.test", "lan.example"}
+
+
+def test_about_the_share_that_is_asked_for_is_lent_one_and_always_to_the_same():
+    some = {blog()[at].text: url for at, url in lent_urls(blog(), 0.5, seed=7)}
+    backwards = [*reversed(blog())]
+
+    assert 6 < len(some) < 21
+    assert {backwards[at].text: url for at, url in lent_urls(backwards, 0.5, seed=7)} == some
+    assert lent_urls(blog(), 0.0, seed=7) == []
+
+
+def test_nothing_is_lent_where_no_ham_has_a_link():
+    assert lent_urls([an_example("hay", "ham"), an_example("vay", "spam")], 1.0, seed=7) == []
+
+
+def test_an_example_that_is_lent_a_url_also_teaches_with_it():
+    rows = [an_example("hay quá", "ham"), an_example("hay", "ham", author_url="http://lan.example")]
+
+    sheet = sheet_of(Head.SPAM, rows, replace(SMALL, lent_share=1.0, lent_weight=0.25))
+
+    assert sheet.example.tolist() == [0, 1, 1, 0]
+    assert sheet.weight.tolist() == [1.0, 0.5, 0.5, 0.25]
+    assert sheet.calibrating.tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert not sheet.positive.any()
+    assert sheet.matrix[3].nnz > sheet.matrix[0].nnz
