@@ -368,3 +368,15 @@ def test_many_rows_are_evaluated_in_seconds():
     evaluate(judged, head=Head.SPAM, promise=PROMISE)
 
     assert time.process_time() - started < 30
+
+
+def test_synthetic_rows_are_told_by_source_and_in_no_other_figure():
+    real = rows(200, seed=3)
+    made = [row(True, 0.0, source="own", lang="vi", synthetic=True) for _ in range(50)]
+    judged = Judged.of([replace(one, source="site", lang="en") for one in real] + made)
+
+    found = evaluate(judged, head=Head.SPAM, promise=PROMISE)
+
+    assert found.total == evaluate(Judged.of(real), head=Head.SPAM, promise=PROMISE).total
+    assert [part.name for part in found.languages] == ["en"]
+    assert {part.name: part.positives for part in found.sources}["own"] == 50

@@ -11,10 +11,11 @@ from duyet.cli import run
 from model.features import Spec
 from model.judging import OfflineJudge
 from model.registry import CHALLENGER, CHAMPION, Registry
+from tests.judging_cases import a_manifest
 from training.card import card_of, is_research_only
 from training.examples import read_examples, submission_of
 from training.fit import fit
-from training.held_out import gathered, judged_held_out
+from training.held_out import failures, gathered, judged_held_out
 from training.recipes import RECIPES
 from training.train_command import PROBES, Options, data_digests, described, trained_into
 
@@ -272,3 +273,22 @@ def test_a_row_that_cannot_be_read_stops_it_or_is_counted(tmp_path, call):
 )
 def test_held_out_and_a_model_exclude_each_other(data, call, arguments):
     assert call("evaluate", data, *arguments)[0] == 2
+
+
+def test_the_card_tells_invented_comments_that_were_judged_wrongly_and_no_real_one(data):
+    read = gathered(read_examples(Path(data)), SMALL).examples
+    spam = next(e for e in read if e.label.word == "spam")
+    turned = replace(spam, label=next(e for e in read if e.label.word == "ham").label, lang="en")
+    invented = [replace(turned, id=f"i{n}", source="synthetic_en", group=f"x{n}") for n in range(6)]
+    signed = replace(turned, id="s", source="synthetic_en", group="y", author="Lan", text="ký tên")
+    real = replace(turned, id="r", group="z", text=spam.text + " nhé")
+    examples = [*read, *invented, signed, real]
+
+    found = failures(examples, fit(examples, SMALL, jobs=1), each=4)
+
+    assert {f["text"] for f in found} == {spam.text}
+    assert all(f["label"] == "ham" and 0.5 < f["score"] <= 1 for f in found)
+    assert 0 < len(found) <= 4
+    manifest = replace(a_manifest(), evaluation={"tasks": {}, "failures": found})
+    assert f"`{spam.text}`" in card_of(manifest)
+    assert "## Known failures" not in card_of(replace(manifest, evaluation={}))

@@ -76,6 +76,7 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     yield from _data_lines(manifest)
     yield from _promise_lines(manifest)
     yield from _figure_lines(manifest)
+    yield from _failure_lines(manifest.evaluation.get("failures", ()))
     yield "## Limits"
     yield ""
     yield _LIMITS
@@ -157,6 +158,24 @@ def threshold_text(at: float) -> str:
     return f"{at:.4f}" if at <= 1 else "never"
 
 
+def _failure_lines(failures: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not failures:
+        return
+    yield "## Known failures"
+    yield ""
+    yield "Invented comments that were judged most wrongly by a fit that had not seen their group."
+    yield "The score is of the head that the label is of."
+    yield ""
+    yield "| it is | score | comment |"
+    yield "| --- | --- | --- |"
+    for failure in failures:
+        text = " ".join(str(failure["text"]).split()).replace("|", "\\|")
+        yield _line(
+            [str(failure["label"]), f"{failure['score']:.3f}", f"`{text.replace('`', chr(39))}`"]
+        )
+    yield ""
+
+
 def _figure_lines(manifest: Manifest) -> Iterator[str]:
     tasks: Mapping[str, Any] = manifest.evaluation.get("tasks", {})
     yield "## Figures"
@@ -166,7 +185,8 @@ def _figure_lines(manifest: Manifest) -> Iterator[str]:
         yield ""
         return
     yield "Each example was judged by a fit that had not seen its group, under the default policy"
-    yield "and without history. Flagged is queued or rejected. Intervals are of 95 %."
+    yield "and without history. Flagged is queued or rejected. Intervals are of 95 %. Synthetic"
+    yield "comments, which nobody posted, are told by source alone."
     yield ""
     for head, task in sorted(tasks.items()):
         yield from _task_lines(head, task)

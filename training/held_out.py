@@ -14,12 +14,13 @@ from joblib import Parallel, delayed
 from model.addresses import mask_addresses
 from model.classifier import Classifier
 from model.decision import Label, LabelledExample
+from model.facts import gather
 from model.judging import OfflineJudge
 from model.outcome import Head
 from training.evaluation import Floats, Judged, JudgedRow, evaluate, judge_rows
-from training.examples import Row
+from training.examples import Row, submission_of
 from training.fit import Fitted, usable
-from training.recipes import RESEARCH_ONLY, Recipe
+from training.recipes import OWN_TEXTS, RESEARCH_ONLY, TIERS, Recipe
 from training.report import Measured
 
 CHUNK = 500
@@ -111,6 +112,44 @@ def measured_held_out(
         )
         for head, column in columns.items()
     ]
+
+
+def failures(
+    examples: Sequence[LabelledExample], fitted: Fitted, *, each: int = 4
+) -> list[dict[str, object]]:
+    """The synthetic comments that were judged most wrongly by a fit that had not seen their group.
+
+    At most `each` of every label, most wrong first, Vietnamese and English: text, label and the
+    score of its head. Of real comments no text may be told.
+    """
+    found: dict[Label, list[tuple[float, str]]] = {}
+    for fold, classifier in enumerate(fitted.classifiers):
+        own = [
+            example
+            for example, of_fold in zip(examples, fitted.fold_of, strict=True)
+            if of_fold == fold and _may_be_told(example)
+        ]
+        scores = classifier.score([gather(submission_of(example)).texts for example in own])
+        for example, of_heads in zip(own, scores, strict=True):
+            score = of_heads.of(example.label.head)
+            wrong = 1 - score if example.label.positive else score
+            found.setdefault(example.label, []).append((wrong, example.text))
+    return [
+        {"text": text, "label": label.word, "score": 1 - wrong if label.positive else wrong}
+        for label in sorted(found, key=lambda label: label.word)
+        for wrong, text in sorted(found[label], reverse=True)[:each]
+        if wrong > 0.5
+    ]
+
+
+def _may_be_told(example: LabelledExample) -> bool:
+    alone = not (example.author or example.author_url)
+    own = TIERS.get(example.source) == OWN_TEXTS and example.lang in {"vi", "en"}
+    return own and alone and len(example.text) <= TOLD_AT_MOST
+
+
+TOLD_AT_MOST = 160
+"""Characters of a comment that stands as an example in a card."""
 
 
 def histograms(measured: Sequence[Measured]) -> dict[str, object]:

@@ -15,6 +15,9 @@ from model.outcome import Head
 RESEARCH_ONLY = frozenset({"vispamreviews", "vihsd", "victsd", "c3_news", "indonesian_hate"})
 """Tier C: fitted only when a user asks for it, never in what the project ships."""
 
+OWN_TEXTS = "own texts"
+"""The tier of comments written for this project; nobody posted them."""
+
 TIERS: Mapping[str, str] = {
     **dict.fromkeys(
         (
@@ -46,7 +49,7 @@ TIERS: Mapping[str, str] = {
         "B",
     ),
     **dict.fromkeys(RESEARCH_ONLY, "C"),
-    **dict.fromkeys(("synthetic_vi", "synthetic_en", "synthetic_other"), "own texts"),
+    **dict.fromkeys(("synthetic_vi", "synthetic_en", "synthetic_other"), OWN_TEXTS),
 }
 
 

@@ -254,7 +254,8 @@ def _columns(table: Sequence[Sequence[str]]) -> Iterator[str]:
 
 def _plots(measured: Measured) -> list[Plot]:
     evaluation = measured.evaluation
-    judged = measured.judged.where(~np.isnan(measured.judged.score))
+    real = measured.judged.real()
+    judged = real.where(~np.isnan(real.score))
     both = bool(judged.weight[judged.positive].sum() and judged.weight[~judged.positive].sum())
     bad, good = _words(evaluation)
     salt = f"duyet-{evaluation.head}"

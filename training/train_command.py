@@ -24,7 +24,7 @@ from model.promise import ANY
 from model.registry import CHALLENGER, CHAMPION, Manifest, Registry, RegistryError
 from training.card import card_of, is_research_only, threshold_text
 from training.fit import Fitted, NotEnough, fit, manifest_of
-from training.held_out import gathered, histograms, judged_held_out, measured_held_out
+from training.held_out import failures, gathered, histograms, judged_held_out, measured_held_out
 from training.reading import examples_of, files_argument, tell_left_out
 from training.recipes import RECIPES, TIERS, Recipe
 from training.report import Measured
@@ -168,7 +168,7 @@ def fitted_and_measured(
 def described(
     fitted: Fitted,
     measured: Sequence[Measured],
-    examples: Iterable[LabelledExample],
+    examples: Sequence[LabelledExample],
     recipe: Recipe,
 ) -> Manifest:
     """The manifest of a measured fit, still without version and digests."""
@@ -176,7 +176,10 @@ def described(
         fitted,
         recipe,
         data=data_digests(examples),
-        evaluation={"tasks": {m.evaluation.head.value: m.evaluation.json_body() for m in measured}},
+        evaluation={
+            "tasks": {m.evaluation.head.value: m.evaluation.json_body() for m in measured},
+            "failures": failures(examples, fitted),
+        },
         probes=PROBES,
     )
     return replace(manifest, histogram=histograms(measured))
