@@ -71,8 +71,10 @@ VAGUE = {"base", "common", "core", "helper", "helpers", "manager", "misc", "util
 
 BROAD_EXCEPTS = {
     ("model.judging", "_facts"): "one reading of a submission",
+    ("model.judging", "_recalled"): "one look at what was learnt",
     ("model.judging", "_scored"): "one score",
     ("model.rules", "hits"): "one rule",
+    ("service.learning", "_advance"): "the learning of one site",
     ("service.moderation", "_answers"): "one batch, to find the one submission at fault",
     ("service.problems", "__call__"): "the edge, behind which the server prints what it gets",
 }

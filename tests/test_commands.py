@@ -237,6 +237,23 @@ def test_an_unknown_site_is_told_which_there_are(desk):
     assert "there are: blog" in said
 
 
+def test_what_a_site_taught_can_be_forgotten(desk):
+    status, out, _ = desk("sites", "forget", "blog")
+    again = json.loads(desk("sites", "forget", "blog", "--json")[1])
+
+    [site] = desk.store.sites()
+    assert (status, out) == (0, "forgot what was learnt of blog\n")
+    assert again == {"id": site.id, "name": "blog", "change": 2}
+    assert desk.store.changes(site.id).reset == 2
+
+
+def test_an_unknown_site_is_not_forgotten(desk):
+    status, _, said = desk("sites", "forget", "blgo")
+
+    assert status == 1
+    assert "there are: blog" in said
+
+
 # ------------------------------------------------------------------ policies
 
 
