@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features import FIELDS, Features, Occurrences, Places, Spec, Texts
-from model.letters import PARTS_APART
+from model.letters import PARTS
 from model.outcome import Head, Scores
 from model.promise import Promise
 from model.spans import Words
@@ -26,8 +26,6 @@ HEADS: tuple[Head, ...] = (Head.SPAM, Head.TOXICITY)
 """The order of the table's columns."""
 
 SPANS_PER_HEAD = 3
-
-PARTS = PARTS_APART + 1
 
 Added = NDArray[np.float64]
 
@@ -148,23 +146,20 @@ class Classifier:
 
     def _count_worst_part(self, occurring: Occurrences, weights: Added, added: Added) -> None:
         texts, text_of = len(occurring.texts), occurring.text_of
-        parted = np.zeros(texts, bool)
-        parted[text_of[occurring.parts > 0]] = True
-        chosen = parted.take(text_of).nonzero()[0]
-        of, part = text_of.take(chosen), occurring.parts.take(chosen)
-        values = occurring.part_values(chosen)
+        numbers = np.arange(texts)
+        parted = np.bincount(text_of, occurring.parts, texts) > 0
+        part_of = text_of * PARTS + occurring.parts
         share = self.spec.worst_part
-        for column, weighed in zip(added, weights.take(chosen, axis=1) * values, strict=True):
-            sums = np.bincount(of * PARTS + part, weighed, texts * PARTS).reshape(texts, PARTS)
-            whole = np.bincount(text_of, column, texts)
+        for head, weighed in enumerate(weights * occurring.part_values()):
+            column = added[head]
+            sums = np.bincount(part_of, weighed, texts * PARTS).reshape(texts, PARTS)
             # A part that there is not says nothing, as one of nothing but unknown features does.
             worst = sums.argmax(axis=1)
-            most = sums[np.arange(texts), worst]
-            counts = parted & (most > whole)
-            here = counts.take(of)
-            column[chosen[here]] *= 1 - share
-            here &= part == worst.take(of)
-            column[chosen[here]] += share * weighed[here]
+            counts = parted & (sums[numbers, worst] > np.bincount(text_of, column, texts))
+            if counts.any():
+                column *= np.where(counts, 1 - share, 1).take(text_of)
+                here = part_of == np.where(counts, numbers * PARTS + worst, -1).take(text_of)
+                column += weighed * (share * here)
 
     def _explained(self, batch: Sequence[Texts], *, rows: bool) -> list[Explained]:
         occurring = Occurrences.of(batch, self.spec)

@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from model.letters import PARTS_APART, Letters, letters_of
+from model.letters import PARTS, Letters, letters_of
 from model.signs import content_signs
 
 FEATURES_VERSION = 3
@@ -127,9 +127,12 @@ class Occurrences:
     `owners[t]` is the submission's index in the batch and `fields[t]` the field's in `FIELDS`.
     A block is one kind of features of one text, numbered text * len(KINDS) + kind.
 
-    N-gram i is of block `blocks[i]` at place `places[i]`; it stands at code points `starts[i]`
-    to `ends[i]` of its text and begins in part `parts[i]` of it. Sign i is of submission
-    `sign_owners[i]` at place `sign_places[i]`.
+    N-gram i is of block `blocks[i]`, so of text `text_of[i]`, at place `places[i]`; it stands at
+    code points `starts[i]` to `ends[i]` of its text and begins in part `parts[i]` of it. Sign i
+    is of submission `sign_owners[i]` at place `sign_places[i]`.
+
+    `keys` are the n-grams' blocks and places as one number each, in order, and `order` the
+    n-grams that they are of.
     """
 
     spec: Spec
@@ -137,13 +140,16 @@ class Occurrences:
     owners: Positions
     fields: Positions
     texts: tuple[str, ...]
+    text_of: Positions
     blocks: Positions
-    places: Places
+    places: Positions
     starts: Positions
     ends: Positions
     parts: Positions
     sign_owners: Positions
-    sign_places: Places
+    sign_places: Positions
+    keys: Positions
+    order: Positions
 
     @classmethod
     def of(cls, batch: Sequence[Texts], spec: Spec) -> "Occurrences":
@@ -165,7 +171,9 @@ class Occurrences:
             for (owner, index, text), counts in zip(filled, letters.counts.tolist(), strict=True):
                 if index == _CONTENT:
                     signs[owner] += content_signs(text, counts)
-        blocks, hashes, starts, ends, parts = grams
+        text_of, kinds, hashes, starts, ends, parts = grams
+        blocks, places = text_of * len(KINDS) + kinds, _places(hashes, spec.bits)
+        keys, order = _in_order((blocks << spec.bits) | places)
         sign_places = [_sign_place(name, spec.bits) for names in signs for name in names]
         return cls(
             spec=spec,
@@ -173,19 +181,17 @@ class Occurrences:
             owners=owners,
             fields=fields,
             texts=texts,
+            text_of=text_of,
             blocks=blocks,
-            places=_places(hashes, spec.bits),
+            places=places,
             starts=starts,
             ends=ends,
             parts=parts,
-            sign_owners=np.repeat(np.arange(len(batch)), [len(names) for names in signs]),
-            sign_places=np.array(sign_places, np.int32),
+            sign_owners=np.array([of for of, names in enumerate(signs) for _ in names], np.intp),
+            sign_places=np.array(sign_places, np.intp),
+            keys=keys,
+            order=order,
         )
-
-    @property
-    def text_of(self) -> Positions:
-        """The text of each n-gram, shape (n,)."""
-        return self.blocks // len(KINDS)
 
     def values(self) -> NDArray[np.float64]:
         """What each n-gram counts, shape (n,).
@@ -193,57 +199,59 @@ class Occurrences:
         The distinct n-grams of a block have one length together: its share times 1/sqrt(their
         number). One that occurs several times counts once, each occurrence its fraction.
         """
-        return self._values(self.blocks, self.places, self._shares())
+        return _values(self.keys, self.order, self.spec.bits, self._shares())
 
-    def part_values(self, chosen: Positions) -> NDArray[np.float64]:
-        """What each of the chosen n-grams counts in its part, as if that were the whole text."""
-        blocks = self.blocks.take(chosen) + self.parts.take(chosen) * self.blocks_count
-        shares = np.tile(self._shares(), PARTS_APART + 1)
-        return self._values(blocks, self.places.take(chosen), shares)
-
-    @property
-    def blocks_count(self) -> int:
-        """How many blocks there are, empty ones too."""
-        return len(self.texts) * len(KINDS)
+    def part_values(self) -> NDArray[np.float64]:
+        """What each n-gram counts in its part, as if that were the whole text."""
+        blocks = self.blocks * PARTS + self.parts
+        keys, order = _in_order((blocks << self.spec.bits) | self.places)
+        return _values(keys, order, self.spec.bits, np.repeat(self._shares(), PARTS))
 
     def features(self) -> Features:
         """What occurs, each n-gram once a block."""
-        bits = np.int64(self.spec.bits)
-        keys = np.sort((self.blocks << bits) | self.places)
-        keys = keys[_is_new(keys)]
-        blocks, places = keys >> bits, (keys & ((1 << self.spec.bits) - 1)).astype(np.int32)
+        keys = self.keys[_is_new(self.keys)]
+        blocks, places = keys >> self.spec.bits, keys & ((1 << self.spec.bits) - 1)
         values = _scaled(self._shares(), blocks).take(blocks)
         of = self.owners.take(blocks // len(KINDS)) if blocks.size else blocks
         signs = np.full(self.sign_places.size, self.spec.shares["signs"])
         return Features.of(
             self.size,
             np.concatenate([of, self.sign_owners]),
-            np.concatenate([places, self.sign_places]),
+            np.concatenate([places, self.sign_places]).astype(np.int32),
             np.concatenate([values, signs]),
         )
 
     def _shares(self) -> NDArray[np.float64]:
         """The length that the features of each block have together."""
-        of_field = np.array([self.spec.shares[name] for name in FIELDS]).take(self.fields)
-        of_kind = np.array([self.spec.shares[name] for name in KINDS])
-        return np.outer(of_field, of_kind).ravel()
+        shares = self.spec.shares
+        of_kinds = np.array([[shares[name] * shares[kind] for kind in KINDS] for name in FIELDS])
+        return of_kinds.take(self.fields, axis=0).ravel()
 
-    def _values(
-        self, blocks: Positions, places: Places, shares: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        # The number goes into the key: sorting that and masking is faster than to argsort.
-        bits, width = np.int64(self.spec.bits), np.int64(places.size.bit_length())
-        ordered = np.sort((((blocks << bits) | places) << width) | np.arange(places.size))
-        order = ordered & ((np.int64(1) << width) - 1)
-        ordered >>= width
-        new = _is_new(ordered)
-        firsts = new.nonzero()[0]
-        copies = np.diff(firsts, append=places.size)
-        value = _scaled(shares, blocks.take(order.take(firsts)))
-        values = np.empty(places.size)
-        values[order] = np.repeat(1 / copies, copies)
-        values *= value.take(blocks)
-        return values
+
+def _in_order(keys: Positions) -> tuple[Positions, Positions]:
+    """Numbers in order, and where each stood."""
+    width = keys.size.bit_length()
+    if int(keys.max(initial=0)).bit_length() + width > 63:
+        order = keys.argsort(kind="stable")
+        return keys.take(order), order
+    # Its place goes into the number: sorting that and masking is faster than to argsort.
+    ordered = (keys << width) | np.arange(keys.size)
+    ordered.sort()
+    return ordered >> width, ordered & ((1 << width) - 1)
+
+
+def _values(
+    keys: Positions, order: Positions, bits: int, shares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What each n-gram counts; `keys` and `order` as in `Occurrences`."""
+    firsts = _is_new(keys).nonzero()[0]
+    blocks = keys.take(firsts) >> bits
+    copies = np.empty_like(firsts)
+    np.subtract(firsts[1:], firsts[:-1], out=copies[:-1])
+    copies[-1:] = keys.size - firsts[-1:]
+    values = np.empty(keys.size)
+    values[order] = np.repeat(_scaled(shares, blocks).take(blocks) / copies, copies)
+    return values
 
 
 def _scaled(shares: NDArray[np.float64], blocks: Positions) -> NDArray[np.float64]:
@@ -261,40 +269,38 @@ def _is_new(ordered: Positions) -> NDArray[np.bool_]:
 
 # ------------------------------------------------------------------ n-grams
 
-_Grams = tuple[Positions, Codes, Positions, Positions, Positions]
-"""Of each n-gram: block, hash, first and last code point (exclusive), and part."""
+_Grams = tuple[Positions, Positions, Codes, Positions, Positions, Positions]
+"""Of each n-gram: text, kind, hash, first and last code point (exclusive), and part."""
 
-_NONE = np.empty(0, np.int64)
-_NO_GRAMS: _Grams = (_NONE, np.empty(0, np.uint64), _NONE, _NONE, _NONE)
+_NONE = np.empty(0, np.intp)
+_NO_GRAMS: _Grams = (_NONE, _NONE, np.empty(0, np.uint64), _NONE, _NONE, _NONE)
 
 
 def _grams(letters: Letters, fields: Positions, spec: Spec) -> _Grams:
     """The n-grams of texts of these fields."""
     field_at = fields.take(letters.text)
-    found = [
-        *_char_grams(letters, field_at, spec.chars),
-        *_word_grams(letters.plain, letters, field_at, "words", spec.words),
-        *_word_grams(letters.marked, letters, field_at, "marked", spec.marked),
-    ]
+    found = [*_char_grams(letters, field_at, spec.chars), *_word_grams(letters, field_at, spec)]
     grams = _NO_GRAMS
     if found:
-        kinds = np.repeat([kind for kind, *_ in found], [hashes.size for _, hashes, *_ in found])
-        hashes, first, last = (np.concatenate(c) for c in list(zip(*found, strict=True))[1:])
+        numbers, parts, firsts, lasts = zip(*found, strict=True)
+        kinds = np.repeat(numbers, [len(part) for part in parts])
+        hashes, first, last = map(np.concatenate, (parts, firsts, lasts))
         text = letters.text.take(first)
         if fields.size > 1:
             within = (text == letters.text.take(last)).nonzero()[0]  # not from one into the next
             hashes, first, last = hashes.take(within), first.take(within), last.take(within)
             kinds, text = kinds.take(within), text.take(within)
-        blocks, ends = text * len(KINDS) + kinds, letters.place.take(last) + 1
-        grams = blocks, hashes, letters.place.take(first), ends, letters.part.take(first)
+        starts, ends = letters.place.take(first), letters.place.take(last) + 1
+        grams = text, kinds, hashes, starts, ends, letters.part.take(first)
     if letters.symbols.size:
-        text = letters.symbol_text
-        blocks = text * len(KINDS) + KINDS.index("words")
+        text, place = letters.symbol_text, letters.symbol_place
         hashes = letters.symbols ^ _SALTS["symbols"].take(fields.take(text))
-        place = letters.symbol_place
-        symbols = blocks, hashes, place, place + 1, letters.symbol_part
-        both = [np.concatenate(columns) for columns in zip(grams, symbols, strict=True)]
-        return both[0], both[1].astype(np.uint64), both[2], both[3], both[4]
+        kinds = np.full_like(text, _WORDS)
+        symbols = text, kinds, hashes, place, place + 1, letters.symbol_part
+        text, kinds, hashes, starts, ends, parts = map(
+            np.concatenate, zip(grams, symbols, strict=True)
+        )
+        grams = text, kinds, hashes, starts, ends, parts
     return grams
 
 
@@ -314,52 +320,56 @@ def _char_grams(letters: Letters, field_at: Positions, lengths: tuple[int, ...])
         yield _CHARS, plain.take(ones) ^ (salts.take(ones) + np.uint64(1)), ones, ones
         pairs = plain.take(twos) * _BASE + plain.take(twos + 1)
         yield _CHARS, pairs ^ (salts.take(twos) + np.uint64(2)), twos, twos + 1
-    rolling = plain
-    for length in range(1, max(lengths, default=0) + 1):
-        if length > 1:
-            rolling = rolling[:-1] * _BASE
-            rolling += plain[length - 1 :]
-        if length in lengths and rolling.size:
+    rolling, reached = plain, 1
+    for length in sorted(set(lengths)):
+        while reached < length:
+            # Twice as many letters at once where that is not too far.
+            step = reached if 2 * reached <= length else 1
+            longer = rolling[: max(plain.size - reached - step + 1, 0)] * _POWERS[step]
+            longer += (rolling if step == reached else plain)[reached:][: longer.size]
+            rolling, reached = longer, reached + step
+        if rolling.size:
             end = rolling.size
-            hashes = rolling ^ (salts[:end] + np.uint64(length))
+            hashes = salts[:end] + np.uint64(length)
+            hashes ^= rolling
             yield _CHARS, hashes, at[:end], at[length - 1 :]
 
 
-_CHARS = KINDS.index("chars")
+_POWERS = [np.uint64(pow(int(_BASE), step, 2**64)) for step in range(65)]
+_CHARS, _WORDS, _MARKED = (KINDS.index(kind) for kind in ("chars", "words", "marked"))
 _FIRST_SYLLABIC = 0x2E80  # CJK radicals; kana, ideographs and Hangul follow
 
 
-def _word_grams(
-    codes: Codes, letters: Letters, field_at: Positions, kind: str, lengths: tuple[int, ...]
-) -> _Found:
+def _word_grams(letters: Letters, field_at: Positions, spec: Spec) -> _Found:
     """Hashes of runs of words, with the indices of first and last letter."""
-    starts = letters.words
-    if not (starts.size and lengths):
+    starts, spoken, count = letters.words, letters.spoken, letters.plain.size
+    if not starts.size:
         return
-    lasts = np.append(starts[1:], codes.size) - 1
-    if not letters.spoken.all():
-        codes = codes * letters.spoken
-        lasts = np.maximum.accumulate(np.arange(codes.size) * letters.spoken).take(lasts)
+    lasts = np.empty_like(starts)
+    np.subtract(starts[1:], 1, out=lasts[:-1])
+    lasts[-1] = count - 1
+    all_spoken = spoken.all()
+    if not all_spoken:
+        lasts = np.maximum.accumulate(np.arange(count) * spoken).take(lasts)
     # A word is the sum of its codes, each times a power by its distance from the word's start:
     # by its distance from the very first, then divided by that of the start.
-    powers, inverses = _powers(codes.size)
-    hashes = np.add.reduceat(codes * powers[: codes.size], starts)
-    hashes *= inverses.take(starts)
-    salts = _SALTS[kind].take(field_at.take(starts))
-    run = hashes
-    for length in range(1, max(lengths) + 1):
-        if length > hashes.size:
-            return
-        if length > 1:
-            run = _mixed(run[:-1]) * _BASE + hashes[length - 1 :]
-        if length in lengths:
-            end = run.size
-            yield (
-                KINDS.index(kind),
-                run ^ (salts[:end] + np.uint64(length)),
-                starts[:end],
-                lasts[length - 1 :],
-            )
+    powers, inverses = _powers(count)
+    powers = powers[:count] if all_spoken else powers[:count] * spoken
+    since = inverses.take(starts)
+    field_of = field_at.take(starts)
+    for kind, codes, lengths in (
+        (_WORDS, letters.plain, spec.words),
+        (_MARKED, letters.marked, spec.marked),
+    ):
+        salts = _SALTS[KINDS[kind]].take(field_of)
+        run = words = np.add.reduceat(codes * powers, starts) * since
+        for length in range(1, min(max(lengths, default=0), words.size) + 1):
+            if length > 1:
+                run = _mixed(run[:-1]) * _BASE + words[length - 1 :]
+            if length in lengths:
+                end = run.size
+                hashes = run ^ (salts[:end] + np.uint64(length))
+                yield kind, hashes, starts[:end], lasts[length - 1 :]
 
 
 _power_table = np.ones((2, 1), np.uint64)
@@ -380,8 +390,8 @@ def _powers(count: int) -> Codes:
     return table
 
 
-def _places(hashes: Codes, bits: int) -> Places:
-    return (_mixed(hashes) >> np.uint64(64 - bits)).astype(np.int32)
+def _places(hashes: Codes, bits: int) -> Positions:
+    return (_mixed(hashes) >> np.uint64(64 - bits)).astype(np.intp)
 
 
 def _mixed(hashes: Codes) -> Codes:

@@ -8,12 +8,12 @@ over word boundaries then are the same however a text was disguised; words are n
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.shown import shown
+from model.shown import Shown, shown
 from model.text import BLANK, DIGIT, LETTER, LINE, LOWER, SIGN, STOP, SYMBOL, UPPER, read
 
 PART_LETTERS = 25
@@ -21,6 +21,8 @@ PART_LETTERS = 25
 
 PARTS_APART = 62
 """What comes after so many parts of a text is one part."""
+
+PARTS = PARTS_APART + 1
 
 Codes = NDArray[np.uint64]
 Positions = NDArray[np.int64]
@@ -70,71 +72,102 @@ def letters_of(texts: Sequence[str], whole: Sequence[bool]) -> Letters:
     seen = [shown(text) for text in texts]
     bare = [text if found is None else found.text for text, found in zip(texts, seen, strict=True)]
     # Two blanks at either end, so that neighbours of a letter can be looked at without care.
-    sizes = np.array([len(text) + 4 for text in bare], np.int64)
-    reading = read("".join([f"  {text}  " for text in bare]))
-    text_of = np.repeat(np.arange(sizes.size), sizes)
-    place_of = np.arange(text_of.size) - (np.cumsum(sizes) - sizes + 2).take(text_of)
-    np.clip(place_of, 0, np.repeat(np.maximum(sizes - 5, 0), sizes), out=place_of)
-    text_at, place_at = text_of.take(reading.origin), place_of.take(reading.origin)
-    kinds = reading.kinds
-    plain, inside = _without_leet(reading.plain, kinds)
+    reading = read(f"  {'    '.join(bare)}  ")
+    begins = np.array([0, *accumulate([len(text) + 4 for text in bare])])
+    kinds, firsts = reading.kinds, reading.origin.searchsorted(begins[:-1])
+    present = int(np.bitwise_or.reduce(kinds))
+    plain, inside = _without_leet(reading.plain, kinds, present)
     begins_word = inside.copy()
     begins_word[1:] &= ~inside[:-1]
     _join_single_letters(begins_word, inside, reading.plain)
-    _part_run_together(begins_word, kinds)
-    kept = inside
+    if present & UPPER:
+        _part_run_together(begins_word, kinds)
+    kept, stays = inside, begins_word
     if any(whole):
         blank = (kinds & BLANK) != 0
         # Of several blanks the first is kept.
-        blank[1:] &= blank[:-1] & (text_at[1:] == text_at[:-1])
-        blank[0] = False
-        kept = inside | (np.array(whole, bool).take(text_at) & ~blank)
+        blank[1:] &= blank[:-1]
+        blank[firsts] = False
+        kept = inside | (np.repeat(whole, _gaps(firsts, kinds.size)) & ~blank)
+        stays = begins_word | ~inside
     at = kept.nonzero()[0]
-    at = at[_is_not_drawn_out(plain.take(at), begins_word.take(at) | (kept & ~inside).take(at))]
-    text, place = text_at.take(at), place_at.take(at)
-    symbols = ((kinds & SYMBOL) != 0).nonzero()[0]
-    symbol_text, symbol_place = text_at.take(symbols), place_at.take(symbols)
-    for number, found in enumerate(seen):
-        if found is not None and found.text:
-            for of, where in ((text, place), (symbol_text, symbol_place)):
-                own = slice(*of.searchsorted([number, number + 1]))
-                where[own] = found.origin.take(where[own])
-    part = _parts(at, text, kinds, sizes.size)
-    before = at.searchsorted(symbols) - 1
-    symbol_part = np.zeros_like(symbols)
-    if at.size and symbols.size:
-        symbol_part = part.take(before) * ((before >= 0) & (text.take(before) == symbol_text))
-    letters = plain.take(at)
-    figures = letters == _NOUGHT
+    at = at[_is_not_drawn_out(plain.take(at), stays.take(at))]
+    letters, bounds = plain.take(at), at.searchsorted(firsts)
+    sizes = _gaps(bounds, at.size)
+    text = np.repeat(np.arange(sizes.size), sizes)
+    part = _parts(at, [*bounds.tolist(), at.size], kinds, present)
+    symbols = symbol_text = symbol_part = _NONE
+    if present & SYMBOL:
+        symbols = ((kinds & SYMBOL) != 0).nonzero()[0]
+        symbol_text = firsts.searchsorted(symbols, "right") - 1
+        before = at.searchsorted(symbols) - 1
+        follows = before >= bounds.take(symbol_text)
+        symbol_part = np.zeros_like(symbols)
+        symbol_part[follows] = part.take(before[follows])
+    marked = reading.marked
+    if plain is not reading.plain:
+        marked = np.where(plain == reading.plain, marked, plain)
     return Letters(
         plain=letters.astype(np.uint64),
-        marked=np.where(plain == reading.plain, reading.marked, plain).take(at).astype(np.uint64),
+        marked=marked.take(at).astype(np.uint64),
         text=text,
-        place=place,
+        place=_typed_places(reading.origin.take(at), text, begins, seen),
         part=part,
         spoken=inside.take(at),
         words=begins_word.take(at).nonzero()[0],
         symbols=reading.plain.take(symbols).astype(np.uint64),
         symbol_text=symbol_text,
-        symbol_place=symbol_place,
+        symbol_place=_typed_places(reading.origin.take(symbols), symbol_text, begins, seen),
         symbol_part=symbol_part,
-        counts=np.stack(
-            [
-                np.bincount(text, minlength=sizes.size),
-                np.bincount(text[figures], minlength=sizes.size),
-                _longest_number(figures, text, sizes.size),
-                *(
-                    np.add.reduceat(
-                        (kinds & kind) != 0,
-                        text_at.searchsorted(np.arange(sizes.size)),
-                        dtype=np.int64,
-                    )
-                    for kind in (UPPER, SYMBOL, LINE)
-                ),
-            ],
-            axis=1,
-        ),
+        counts=_counts(sizes, letters, text, kinds, firsts, present),
     )
+
+
+_NONE = np.empty(0, np.intp)
+
+
+def _gaps(begins: Positions, end: int) -> Positions:
+    """How far it is from each beginning to the next, and from the last to the end."""
+    gaps = np.empty_like(begins)
+    gaps[:-1] = begins[1:]
+    gaps[-1] = end
+    gaps -= begins
+    return gaps
+
+
+def _typed_places(
+    origin: Positions, text: Positions, begins: Positions, seen: Sequence[Shown | None]
+) -> Positions:
+    """Where letters stand in the texts as typed; `begins` are of the texts within all as shown."""
+    place = origin - (begins + 2).take(text)
+    np.maximum(place, 0, out=place)  # what stands for the edges of a text
+    np.minimum(place, (begins[1:] - begins[:-1] - 5).take(text), out=place)
+    for number, found in enumerate(seen):
+        if found is not None:
+            own = slice(*text.searchsorted([number, number + 1]))
+            place[own] = found.origin.take(place[own]) if found.text else 0
+    return place
+
+
+def _counts(
+    sizes: Positions,
+    letters: NDArray[np.uint32],
+    text: Positions,
+    kinds: NDArray[np.uint16],
+    firsts: Positions,
+    present: int,
+) -> Positions:
+    counts = np.zeros((sizes.size, len(COUNTED)), np.int64)
+    counts[:, 0] = sizes
+    if present & (DIGIT | SIGN):
+        figures = (letters == _NOUGHT).nonzero()[0]
+        of = text.take(figures)
+        counts[:, 1] = np.bincount(of, minlength=sizes.size)
+        counts[:, 2] = _longest_number(figures, of, sizes.size)
+    for column, kind in ((3, UPPER), (4, SYMBOL), (5, LINE)):
+        if present & kind:
+            counts[:, column] = np.add.reduceat((kinds & kind) != 0, firsts, dtype=np.int64)
+    return counts
 
 
 _NOUGHT = ord("0")
@@ -146,7 +179,7 @@ for _figure, _letter in zip("0134567@$!", "oieasgtasi", strict=True):
 
 
 def _without_leet(
-    plain: NDArray[np.uint32], kinds: NDArray[np.uint16]
+    plain: NDArray[np.uint32], kinds: NDArray[np.uint16], present: int
 ) -> tuple[NDArray[np.uint32], Mask]:
     """The code points with leet undone and digits as noughts, and which belong to words.
 
@@ -154,11 +187,13 @@ def _without_leet(
     two digits as a price does. A sign counts between letters.
     """
     inside = (kinds & (LETTER | DIGIT)) != 0
+    if not present & (DIGIT | SIGN):
+        return plain, inside
     figures = (kinds & DIGIT) != 0
     signs = (kinds & SIGN) != 0
     signs[1:-1] &= inside[:-2] & inside[2:]
     signs[[0, -1]] = False
-    if not (figures.any() or signs.any()):
+    if not (present & DIGIT or signs.any()):
         return plain, inside
     begins_two = figures[:-1] & figures[1:]
     figures |= signs
@@ -204,34 +239,36 @@ def _is_not_drawn_out(letters: NDArray[np.uint32], begins_word: Mask) -> Mask:
     return kept
 
 
-def _longest_number(figures: Mask, text: Positions, texts: int) -> Positions:
+def _longest_number(figures: Positions, text: Positions, texts: int) -> Positions:
+    """Of the longest run of figures in each text; `figures` are their letters' numbers."""
     longest = np.zeros(texts, np.int64)
-    at = figures.nonzero()[0]
-    if at.size:
-        begins = np.ones(at.size, bool)
-        begins[1:] = (np.diff(at) != 1) | (np.diff(text.take(at)) != 0)
+    if figures.size:
+        begins = np.ones(figures.size, bool)
+        begins[1:] = (figures[1:] != figures[:-1] + 1) | (text[1:] != text[:-1])
         starts = begins.nonzero()[0]
-        np.maximum.at(longest, text.take(at.take(starts)), np.diff(starts, append=at.size))
+        np.maximum.at(longest, text.take(starts), _gaps(starts, figures.size))
     return longest
 
 
-def _parts(at: Positions, text: Positions, kinds: NDArray[np.uint16], texts: int) -> Positions:
-    """The part that each letter is in: a text is cut where sentences and lines end."""
+def _parts(at: Positions, bounds: list[int], kinds: NDArray[np.uint16], present: int) -> Positions:
+    """The part that each letter is in: a text is cut where sentences and lines end.
+
+    `bounds` are the first letters of the texts, and the end.
+    """
+    part = np.zeros(at.size, np.intp)
+    if not present & (LINE | STOP) or at.size < 2 * PART_LETTERS:
+        return part
     ends = (kinds & LINE) != 0
     ends[:-1] |= ((kinds[:-1] & STOP) != 0) & ((kinds[1:] & BLANK) != 0)
-    cuts = at.searchsorted(ends.nonzero()[0])  # how many letters stand before each end
-    part = np.zeros(at.size, np.int64)
-    if not cuts.size:
-        return part
-    bounds = text.searchsorted(np.arange(texts + 1)).tolist()
-    where = cuts.tolist()
+    where = at.searchsorted(ends.nonzero()[0]).tolist()  # how many letters stand before each end
     for begin, end in pairwise(bounds):
-        kept = [begin]
-        while len(kept) <= PARTS_APART:
-            following = bisect_left(where, kept[-1] + PART_LETTERS)
+        cuts = [begin]
+        while len(cuts) <= PARTS_APART:
+            following = bisect_left(where, cuts[-1] + PART_LETTERS)
             if following == len(where) or where[following] > end - PART_LETTERS:
                 break
-            kept.append(where[following])
-        for cut in kept[1:]:
-            part[cut:end] += 1
+            cuts.append(where[following])
+        for number, (cut, next_cut) in enumerate(pairwise([*cuts, end])):
+            if number:
+                part[cut:next_cut] = number
     return part

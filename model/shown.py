@@ -35,7 +35,7 @@ def shown(text: str) -> Shown | None:
 
 
 def _without_markup(text: str) -> Shown | None:
-    if not ("<" in text or "&" in text or _MAY_SAY_DOT.search(text)):
+    if not ("<" in text or "&" in text or _says_dot(text)):
         return None
     changes = [change for change in map(_change, _FIND.finditer(text)) if change]
     if not changes:
@@ -58,6 +58,12 @@ def _without_markup(text: str) -> Shown | None:
     return Shown("".join(parts), origin)
 
 
+def _says_dot(text: str) -> bool:
+    # Three searches of the text in lower case cost a tenth of a pattern that ignores case.
+    lower = text.lower()
+    return "dot" in lower or "chấm" in lower or "cham" in lower
+
+
 # A tag is read up to a length, and none over the next "<": no text takes time by its square.
 # Browsers read numbers with any noughts before them and without the semicolon.
 _FIND = re.compile(
@@ -70,7 +76,6 @@ _FIND = re.compile(
     r"|link|app|live|pro|example)\b)",
     re.IGNORECASE,
 )
-_MAY_SAY_DOT = re.compile(r"dot|cham|chấm", re.IGNORECASE)
 _HREF = re.compile(r"""href\s{0,9}=\s{0,9}["']?([^"'\s>]+)""", re.IGNORECASE)
 
 # A browser shows no gap where these stand.

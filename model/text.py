@@ -44,14 +44,14 @@ class Reading:
 def read(text: str) -> Reading:
     """A text as it reads. Takes any text, lone surrogates too."""
     whole, starts = composed(text)
-    codes = code_points(whole)
+    codes = code_points(whole).astype(np.intp)  # what `take` wants, and would make each time
     if starts is None:
         starts = np.arange(codes.size)
-    plain = _PLAIN[codes]
+    plain = _PLAIN.take(codes)
     if not plain.all():
         for code in np.unique(codes[plain == 0]).tolist():
             _meet(code)
-        plain = _PLAIN[codes]
+        plain = _PLAIN.take(codes)
     highest = plain.max(initial=0)
     if highest >= _SEVERAL:
         return _read_unevenly(whole, codes, plain, starts)
@@ -59,10 +59,12 @@ def read(text: str) -> Reading:
         shown = (plain != _NOTHING).nonzero()[0]
         codes, plain, starts = codes.take(shown), plain.take(shown), starts.take(shown)
     plain -= np.uint32(1)
-    return Reading(plain, _MARKED[codes], _KINDS[codes], starts)
+    return Reading(plain, _MARKED.take(codes), _KINDS.take(codes), starts)
 
 
-def _read_unevenly(text: str, codes: Codes, written: Codes, starts: NDArray[np.int64]) -> Reading:
+def _read_unevenly(
+    text: str, codes: NDArray[np.intp], written: Codes, starts: NDArray[np.int64]
+) -> Reading:
     """As `read`, where some characters become several."""
     lengths = np.where(written < _SEVERAL, written != _NOTHING, written - _SEVERAL)
     plain = code_points(text.translate(_plain_of))

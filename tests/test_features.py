@@ -151,12 +151,11 @@ def test_n_grams_stand_within_the_field_as_typed(text):
 @example(text=(SENTENCE + "😀 ") * 3)
 def test_a_part_counts_as_if_it_were_the_whole_text(text):
     occurring = Occurrences.of([Texts(text)], SMALL)
-    chosen = np.arange(occurring.places.size)
 
-    values = occurring.part_values(chosen)
+    values = occurring.part_values()
 
     lengths: dict[tuple[int, int], dict[int, float]] = {}
-    for at in chosen.tolist():
+    for at in range(occurring.places.size):
         part = lengths.setdefault((int(occurring.blocks[at]), int(occurring.parts[at])), {})
         place = int(occurring.places[at])
         part[place] = part.get(place, 0.0) + values[at]
@@ -256,13 +255,12 @@ def test_many_short_texts_beside_one_of_many_parts_are_told_apart():
     # Their numbers, parts and places must fit one integer whatever the table's size.
     long = Texts(SENTENCE * 70)
     alone = Occurrences.of([long], WIDE)
-    chosen = np.arange(alone.places.size)
 
     together = Occurrences.of([*(Texts("ab") for _ in range(12_000)), long], WIDE)
 
     (own,) = np.nonzero(together.text_of == 12_000)
     assert np.array_equal(together.values()[own], alone.values())
-    assert np.array_equal(together.part_values(own), alone.part_values(chosen))
+    assert np.array_equal(together.part_values()[own], alone.part_values())
 
 
 def test_words_of_growing_length_are_hashed_in_many_threads_at_once():
