@@ -212,12 +212,13 @@ def test_folds_without_a_group_never_fit_to_it():
 def test_thinning_keeps_order_and_at_most_so_many_of_a_kind_whatever_else_is_there():
     rows = comments(60, source="one")
 
-    few = thinned(rows, 10)
+    few = thinned(rows, {Head.SPAM: 10})
 
     assert sum(e.label.positive for e in few) == 10
     assert len(few) == 20
     assert [int(e.id) for e in few] == sorted(int(e.id) for e in few)
-    assert thinned([*rows, an_example("x", source="two")], 10)[:-1] == few
+    more = thinned([*rows, an_example("x", source="two")], {Head.SPAM: 10})
+    assert more[:-1] == few
 
 
 # ------------------------------------------------------------------ recipes
@@ -239,7 +240,7 @@ def test_a_second_stage_is_fitted_to_held_out_scores_and_three_classes_work():
     rows = [*comments(90), *[an_example(f"third kind {i} of thing") for i in range(45)]]
     truth = np.array([int(e.label.positive) for e in rows[:90]] + [2] * 45)
     words = Reading(folded, "word", (1, 1))
-    members = (Member("svm", (words,)), Member("boosting", (words,), (form_signs,), components=5))
+    members = (Member("svm", (words,)), Member("trees", (words,), (form_signs,), components=5))
     recipe = LiteratureRecipe("stack", members, stacked=True, balance=0.5, shared=True)
 
     fitted = fit_literature(recipe, rows, truth, folds_of(np.arange(135), count=3, seed=1))

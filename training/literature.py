@@ -619,7 +619,7 @@ VIHSD = LiteratureRecipe(
     "vihsd",
     (
         Member("svm", _VIETNAMESE, (form_signs, writing_signs), 0.1, 0.1),
-        Member("logistic", (_VI_WORDS, _VI_CHARS), (form_signs, writing_signs), 0.05, 5.0),
+        Member("svm", (_VI_WORDS, _VI_CHARS), (form_signs, writing_signs), 0.05, 0.1),
     ),
     stacked=True,
     balance=0.5,

@@ -3,7 +3,7 @@
     python -m benchmarks.quality --data DIR [--rows NAME …] [--json FILE] [--jobs N]
 
 DIR holds labelled files, `*.jsonl.gz` or `*.jsonl`. Every row is fitted anew to what its
-protocol allows; a row whose data is not there is told and left out.
+protocol allows; a row whose data or model is not there is told and left out.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.quality.figures import Table
 from benchmarks.quality.published import PUBLISHED
 from benchmarks.quality.sites import SHIPPED
+from model.registry import RegistryError
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     for name in options.rows:
         try:
             table = ROWS[name](options.data, options.seed, options.jobs)
-        except FileNotFoundError as missing:
+        except (FileNotFoundError, RegistryError) as missing:
             print(f"## {name}\n\nnot measured: {missing}\n", flush=True)
             continue
         tables.append(table)

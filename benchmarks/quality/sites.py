@@ -1,8 +1,8 @@
 """The rows about the shipped recipe: sites it has not seen, and genuine comments it flags.
 
-Fits are of the recipe "general" to the sources that may ship and the project's own texts, of
-which each source and label gives at most `AT_MOST` rows: the whole takes several times as
-long and weighs no source much more.
+Fits are of the recipe "general" in three folds, to the sources that may ship and the project's
+own texts, of which each source and label gives at most `AT_MOST` rows: the whole takes several
+times as long and weighs no source much more.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from training.held_out import judged_held_out
 from training.models_option import registry_to_read
 from training.recipes import RECIPES, RESEARCH_ONLY
 
-AT_MOST = 3_000
+AT_MOST: Mapping[Head, int] = {Head.SPAM: 3_000, Head.TOXICITY: 1_000}
 RECIPE = replace(RECIPES["general"], folds=3)
 OWN_TEXTS = Path(training.__file__).parent / "texts"
 
@@ -206,7 +206,9 @@ def _teaching(data: Path) -> list[LabelledExample]:
     return thinned(usable((e for f in allowed for e in read_examples(f)), RECIPE), AT_MOST)
 
 
-def thinned(examples: Sequence[LabelledExample], at_most: int) -> list[LabelledExample]:
+def thinned(
+    examples: Sequence[LabelledExample], at_most: Mapping[Head, int]
+) -> list[LabelledExample]:
     """At most so many of each source and label, drawn by hash of the id, in order."""
     kinds = [(e.source, e.label) for e in examples]
     draws = [hashlib.sha256(f"{e.source}/{e.id}".encode()).digest() for e in examples]
@@ -214,7 +216,7 @@ def thinned(examples: Sequence[LabelledExample], at_most: int) -> list[LabelledE
     kept = set()
     for i in sorted(range(len(examples)), key=draws.__getitem__):
         taken[kinds[i]] += 1
-        if taken[kinds[i]] <= at_most:
+        if taken[kinds[i]] <= at_most[examples[i].label.head]:
             kept.add(i)
     return [examples[i] for i in sorted(kept)]
 
