@@ -6,14 +6,12 @@ and keeps no text.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
-from model.classifier import HEADS, Classifier
+from model.classifier import HEADS, Classifier, Explained
 from model.decision import Decision, labels_of
 from model.facts import DecidedTwin, Facts, gather
-from model.features import features
 from model.memory import Memory, Sketch, sketch_of
-from model.outcome import Head, Outcome, Thresholds
+from model.outcome import Head, Outcome
 from model.policy import Policy
 from model.site_layer import Anchors, Lesson, Row, SiteLayer, margin_of
 from model.submission import Submission
@@ -56,16 +54,24 @@ class _Lesson:
 class Experience:
     """A site's layer and memory. Not safe for threads: guard it with a lock.
 
-    `change` numbers the last of the site's changes that was taken in. The same decisions, in
-    order, give the same experience, whoever learns from them and how many at a time.
+    Taken in are the decisions of a site numbered above `since` and not above `change`, but
+    for what had been taken back by the change numbered `undo`. The same decisions, in order,
+    give the same experience, whoever learns from them and how many at a time.
     """
 
     def __init__(
-        self, classifier: Classifier, anchors: Anchors, policy: Policy, *, change: int = 0
+        self,
+        classifier: Classifier,
+        anchors: Anchors,
+        policy: Policy,
+        *,
+        since: int = 0,
+        undo: int = 0,
     ) -> None:
         self.layer = SiteLayer.fresh(classifier.version, anchors)
         self.memory = Memory()
-        self.change = change
+        self.since = self.change = since
+        self.undo = undo
         self._classifier = classifier
         self._policy = policy
 
@@ -116,26 +122,25 @@ class Experience:
         if not told:
             return []
         gathered = [gather(decided.submission) for decided, _ in told]
-        texts = [facts.texts for facts in gathered]
-        log_odds = self._classifier.log_odds(texts)[:, _SPAM].tolist()
-        indptr, places, values = features(texts, self._classifier.spec).rows()
-        bounds = pairwise(indptr.tolist())
+        explained = self._classifier.explained([facts.texts for facts in gathered], rows=True)
         return [
-            _Lesson(
-                id=decided.id,
-                row=(places[begin:end], values[begin:end]),
-                margin=margin_of(odds, self._thresholds(facts), positive=spam),
-                positive=spam,
-                moderator=decided.decision.moderator,
-                sketch=sketch_of(facts),
-            )
-            for (decided, spam), facts, odds, (begin, end) in zip(
-                told, gathered, log_odds, bounds, strict=True
-            )
+            self._lesson(decided, facts, one, positive=spam)
+            for (decided, spam), facts, one in zip(told, gathered, explained, strict=True)
         ]
 
-    def _thresholds(self, facts: Facts) -> Thresholds:
-        return self._policy.thresholds_by(self._classifier.promise, facts.language).spam
+    def _lesson(
+        self, decided: Decided, facts: Facts, explained: Explained, *, positive: bool
+    ) -> _Lesson:
+        assert explained.row is not None, "rows were asked for"
+        thresholds = self._policy.thresholds_by(self._classifier.promise, facts.language)
+        return _Lesson(
+            id=decided.id,
+            row=explained.row,
+            margin=margin_of(explained.log_odds[_SPAM], thresholds.spam, positive=positive),
+            positive=positive,
+            moderator=decided.decision.moderator,
+            sketch=sketch_of(facts),
+        )
 
 
 def _says_spam(decision: Decision) -> bool | None:

@@ -157,6 +157,8 @@ def _recalled(
         learnt = Learnt(
             layer=known.layer.version if covers else "",
             lessons=known.lessons,
+            since=known.since,
+            undo=known.undo,
             change=known.change,
             added=known.layer.added(row) if row is not None else 0.0,
             twin=twin.id if twin else "",

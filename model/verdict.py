@@ -57,13 +57,16 @@ class Learnt:
     """What a site's own decisions had to do with a verdict.
 
     `layer` names the site's layer over the model, learnt from `lessons` decisions; it is empty
-    when there was none over this model. `change` numbers the last of the site's changes (its
-    decisions, undos, resets) that was known. `added` is the layer's part of the log-odds of
-    the spam score; `twin` the id of the decided comment that this one is like, if any.
+    when there was none over this model. What was known are the decisions numbered above
+    `since` and not above `change` among the site's changes, but for what had been taken back
+    by the change numbered `undo`. `added` is the layer's part of the log-odds of the spam
+    score; `twin` the id of the decided comment that this one is like, if any.
     """
 
     layer: str
     lessons: int
+    since: int
+    undo: int
     change: int
     added: float = 0.0
     twin: str = ""

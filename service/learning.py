@@ -4,7 +4,7 @@ Every batch says how far the decisions of its sites have come, as it is read wit
 is known. Where that is further than what was learnt, the new decisions are read and folded on a
 thread of its own; the batch waits for that a moment, and is judged with what there is. Nothing
 is polled and nothing stored: after a start, or when a site was not asked for long, its decisions
-are folded again.
+are folded again, and count as they are.
 
 Knows the store and when to fold what. How a decision is learnt from is `model.experience`.
 """
@@ -53,7 +53,7 @@ class _Basis:
 
     champion: str
     policy: Policy
-    after: int
+    since: int
     undo: int
     reset: int
 
@@ -61,14 +61,14 @@ class _Basis:
     def of(cls, classifier: Classifier, policy: Policy, changes: Changes, horizon: int) -> "_Basis":
         block = horizon // BLOCKS
         begins = changes.last // block - (BLOCKS - 1)
-        after = max(changes.reset, begins * block, 0)
+        since = max(changes.reset, begins * block, 0)
         # Nothing but what thresholds come from: another audit rate is no reason to fold again.
         risks = Policy(
             reject_risk=policy.reject_risk,
             queue_risk=policy.queue_risk,
             thresholds=policy.thresholds,
         )
-        return cls(classifier.version, risks, after, changes.undo, changes.reset)
+        return cls(classifier.version, risks, since, changes.undo, changes.reset)
 
 
 @dataclass(slots=True)
@@ -78,6 +78,11 @@ class _Fold:
     basis: _Basis
     experience: Experience
     upto: int
+
+    def goes_on_to(self, basis: _Basis) -> bool:
+        """Whether it is worth going on with where another basis is wanted."""
+        mine = self.basis
+        return mine.champion == basis.champion and mine.reset == basis.reset
 
 
 @dataclass(slots=True)
@@ -259,34 +264,28 @@ class Learning:
     ) -> None:
         basis = _Basis.of(classifier, policy, changes, self._horizon)
         current = state.current
-        # One of an older start, policy or undo is kept up as well until its successor is made.
-        if (
-            current is not None
-            and current.basis.reset == basis.reset
-            and current.basis.champion == basis.champion
-        ):
+        if current is None or current.basis.reset != basis.reset:
+            # In use from its first decision on: there is nothing better yet.
+            current = self._begun(basis, classifier, changes)
+            with self._changed:
+                state.current, state.making = current, None
+        # One of an older policy, undo or beginning is kept up until its successor is made.
+        if current.goes_on_to(basis):
             self._extend(state, current.experience, changes.last, in_use=True)
-        if current is None or current.basis != basis:
-            making = self._being_made(state, basis, classifier, changes)
+        if current.basis != basis:
+            making = state.making
+            if making is None or not making.goes_on_to(basis):
+                making = state.making = self._begun(basis, classifier, changes)
             if self._extend(state, making.experience, making.upto, in_use=False):
                 with self._changed:
                     state.current, state.making = making, None
 
-    def _being_made(
-        self, state: _SiteState, basis: _Basis, classifier: Classifier, changes: Changes
-    ) -> _Fold:
-        """The fold to go on with: one that was overtaken by an undo is ended all the same."""
-        making = state.making
-        if (
-            making is None
-            or making.basis.champion != basis.champion
-            or making.basis.reset != basis.reset
-        ):
-            experience = Experience(
-                classifier, self._anchors_of(classifier), policy=basis.policy, change=basis.after
-            )
-            making = state.making = _Fold(basis, experience, changes.last)
-        return making
+    def _begun(self, basis: _Basis, classifier: Classifier, changes: Changes) -> _Fold:
+        anchors = self._anchors_of(classifier)
+        experience = Experience(
+            classifier, anchors, basis.policy, since=basis.since, undo=basis.undo
+        )
+        return _Fold(basis, experience, changes.last)
 
     def _anchors_of(self, classifier: Classifier) -> Anchors:
         if self._anchors is None or self._anchors[0] != classifier.version:
@@ -300,10 +299,13 @@ class Learning:
         if experience.change >= upto:
             return True
         found = self._store.decided(
-            state.site_id, after=experience.change, upto=upto, limit=AT_ONCE
+            state.site_id,
+            after=experience.change,
+            upto=upto,
+            undone_upto=experience.undo,
+            limit=AT_ONCE,
         )
-        for decided in found:
-            [prepared] = experience.prepared([decided])
+        for prepared in experience.prepared(found):
             with self._changed if in_use else nullcontext():
                 experience.learn(prepared)
             self._metrics.decision_read(taught=prepared.lesson is not None)

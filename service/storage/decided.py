@@ -11,13 +11,20 @@ from service.storage.tables import comments, decisions, undos
 
 
 def decided_page(
-    connection: sa.Connection, site_id: str, *, after: int, upto: int, limit: int
+    connection: sa.Connection,
+    site_id: str,
+    *,
+    after: int,
+    upto: int,
+    undone_upto: int,
+    limit: int,
 ) -> list[Decided]:
     """Up to `limit` decisions on a site, numbered above `after` and not above `upto`.
 
-    In order. Left out is what had been taken back by the change numbered `upto`.
+    In order. Left out is what had been taken back by the change numbered `undone_upto`.
     """
-    taken_back = sa.exists().where(undos.c.decision_id == decisions.c.id, undos.c.change <= upto)
+    undone = sa.and_(undos.c.decision_id == decisions.c.id, undos.c.change <= undone_upto)
+    taken_back = sa.exists().where(undone)
     statement = (
         sa.select(decisions.c.change, *COMMENT, *DECISION)
         .join(comments, comments.c.id == decisions.c.comment_id)

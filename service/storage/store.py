@@ -250,14 +250,23 @@ class Store:
                 only_of=moderator if only_own else None,
             )
 
-    def decided(self, site_id: str, *, after: int, upto: int, limit: int) -> list[Decided]:
+    def decided(
+        self, site_id: str, *, after: int, upto: int, undone_upto: int, limit: int
+    ) -> list[Decided]:
         """Decided comments of a site, by the numbers of their changes, in order.
 
-        Those numbered above `after` and not above `upto` that stood as of `upto`, `limit` at
-        the most.
+        Those numbered above `after` and not above `upto`, `limit` at the most, without what
+        had been taken back by the change numbered `undone_upto`.
         """
         with self._reads() as connection:
-            return decided_page(connection, site_id, after=after, upto=upto, limit=limit)
+            return decided_page(
+                connection,
+                site_id,
+                after=after,
+                upto=upto,
+                undone_upto=undone_upto,
+                limit=limit,
+            )
 
     def report(self, site_ids: SiteIds, comment_id: str, kind: ReportKind) -> StoredComment:
         """Note a site's word that a verdict was wrong. Raises UnknownComment."""

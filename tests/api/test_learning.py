@@ -456,8 +456,12 @@ def at_that_time(store: Store, stored: StoredComment, site: Site, models: Path) 
     assert learnt is not None
     policy = store.policy(site.id, stored.verdict.policy)
     assert policy is not None
-    experience = Experience(champion, Anchors.of(champion.spec), policy)
-    page = store.decided(site.id, after=0, upto=learnt.change, limit=1_000)
+    experience = Experience(
+        champion, Anchors.of(champion.spec), policy, since=learnt.since, undo=learnt.undo
+    )
+    page = store.decided(
+        site.id, after=learnt.since, upto=learnt.change, undone_upto=learnt.undo, limit=1_000
+    )
     for prepared in experience.prepared(page):
         experience.learn(prepared)
     experience.change = learnt.change
@@ -591,7 +595,7 @@ def test_no_address_is_in_what_was_learnt(
     answer = desk.until(told, lambda answer: "memory.like_rejected" in codes_of(answer))
 
     store, site = learning_service.store, learning_service.site
-    [decided] = store.decided(site.id, after=0, upto=1, limit=9)
+    [decided] = store.decided(site.id, after=0, upto=1, undone_upto=0, limit=9)
     stored = store.comment(None, answer["id"])
     assert stored is not None
     experience = at_that_time(store, stored, site, learning_service.directory / "models")

@@ -24,7 +24,7 @@ from tests.storage.cases import (
     submission,
 )
 
-ALL = {"after": 0, "limit": 1000}
+ALL = {"after": 0, "upto": 1000, "undone_upto": 1000, "limit": 1000}
 
 
 def decided(store: Store, site: Site, clock: Clock, *decisions: Decision) -> list[str]:
@@ -74,7 +74,7 @@ def test_decided_comments_come_in_order_with_what_was_decided(
     store.decide(None, second, accept(clock(), by="ann"))
     store.decide(None, first, reject(clock(), by="bob", reason=RejectReason.SPAM))
 
-    page = store.decided(site.id, upto=2, **ALL)
+    page = store.decided(site.id, **ALL)
 
     assert [(d.change, d.id) for d in page] == [(1, second), (2, first)]
     assert page[1].decision == reject(clock(), by="bob", reason=RejectReason.SPAM)
@@ -86,8 +86,8 @@ def test_decided_comments_come_in_order_with_what_was_decided(
 def test_decided_comments_are_read_in_pages(store: Store, site: Site, clock: Clock) -> None:
     decided(store, site, clock, *[accept(clock())] * 7)
 
-    first = store.decided(site.id, after=0, upto=6, limit=4)
-    rest = store.decided(site.id, after=first[-1].change, upto=6, limit=4)
+    first = store.decided(site.id, after=0, upto=6, undone_upto=6, limit=4)
+    rest = store.decided(site.id, after=first[-1].change, upto=6, undone_upto=6, limit=4)
 
     assert [d.change for d in first + rest] == [1, 2, 3, 4, 5, 6]
 
@@ -99,7 +99,10 @@ def test_what_was_taken_back_is_left_out_from_then_on(
     store.undo(None, first, moderator="bob")
     store.decide(None, first, accept(clock()))
 
-    as_of = [[d.id for d in store.decided(site.id, upto=n, **ALL)] for n in range(5)]
+    as_of = [
+        [d.id for d in store.decided(site.id, **(ALL | {"upto": n, "undone_upto": n}))]
+        for n in range(5)
+    ]
 
     assert as_of == [[], [first], [first, second], [second], [second, first]]
 
@@ -128,7 +131,7 @@ def test_nobody_sees_a_number_before_those_below_it(
     def watch() -> None:
         while not done.is_set():
             last = store.changes(site.id).last
-            seen = len(store.decided(site.id, upto=last, **ALL))
+            seen = len(store.decided(site.id, **(ALL | {"upto": last})))
             if seen != last:
                 gaps.append((seen, last))
 
@@ -146,7 +149,7 @@ def test_nobody_sees_a_number_before_those_below_it(
     watching.join()
 
     assert gaps == []
-    numbers = [d.change for d in store.decided(site.id, upto=40, **ALL)]
+    numbers = [d.change for d in store.decided(site.id, **ALL)]
     assert numbers == list(range(1, 41))
 
 
@@ -170,7 +173,7 @@ def test_a_site_that_there_is_not_has_no_changes(store: Store) -> None:
 
 @pytest.mark.parametrize(
     "learnt",
-    [None, Learnt("a1b2c3d4e5f6", 52, 61, 1.2999999999999998, "c-1"), Learnt("", 1, 1)],
+    [None, Learnt("a1b2c3d4e5f6", 52, 4, 9, 61, 1.2999999999999998, "c-1"), Learnt("", 1, 0, 0, 1)],
 )
 def test_what_was_learnt_is_kept_with_the_verdict(
     store: Store, site: Site, clock: Clock, learnt: Learnt | None
