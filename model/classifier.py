@@ -165,18 +165,15 @@ class Classifier:
         occurring = Occurrences.of(batch, self.spec)
         added = self._added(occurring)
         log_odds = map(tuple, self._summed(occurring, added).tolist())
-        # The texts once for each head, so that one pass finds the runs of all.
-        count = len(occurring.texts)
-        runs = Words(occurring.texts * len(HEADS)).runs(_characters(occurring, added).ravel())
+        runs = Words(occurring.texts).runs(_characters(occurring, added))
         owners, fields = occurring.owners.tolist(), occurring.fields.tolist()
         heaviest: list[list[list[Span]]] = [[[] for _ in HEADS] for _ in batch]
         runs.sort(key=attrgetter("weight"), reverse=True)
-        for run in runs:
-            head, text = divmod(run.text, count)
-            kept = heaviest[owners[text]][head]
+        for row, text, first, last, weight in runs:
+            kept = heaviest[owners[text]][row]
             if len(kept) < SPANS_PER_HEAD:
-                start, end = whole_characters(occurring.texts[text], run.start, run.end)
-                kept.append(Span(FIELDS[fields[text]], start, end, HEADS[head], run.weight))
+                start, end = whole_characters(occurring.texts[text], first, last)
+                kept.append(Span(FIELDS[fields[text]], start, end, HEADS[row], weight))
         told = (tuple(chain.from_iterable(of_heads)) for of_heads in heaviest)
         read = _rows_of(occurring.features()) if rows else repeat(None, len(batch))
         return list(map(Explained, log_odds, told, read))

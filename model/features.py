@@ -132,7 +132,7 @@ class Occurrences:
     is of submission `sign_owners[i]` at place `sign_places[i]`.
 
     `keys` are the n-grams' blocks and places as one number each, in order, and `order` the
-    n-grams that they are of.
+    n-grams that they are of. `shares` is the length that each block's features have together.
     """
 
     spec: Spec
@@ -150,6 +150,7 @@ class Occurrences:
     sign_places: Positions
     keys: Positions
     order: Positions
+    shares: NDArray[np.float64]
 
     @classmethod
     def of(cls, batch: Sequence[Texts], spec: Spec) -> "Occurrences":
@@ -191,6 +192,7 @@ class Occurrences:
             sign_places=np.array(sign_places, np.intp),
             keys=keys,
             order=order,
+            shares=_shares(fields, spec),
         )
 
     def values(self) -> NDArray[np.float64]:
@@ -199,19 +201,19 @@ class Occurrences:
         The distinct n-grams of a block have one length together: its share times 1/sqrt(their
         number). One that occurs several times counts once, each occurrence its fraction.
         """
-        return _values(self.keys, self.order, self.spec.bits, self._shares())
+        return _values(self.keys, self.order, self.spec.bits, self.shares)
 
     def part_values(self) -> NDArray[np.float64]:
         """What each n-gram counts in its part, as if that were the whole text."""
         blocks = self.blocks * PARTS + self.parts
         keys, order = _in_order((blocks << self.spec.bits) | self.places)
-        return _values(keys, order, self.spec.bits, np.repeat(self._shares(), PARTS))
+        return _values(keys, order, self.spec.bits, np.repeat(self.shares, PARTS))
 
     def features(self) -> Features:
         """What occurs, each n-gram once a block."""
         keys = self.keys[_is_new(self.keys)]
         blocks, places = keys >> self.spec.bits, keys & ((1 << self.spec.bits) - 1)
-        values = _scaled(self._shares(), blocks).take(blocks)
+        values = _scaled(self.shares, blocks).take(blocks)
         of = self.owners.take(blocks // len(KINDS)) if blocks.size else blocks
         signs = np.full(self.sign_places.size, self.spec.shares["signs"])
         return Features.of(
@@ -221,11 +223,12 @@ class Occurrences:
             np.concatenate([values, signs]),
         )
 
-    def _shares(self) -> NDArray[np.float64]:
-        """The length that the features of each block have together."""
-        shares = self.spec.shares
-        of_kinds = np.array([[shares[name] * shares[kind] for kind in KINDS] for name in FIELDS])
-        return of_kinds.take(self.fields, axis=0).ravel()
+
+def _shares(fields: Positions, spec: Spec) -> NDArray[np.float64]:
+    """The length that the features of each block of texts of these fields have together."""
+    shares = spec.shares
+    of_kinds = np.array([[shares[name] * shares[kind] for kind in KINDS] for name in FIELDS])
+    return of_kinds.take(fields, axis=0).ravel()
 
 
 def _in_order(keys: Positions) -> tuple[Positions, Positions]:

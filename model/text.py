@@ -7,6 +7,7 @@ it can then be shown in the original. Cost is linear in the length of the text.
 import json
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from itertools import accumulate
 
@@ -98,14 +99,15 @@ def whole_characters(text: str, start: int, end: int) -> tuple[int, int]:
 
 def _clings(text: str, at: int) -> bool:
     """Whether the character there belongs to the one before it, to the eye."""
-    character = text[at]
-    if " " <= character <= "~":
-        return text[at - 1] == "\u200d"
-    return (
+    return text[at - 1] == "\u200d" or _belongs_to_what_is_before(text[at])
+
+
+@lru_cache(maxsize=4096)
+def _belongs_to_what_is_before(character: str) -> bool:
+    return not (" " <= character <= "~") and (
         unicodedata.category(character) in {"Mn", "Mc", "Me"}
         or character in _COMPOSING
         or is_invisible(character)
-        or text[at - 1] == "\u200d"
     )
 
 
