@@ -460,20 +460,21 @@ def test_rarer_places_are_fitted_more_freely_and_scored_as_fitted():
 
 def blog() -> list[LabelledExample]:
     return [
-        an_example("xem http://news.example/a và www.forum.test/b nhé", "ham"),
-        an_example("hay", "ham", author_url="https://lan.example"),
-        an_example("vay nhanh http://vay.example", "spam", author_url="http://vay.example"),
-        an_example("đồ ngu http://rude.example", "toxic"),
+        an_example("xem http://tin.made-up.vn/a và www.made-up.org/b, không phải x.example", "ham"),
+        an_example("hay", "ham", author_url="https://lan.made-up.net"),
+        an_example("vay nhanh http://vay.made-up.biz", "spam", author_url="http://made-up.biz"),
+        an_example("đồ ngu http://rude.made-up.com", "toxic"),
+        an_example("vay nhanh", "spam"),
         *(an_example(f"bình luận số {chr(97 + n)}", "ham") for n in range(26)),
     ]
 
 
-def test_ham_is_lent_what_ham_links_to_or_came_with():
+def test_spam_and_ham_are_lent_the_hosts_that_ham_links_to():
     lent = lent_urls(blog(), 1.0, seed=7)
 
-    assert [at for at, _ in lent] == [0, *range(4, 30)]
-    hosts = {re.sub(r"^https?://|^www\.|/.*$", "", url).removeprefix("www.") for _, url in lent}
-    assert hosts == {"news.example", "forum.test", "lan.example"}
+    assert [at for at, _ in lent] == [0, *range(4, 31)]
+    hosts = {re.sub(r"^https?://|/.*$", "", url).removeprefix("www.") for _, url in lent}
+    assert hosts == {"tin.made-up.vn", "made-up.org"}
 
 
 def test_about_the_share_that_is_asked_for_is_lent_one_and_always_to_the_same():
@@ -489,8 +490,28 @@ def test_nothing_is_lent_where_no_ham_has_a_link():
     assert lent_urls([an_example("hay", "ham"), an_example("vay", "spam")], 1.0, seed=7) == []
 
 
+def test_clean_comments_of_wanted_sources_teach_the_spam_head_what_is_ham():
+    recipe = replace(SMALL, wanted=frozenset({"tweets"}), wanted_weight=0.25)
+    rows = [
+        an_example("vay", "spam"),
+        an_example("đẹp", "clean", source="tweets"),
+        an_example("ngu", "toxic", source="tweets"),
+        an_example("hay", "clean"),
+    ]
+
+    sheet = sheet_of(Head.SPAM, rows, recipe)
+
+    assert sheet.example.tolist() == [0, 1]
+    assert sheet.positive.tolist() == [True, False]
+    assert sheet.weight.tolist() == [1.0, 0.25]
+    assert sheet.calibrating.tolist() == [1.0, 0.0]
+
+
 def test_an_example_that_is_lent_a_url_also_teaches_with_it():
-    rows = [an_example("hay quá", "ham"), an_example("hay", "ham", author_url="http://lan.example")]
+    rows = [
+        an_example("hay quá", "ham"),
+        an_example("xem http://made-up.org", "ham", author_url="http://lan.example"),
+    ]
 
     sheet = sheet_of(Head.SPAM, rows, replace(SMALL, lent_share=1.0, lent_weight=0.25))
 

@@ -233,6 +233,7 @@ def manifest_of(
     told = asdict(recipe) | {
         "label_weights": [[*key, weight] for key, weight in sorted(recipe.label_weights.items())],
         "published": sorted(recipe.published),
+        "wanted": sorted(recipe.wanted),
         "genuine": sorted(recipe.genuine),
     }
     return Manifest(
@@ -361,7 +362,7 @@ def _chunk_matrix(chunk: Sequence[Submission], recipe: Recipe) -> sparse.csr_mat
 
 
 def _sheet(head: Head, taught: Taught, recipe: Recipe) -> Sheet:
-    """The rows that teach one head: those labelled for it, and for toxicity published ham.
+    """The rows that teach one head: those labelled for it, and what the recipe takes over.
 
     First every example as it was sent; then those with a name or URL once more without them,
     and those to which a URL is lent once more with it.
@@ -408,8 +409,15 @@ def _sheet(head: Head, taught: Taught, recipe: Recipe) -> Sheet:
 def _teaches(head: Head, example: LabelledExample, recipe: Recipe) -> bool:
     if example.label.head is head:
         return True
-    published = example.source in recipe.published and not example.label.positive
-    return head is Head.TOXICITY and published and recipe.published_weight > 0
+    others = recipe.published if head is Head.TOXICITY else recipe.wanted
+    return (
+        example.source in others and not example.label.positive and _other_weight(head, recipe) > 0
+    )
+
+
+def _other_weight(head: Head, recipe: Recipe) -> float:
+    """How much weight a head gives what is labelled for the other."""
+    return recipe.published_weight if head is Head.TOXICITY else recipe.wanted_weight
 
 
 def _weights(
@@ -426,7 +434,7 @@ def _weights(
         weight *= min(1.0, math.sqrt(recipe.full_weight_rows / rows[source]))
         weight /= math.sqrt(copies[source, key])
         if example.label.head is not head:
-            weight *= recipe.published_weight
+            weight *= _other_weight(head, recipe)
         weights.append(weight)
     return weights
 
@@ -492,7 +500,7 @@ def estimator(head: Head, recipe: Recipe) -> LogisticRegression:
     than Newton's method and liblinear, and reaches the same ranking.
     """
     return LogisticRegression(
-        C=recipe.inverse_penalty[head], solver="lbfgs", tol=1e-5, max_iter=500
+        C=recipe.inverse_penalty[head], solver="lbfgs", tol=1e-4, max_iter=500
     )
 
 

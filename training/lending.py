@@ -1,12 +1,14 @@
-"""Lend URLs to ham whose source never has one.
+"""Lend URLs to comments whose source never has one.
 
 Most ham at hand comes from sites that ask for no URL, and nearly all spam with a form comes with
-one. A fit to that takes any URL for spam, and with it half of a blog's readers. So some ham also
-counts with a URL of the kind that readers have: the home page of a site that other ham links to,
-or a URL that other ham came with. What is left to learn is which URLs are spam.
+one. A fit to that takes any URL for spam, and with it the readers of a blog who have sites of
+their own. So some comments without a URL, spam and ham alike, also count with the kind of URL
+that readers have: the home page of a site that ham links to. That says of URLs as such that they
+are no sign; which URLs are one, the comments that came with theirs have to tell.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 from model.decision import LabelledExample
@@ -30,37 +32,35 @@ def lent_urls(
 ) -> list[tuple[int, str]]:
     """Which examples are lent a URL, by index, and which; in order.
 
-    Of ham without a URL about `share`, in [0, 1]. A draw by hash of source, id and text, so that
-    it depends on no order; which URL, on the set of those that can be lent.
+    Of spam and ham without a URL about `share`, in [0, 1]. A draw by hash of source, id and text,
+    so that it depends on no order; which URL, on the set of hosts that can be lent.
     """
-    urls = _lendable(examples)
-    if not urls:
+    hosts = _lendable(examples)
+    if not hosts:
         return []
     lent = []
     for at, example in enumerate(examples):
-        if _is_ham(example) and not example.author_url:
+        if example.label.head is Head.SPAM and not example.author_url:
             draw = _draw(f"{seed}/{example.source}/{example.id}/{example.text}")
             if draw % 2**32 < share * 2**32:
-                lent.append((at, urls[(draw >> 32) % len(urls)]))
+                form = WRITTEN[(draw >> 52) % len(WRITTEN)]
+                lent.append((at, form.format(hosts[(draw >> 32) % 2**20 % len(hosts)])))
     return lent
 
 
 def _lendable(examples: Sequence[LabelledExample]) -> list[str]:
-    """The URLs that ham came with, and the home pages of what it links to."""
-    ham = [example for example in examples if _is_ham(example)]
-    own = {example.author_url for example in ham if example.author_url}
+    """The hosts that ham links to, but names that are reserved and so nobody's."""
     hosts = {
         link.host.removeprefix("www.")
-        for example in ham
+        for example in examples
+        if example.label.head is Head.SPAM and not example.label.positive
         for link in links_in(example.text)
-        if "." in link.host and link.host.isascii()
     }
-    pages = {WRITTEN[_draw(host) % len(WRITTEN)].format(host) for host in hosts}
-    return sorted(own | pages)
+    return sorted(host for host in hosts if _HOST.fullmatch(host) and not _RESERVED.search(host))
 
 
-def _is_ham(example: LabelledExample) -> bool:
-    return example.label.head is Head.SPAM and not example.label.positive
+_HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
+_RESERVED = re.compile(r"(?:^|\.)(?:example(?:\.(?:com|net|org))?|test|invalid)$")  # RFC 2606
 
 
 def _draw(text: str) -> int:

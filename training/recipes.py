@@ -65,8 +65,10 @@ class Recipe:
     `published` names sources whose ham was published after review: their rows also teach the
     toxicity head what is clean, with `published_weight`. A row with a name or a URL also
     counts without them; where it is spam with a URL, that copy weighs `bare_spam_weight` as
-    much. About `lent_share` of the ham without a URL also counts with one that is lent to it
-    (see `training.lending`), weighing `lent_weight` as much. `genuine` are those on whose
+    much. About `lent_share` of the comments without a URL also count with one that is lent to
+    them (see `training.lending`), weighing `lent_weight` as much. `wanted` names sources of
+    toxicity whose clean comments teach the spam head, with `wanted_weight`, what is no advert:
+    languages and ways of writing that no set of spam has. `genuine` are those on whose
     held-out ham thresholds are chosen, so that a site may state what share of it is rejected or
     waits: held out is a comment's group, or with `promise_unit` "source" all of its source as
     well. `toxicity_lead` is what is added to the log-odds of toxicity before the heads share
@@ -86,8 +88,10 @@ class Recipe:
     published: frozenset[str] = frozenset()
     published_weight: float = 0.5
     bare_spam_weight: float = 0.2
-    lent_share: float = 0.25
-    lent_weight: float = 0.3
+    lent_share: float = 0.1
+    lent_weight: float = 0.05
+    wanted: frozenset[str] = frozenset()
+    wanted_weight: float = 0.3
     genuine: frozenset[str] = frozenset()
     promise_unit: Literal["group", "source"] = "group"
     toxicity_lead: float = 0.5
@@ -127,6 +131,18 @@ RECIPES: Mapping[str, Recipe] = {
                     "turkish_sms",
                     "sms_spam_uci",
                     "shopee_vi_spam",
+                    "synthetic_vi",
+                    "synthetic_en",
+                    "synthetic_other",
+                }
+            ),
+            # Not all sets of toxicity: what they call clean may hold adverts.
+            wanted=frozenset(
+                {
+                    "safesense_vi",
+                    "korean_hate",
+                    "germeval2018_de",
+                    "olid",
                     "synthetic_vi",
                     "synthetic_en",
                     "synthetic_other",
