@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from disposable_email_domains import blocklist
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, validate_email
+from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 from publicsuffixlist import PublicSuffixList
 
 MASK = "•••"
@@ -240,9 +241,25 @@ def read_address(text: str) -> Address:
 def _validated(text: str) -> Address:
     if len(text) > LONGEST_ADDRESS:
         raise ValueError
+    local, _, domain = text.rpartition("@")
+    if _PLAIN_LOCAL.fullmatch(local) and local.lower() not in CASE_INSENSITIVE_MAILBOX_NAMES:
+        ascii_domain, normalized = _validated_domain(domain)
+        if len(local) + 1 + max(len(ascii_domain), len(normalized.encode())) <= 254:
+            return Address(local, ascii_domain, f"{local}@{normalized}")
     # strict: at most 64 bytes before the at sign
     valid = validate_email(text, check_deliverability=False, allow_smtputf8=True, strict=True)
     return Address(valid.local_part, valid.ascii_domain, valid.normalized)
+
+
+# What the validator takes as it is; it takes more.
+_PLAIN_LOCAL = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
+
+
+@lru_cache(maxsize=4096)
+def _validated_domain(domain: str) -> tuple[str, str]:
+    """A domain in ASCII and in its own script; most addresses share a few."""
+    valid = validate_email(f"a@{domain}", check_deliverability=False)
+    return valid.ascii_domain, valid.domain
 
 
 def _is_only_reserved(text: str) -> bool:
@@ -289,6 +306,7 @@ def facts_of_address(address: Address) -> AddressFacts:
     )
 
 
+@lru_cache(maxsize=4096)
 def _is_disposable(domain: str) -> bool:
     labels = domain.split(".")
     return any(".".join(labels[at:]) in blocklist for at in range(len(labels) - 1))

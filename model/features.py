@@ -131,8 +131,8 @@ class Occurrences:
     code points `starts[i]` to `ends[i]` of its text and begins in part `parts[i]` of it. Sign i
     is of submission `sign_owners[i]` at place `sign_places[i]`.
 
-    `keys` are the n-grams' blocks and places as one number each, in order, and `order` the
-    n-grams that they are of. `shares` is the length that each block's features have together.
+    `keys` are the n-grams' blocks, places and parts as one number each, in order, and `order`
+    the n-grams that they are of. `shares` is the length that each block's features have together.
     """
 
     spec: Spec
@@ -174,7 +174,7 @@ class Occurrences:
                     signs[owner] += content_signs(text, counts)
         text_of, kinds, hashes, starts, ends, parts = grams
         blocks, places = text_of * len(KINDS) + kinds, _places(hashes, spec.bits)
-        keys, order = _in_order((blocks << spec.bits) | places)
+        keys, order = _in_order((((blocks << spec.bits) | places) << _PART_BITS) | parts)
         sign_places = [_sign_place(name, spec.bits) for names in signs for name in names]
         return cls(
             spec=spec,
@@ -201,17 +201,36 @@ class Occurrences:
         The distinct n-grams of a block have one length together: its share times 1/sqrt(their
         number). One that occurs several times counts once, each occurrence its fraction.
         """
-        return _values(self.keys, self.order, self.spec.bits, self.shares)
+        keys = self.keys >> _PART_BITS
+        firsts = _is_new(keys).nonzero()[0]
+        return self._shared_out(firsts, keys.take(firsts) >> self.spec.bits, self.shares)
 
     def part_values(self) -> NDArray[np.float64]:
         """What each n-gram counts in its part, as if that were the whole text."""
-        blocks = self.blocks * PARTS + self.parts
-        keys, order = _in_order((blocks << self.spec.bits) | self.places)
-        return _values(keys, order, self.spec.bits, np.repeat(self.shares, PARTS))
+        firsts = _is_new(self.keys).nonzero()[0]
+        keys = self.keys.take(firsts)
+        blocks = keys >> (self.spec.bits + _PART_BITS)
+        parts = (blocks << _PART_BITS) | (keys & ((1 << _PART_BITS) - 1))
+        return self._shared_out(firsts, parts, np.repeat(self.shares, 1 << _PART_BITS))
+
+    def _shared_out(
+        self, firsts: Positions, blocks: Positions, shares: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """What each n-gram counts, those from each of `firsts` to the next in order being one.
+
+        `blocks` are those of the distinct n-grams, `shares` the lengths of each block.
+        """
+        copies = np.empty_like(firsts)
+        np.subtract(firsts[1:], firsts[:-1], out=copies[:-1])
+        copies[-1:] = self.keys.size - firsts[-1:]
+        values = np.empty(self.keys.size)
+        values[self.order] = np.repeat(_scaled(shares, blocks).take(blocks) / copies, copies)
+        return values
 
     def features(self) -> Features:
         """What occurs, each n-gram once a block."""
-        keys = self.keys[_is_new(self.keys)]
+        keys = self.keys >> _PART_BITS
+        keys = keys[_is_new(keys)]
         blocks, places = keys >> self.spec.bits, keys & ((1 << self.spec.bits) - 1)
         values = _scaled(self.shares, blocks).take(blocks)
         of = self.owners.take(blocks // len(KINDS)) if blocks.size else blocks
@@ -231,6 +250,9 @@ def _shares(fields: Positions, spec: Spec) -> NDArray[np.float64]:
     return of_kinds.take(fields, axis=0).ravel()
 
 
+_PART_BITS = (PARTS - 1).bit_length()
+
+
 def _in_order(keys: Positions) -> tuple[Positions, Positions]:
     """Numbers in order, and where each stood."""
     width = keys.size.bit_length()
@@ -241,20 +263,6 @@ def _in_order(keys: Positions) -> tuple[Positions, Positions]:
     ordered = (keys << width) | np.arange(keys.size)
     ordered.sort()
     return ordered >> width, ordered & ((1 << width) - 1)
-
-
-def _values(
-    keys: Positions, order: Positions, bits: int, shares: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """What each n-gram counts; `keys` and `order` as in `Occurrences`."""
-    firsts = _is_new(keys).nonzero()[0]
-    blocks = keys.take(firsts) >> bits
-    copies = np.empty_like(firsts)
-    np.subtract(firsts[1:], firsts[:-1], out=copies[:-1])
-    copies[-1:] = keys.size - firsts[-1:]
-    values = np.empty(keys.size)
-    values[order] = np.repeat(_scaled(shares, blocks).take(blocks) / copies, copies)
-    return values
 
 
 def _scaled(shares: NDArray[np.float64], blocks: Positions) -> NDArray[np.float64]:

@@ -96,7 +96,7 @@ def letters_of(texts: Sequence[str], whole: Sequence[bool]) -> Letters:
     sizes = _gaps(bounds, at.size)
     text = np.repeat(np.arange(sizes.size), sizes)
     part = _parts(at, [*bounds.tolist(), at.size], kinds, present)
-    symbols = symbol_text = symbol_part = _NONE
+    symbols = symbol_text = symbol_place = symbol_part = _NONE
     if present & SYMBOL:
         symbols = ((kinds & SYMBOL) != 0).nonzero()[0]
         symbol_text = firsts.searchsorted(symbols, "right") - 1
@@ -104,6 +104,7 @@ def letters_of(texts: Sequence[str], whole: Sequence[bool]) -> Letters:
         follows = before >= bounds.take(symbol_text)
         symbol_part = np.zeros_like(symbols)
         symbol_part[follows] = part.take(before[follows])
+        symbol_place = _typed_places(reading.origin.take(symbols), symbol_text, begins, seen)
     marked = reading.marked
     if plain is not reading.plain:
         marked = np.where(plain == reading.plain, marked, plain)
@@ -117,7 +118,7 @@ def letters_of(texts: Sequence[str], whole: Sequence[bool]) -> Letters:
         words=begins_word.take(at).nonzero()[0],
         symbols=reading.plain.take(symbols).astype(np.uint64),
         symbol_text=symbol_text,
-        symbol_place=_typed_places(reading.origin.take(symbols), symbol_text, begins, seen),
+        symbol_place=symbol_place,
         symbol_part=symbol_part,
         counts=_counts(sizes, letters, text, kinds, firsts, present),
     )
@@ -189,28 +190,40 @@ def _without_leet(
     inside = (kinds & (LETTER | DIGIT)) != 0
     if not present & (DIGIT | SIGN):
         return plain, inside
-    figures = (kinds & DIGIT) != 0
-    signs = (kinds & SIGN) != 0
-    signs[1:-1] &= inside[:-2] & inside[2:]
-    signs[[0, -1]] = False
-    if not (present & DIGIT or signs.any()):
+    digits = (kinds & DIGIT) != 0
+    figures = digits
+    if present & SIGN:
+        signs = ((kinds & SIGN) != 0).nonzero()[0]
+        signs = signs[inside.take(signs - 1) & inside.take(signs + 1)]
+        figures = digits.copy()
+        figures[signs] = inside[signs] = True
+    at = figures.nonzero()[0]
+    if not at.size:
         return plain, inside
-    begins_two = figures[:-1] & figures[1:]
-    figures |= signs
-    inside |= signs
-    number = figures[:-2] & figures[1:-1] & figures[2:]
-    lone = figures.copy()
-    for shift in range(3):
-        lone[shift : lone.size - 2 + shift] &= ~number
-    begins = (inside[1:] & ~inside[:-1]).nonzero()[0] + 1
-    is_leet = np.logical_or.reduceat(inside & ~figures, begins) & ~begins_two.take(begins)
-    word = np.zeros(plain.size, np.int64)
-    word[begins] = 1
-    leet = lone & is_leet.take(np.cumsum(word) - 1)
-    inside &= ~signs | leet
-    return np.where(figures, np.where(leet, _LEET.take(plain, mode="clip"), _NOUGHT), plain).astype(
-        np.uint32
-    ), inside
+    leet = _leet_among(at, digits, inside)
+    plain, letters = plain.copy(), _LEET.take(plain.take(leet))
+    plain[at] = _NOUGHT
+    plain[leet] = letters
+    if figures is not digits:
+        inside[signs] = False
+        inside[leet] = True
+    return plain, inside
+
+
+def _leet_among(figures: Positions, digits: Mask, inside: Mask) -> Positions:
+    """Which of the places of digits, and signs between letters, stand for letters."""
+    begins = np.ones(figures.size + 1, bool)
+    np.not_equal(figures[1:], figures[:-1] + 1, out=begins[1:-1])
+    first, last = figures[begins[:-1]], figures[begins[1:]]
+    # Runs take up all figures side by side, so what is next to one in its word is a letter.
+    few = (last - first < 2) & (inside.take(first - 1) | inside.take(last + 1))
+    first, last = first[few], last[few]
+    if not first.size:
+        return first
+    outside = (~inside).nonzero()[0]
+    word = outside.take(outside.searchsorted(first) - 1) + 1
+    stands = ~(digits.take(word) & digits.take(word + 1))
+    return np.concatenate([first[stands], last[stands]])
 
 
 def _join_single_letters(begins_word: Mask, inside: Mask, plain: NDArray[np.uint32]) -> None:
@@ -246,7 +259,9 @@ def _longest_number(figures: Positions, text: Positions, texts: int) -> Position
         begins = np.ones(figures.size, bool)
         begins[1:] = (figures[1:] != figures[:-1] + 1) | (text[1:] != text[:-1])
         starts = begins.nonzero()[0]
-        np.maximum.at(longest, text.take(starts), _gaps(starts, figures.size))
+        lengths = _gaps(starts, figures.size)
+        by_length = lengths.argsort(kind="stable")
+        longest[text.take(starts.take(by_length))] = lengths.take(by_length)  # the last one stays
     return longest
 
 
@@ -258,9 +273,9 @@ def _parts(at: Positions, bounds: list[int], kinds: NDArray[np.uint16], present:
     part = np.zeros(at.size, np.intp)
     if not present & (LINE | STOP) or at.size < 2 * PART_LETTERS:
         return part
-    ends = (kinds & LINE) != 0
-    ends[:-1] |= ((kinds[:-1] & STOP) != 0) & ((kinds[1:] & BLANK) != 0)
-    where = at.searchsorted(ends.nonzero()[0]).tolist()  # how many letters stand before each end
+    ends = ((kinds & (LINE | STOP)) != 0).nonzero()[0]  # the last of all is a blank
+    ends = ends[((kinds.take(ends) & LINE) != 0) | ((kinds.take(ends + 1) & BLANK) != 0)]
+    where = at.searchsorted(ends).tolist()  # how many letters stand before each end
     for begin, end in pairwise(bounds):
         cuts = [begin]
         while len(cuts) <= PARTS_APART:

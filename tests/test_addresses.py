@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from email_validator import validate_email
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -213,6 +214,30 @@ def test_what_is_no_usable_address_says_why_and_does_not_repeat_it(text, code):
     assert problem.value.code == code
     assert str(problem.value) == code
     assert problem.value.__context__ is None
+
+
+@given(
+    local=st.text("aZ09._+-'ế ", max_size=66) | st.sampled_from(["Postmaster", "ABUSE", "a" * 64]),
+    domain=st.sampled_from(
+        ["gmail.com", "GMAIL.com", "bücher.de", "BÜCHER.de", "x", "x.invalid", "", "-x.vn", " x.vn"]
+        + [".".join(["a" * 60] * 3) + end for end in (".vn", ".abcdefg.vn", "." + "b" * 50 + ".vn")]
+    ),
+)
+def test_address_is_read_as_its_validator_reads_it(local, domain):
+    try:
+        valid = validate_email(
+            f"{local}@{domain}", check_deliverability=False, allow_smtputf8=True, strict=True
+        )
+    except ValueError:
+        with pytest.raises(AddressProblem):
+            read_address(f"{local}@{domain}")
+        return
+
+    address = read_address(f"{local}@{domain}")
+
+    assert address.local == valid.local_part
+    assert address.domain == valid.ascii_domain
+    assert address.normalized == valid.normalized
 
 
 def test_address_hides_itself_in_repr_and_str():
