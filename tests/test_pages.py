@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
@@ -18,7 +19,7 @@ from model.addresses import has_address
 from model.outcome import Head, Outcome
 from model.policy import Policy
 from model.submission import Submission
-from model.verdict import Span
+from model.verdict import Reason, Span
 from service.keyring import Keyring
 from service.storage import Role, Store
 from service.web import pages
@@ -52,6 +53,27 @@ def decide(
 ) -> httpx.Response:
     sent = {"form_token": form_token(client)} | fields
     return client.post(f"/queue/{comment_id}/{what}", data=sent)
+
+
+# ------------------------------------------------------------------ what a card says
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"),
+    [("en", "This site&#39;s decisions:"), ("vi", "Các quyết định của trang này:")],
+)
+def test_a_card_says_in_one_line_what_the_site_s_decisions_added(
+    newsroom: Newsroom, language: str, sentence: str
+) -> None:
+    verdict = verdict_on(SPAM)
+    learnt = Reason("site.learnt", evidence="+1.3")
+    newsroom.put(SPAM, replace(verdict, reasons=(*verdict.reasons, learnt)))
+    with newsroom.moderator() as client:
+        page = client.get(f"/queue?lang={language}").text
+
+    lines = [line for line in page.splitlines() if sentence in line]
+    assert len(lines) == 1
+    assert "+1.3" in lines[0]
 
 
 # ------------------------------------------------------------------ signing in
