@@ -55,7 +55,7 @@ def read(text: str) -> Reading:
         plain = _PLAIN.take(codes)
     highest = plain.max(initial=0)
     if highest >= _SEVERAL:
-        return _read_unevenly(whole, codes, plain, starts)
+        return _read_unevenly(codes, plain, starts)
     if highest == _NOTHING:
         shown = (plain != _NOTHING).nonzero()[0]
         codes, plain, starts = codes.take(shown), plain.take(shown), starts.take(shown)
@@ -63,15 +63,17 @@ def read(text: str) -> Reading:
     return Reading(plain, _MARKED.take(codes), _KINDS.take(codes), starts)
 
 
-def _read_unevenly(
-    text: str, codes: NDArray[np.intp], written: Codes, starts: NDArray[np.int64]
-) -> Reading:
+def _read_unevenly(codes: NDArray[np.intp], written: Codes, starts: NDArray[np.int64]) -> Reading:
     """As `read`, where some characters become several."""
-    lengths = np.where(written < _SEVERAL, written != _NOTHING, written - _SEVERAL)
-    plain = code_points(text.translate(_plain_of))
-    marked = code_points(text.translate(_marked_of))
-    one = np.repeat(written < _SEVERAL, lengths)
-    kinds = np.where(one, np.repeat(_KINDS[codes], lengths), _KINDS[plain])
+    spelled = written >= _SEVERAL
+    lengths = np.where(spelled, written - _SEVERAL, written != _NOTHING)
+    several = codes[spelled].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+    where = np.repeat(spelled, lengths)
+    codes = np.repeat(codes, lengths)
+    plain, marked, kinds = np.repeat(written - 1, lengths), _MARKED.take(codes), _KINDS.take(codes)
+    plain[where] = code_points(several.translate(_plain_of))
+    marked[where] = code_points(several.translate(_marked_of))
+    kinds[where] = _KINDS.take(plain[where])
     return Reading(plain, marked, kinds, np.repeat(starts, lengths))
 
 
