@@ -500,7 +500,7 @@ def estimator(head: Head, recipe: Recipe) -> LogisticRegression:
     than Newton's method and liblinear, and reaches the same ranking.
     """
     return LogisticRegression(
-        C=recipe.inverse_penalty[head], solver="lbfgs", tol=1e-4, max_iter=500
+        C=recipe.inverse_penalty[head], solver="lbfgs", tol=1e-5, max_iter=500
     )
 
 
