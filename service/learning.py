@@ -12,7 +12,7 @@ Knows the store and when to fold what. How a decision is learnt from is `model.e
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -27,9 +27,13 @@ from service.storage import Changes, Site, Store
 
 log = logging.getLogger(__name__)
 
-MOST_SITES = 32
-"""Sites whose experience is kept; that of the one not asked for longest is forgotten. A site's
-takes 0.4 MB, and 9 KB for each decision in its memory: 18 MB at the most."""
+MOST_MEGABYTES = 600.0
+"""What the experience of all sites may take. A site's takes 0.4 MB, and 9 KB for each decision in
+its memory: 18 MB at the most."""
+
+KEPT_SECONDS = 600.0
+"""A site that was asked for within so long is not forgotten for a new one, which is judged without
+experience while there is no room: to fold sites in turn, again and again, would help nobody."""
 
 PATIENCE_SECONDS = 0.05
 """How long a batch waits for decisions that it is the first to know of: some 30 are learnt."""
@@ -92,11 +96,18 @@ class _SiteState:
     site_id: str
     changes: Changes
     policy: Policy
-    since: float  # when it was last not up to date for a first time
+    since: float = 0.0  # when it was found not to be up to date
+    used_at: float = 0.0
     current: _Fold | None = None
     making: _Fold | None = None
     queued: bool = False
     retry_at: float = 0.0
+
+    @property
+    def megabytes(self) -> float:
+        """What its experience takes, as measured with comments of 50 words."""
+        folds = [fold for fold in (self.current, self.making) if fold is not None]
+        return sum(0.4 + 0.009 * fold.experience.memory.remembered for fold in folds)
 
     def is_up_to_date(self, basis: _Basis) -> bool:
         fold = self.current
@@ -108,13 +119,24 @@ class Learning:
     """The experience of sites; one object for a process. Safe for threads.
 
     Without a classifier nothing new is learnt. What fails is logged and counted, and the
-    comments are judged without it. Of a site the last `horizon` changes are folded at most.
+    comments are judged without it. Of a site the last `horizon` changes are folded at most;
+    `clock` gives seconds.
     """
 
-    def __init__(self, store: Store, metrics: Metrics, *, horizon: int = HORIZON) -> None:
+    def __init__(
+        self,
+        store: Store,
+        metrics: Metrics,
+        *,
+        horizon: int = HORIZON,
+        megabytes: float = MOST_MEGABYTES,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._metrics = metrics
         self._horizon = horizon
+        self._megabytes = megabytes
+        self._clock = clock
         self._changed = Condition()  # guards all below, and each experience in use
         self._states: OrderedDict[str, _SiteState] = OrderedDict()
         self._due: deque[str] = deque()
@@ -125,7 +147,7 @@ class Learning:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="learning")
 
     def close(self) -> None:
-        """Stop after the decision that is being learnt, and end the thread."""
+        """Stop after the few decisions that are being learnt, and end the thread."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -178,36 +200,46 @@ class Learning:
 
     def _behind(self, site: Site, changes: Changes, classifier: Classifier) -> _SiteState | None:
         """The state of a site that has just been found to be behind, its folding begun."""
-        state, is_news = self._state(site, changes)
+        state = self._states.get(site.id) or self._admitted(site)
+        if state is None:
+            return None
+        is_news = self._hear(state, site, changes)
         basis = _Basis.of(classifier, state.policy, state.changes, self._horizon)
         if state.queued or state.is_up_to_date(basis):
             return None
-        now = time.monotonic()
+        now = self._clock()
         if now < state.retry_at or self._closed:
             return None
         state.since = now
         state.queued = True
-        self._due.append(site.id)
+        self._due.appendleft(site.id)  # what is new is little: before those that fold much
         if not self._running:
             self._running = True
             self._thread.submit(self._work)
         return state if is_news or state.current is None else None
 
-    def _state(self, site: Site, changes: Changes) -> tuple[_SiteState, bool]:
-        """What is known of a site, and whether this is news."""
-        state = self._states.get(site.id)
-        if state is None:
-            state = _SiteState(site.id, changes, site.policy, 0.0)
-            self._states[site.id] = state
-            while len(self._states) > MOST_SITES:
-                self._states.popitem(last=False)
-            return state, True
+    def _admitted(self, site: Site) -> _SiteState | None:
+        """A new state, in the place of those not asked for long; None when there is no room."""
+        while self._is_full():
+            oldest = next(iter(self._states.values()))
+            if self._clock() - oldest.used_at < KEPT_SECONDS:
+                return None
+            del self._states[oldest.site_id]
+        state = self._states[site.id] = _SiteState(site.id, Changes(), site.policy)
+        return state
+
+    def _is_full(self) -> bool:
+        return sum(state.megabytes for state in self._states.values()) >= self._megabytes
+
+    def _hear(self, state: _SiteState, site: Site, changes: Changes) -> bool:
+        """Note how far a site has come; whether that is news."""
         self._states.move_to_end(site.id)
+        state.used_at = self._clock()
         state.policy = site.policy
         is_news = changes.last > state.changes.last
         if is_news:
             state.changes = changes
-        return state, is_news
+        return is_news
 
     # -------------------------------------------------------------- on the thread
 
@@ -241,20 +273,22 @@ class Learning:
             log.error("learning failed", extra={"problem": type(problem).__name__})
             self._metrics.learning_failed()
             with self._changed:
-                state.retry_at = time.monotonic() + RETRY_SECONDS
+                state.retry_at = self._clock() + RETRY_SECONDS
                 self._settle(state)
             return
         with self._changed:
             newest = self._classifier or classifier
             basis = _Basis.of(newest, state.policy, state.changes, self._horizon)
             if state.is_up_to_date(basis):
-                self._metrics.learnt_in(time.monotonic() - state.since)
+                self._metrics.learnt_in(self._clock() - state.since)
                 self._settle(state)
             else:
                 self._due.append(state.site_id)
 
     def _settle(self, state: _SiteState) -> None:
         state.queued = False
+        while len(self._states) > 1 and self._is_full():  # it has grown
+            self._states.popitem(last=False)
         folds = [s.current for s in self._states.values() if s.current is not None]
         self._metrics.trusted_are([fold.experience.layer.trust for fold in folds])
         self._changed.notify_all()
@@ -269,9 +303,8 @@ class Learning:
             current = self._begun(basis, classifier, changes)
             with self._changed:
                 state.current, state.making = current, None
-        # One of an older policy, undo or beginning is kept up until its successor is made.
-        if current.goes_on_to(basis):
-            self._extend(state, current.experience, changes.last, in_use=True)
+        # One of an older model, policy, undo or beginning is kept up until its successor is made.
+        self._extend(state, current.experience, changes.last, in_use=True)
         if current.basis != basis:
             making = state.making
             if making is None or not making.goes_on_to(basis):

@@ -28,7 +28,7 @@ from model.registry import CHAMPION, Registry
 from model.site_layer import LIMIT, MODERATOR_LIMIT, Anchors
 from service.app import build
 from service.keyring import Keyring
-from service.learning import Learning
+from service.learning import KEPT_SECONDS, Learning
 from service.metrics import Metrics
 from service.settings import load_settings
 from service.storage import Site, Store, StoredComment
@@ -578,6 +578,30 @@ def test_what_fails_in_an_experience_is_judged_without_it(
     assert answer["scores"] is not None
     assert "learnt" not in answer
     assert desk.metric("duyet_learning_failures_total") == 1
+
+
+def test_a_site_without_room_is_judged_without_until_another_is_not_asked_for(
+    learning_service: Service, desk: Desk
+) -> None:
+    store, now = learning_service.store, [1_000.0]
+    champion = Registry(learning_service.directory / "models").load(CHAMPION)
+    one, other = learning_service.site, learning_service.other_site
+    desk.teach(SPAM, SPAMS)
+    with learning_service.client(learning_service.other_key) as client:
+        Desk(client, authors=1_000).teach(SPAM, SPAMS)
+    small = Learning(store, Metrics(), megabytes=0.1, clock=lambda: now[0])
+
+    settled(small, store, one, champion)
+    with small.of([(other, store.changes(other.id))], champion) as known:
+        refused = dict(known)
+    now[0] += KEPT_SECONDS + 1
+    admitted = settled(small, store, other, champion)
+    kept = list(small._states)
+    small.close()
+
+    assert refused == {}
+    assert admitted[1] == 1
+    assert kept == [other.id]
 
 
 # ------------------------------------------------------------------ privacy
