@@ -74,7 +74,7 @@ class Spec:
             "marked": 0.4,
         }
     )
-    worst_part: float = 0.5
+    worst_part: float = 1.0
 
 
 FIELDS = ("content", "author.name", "author.url", "signs")
