@@ -141,6 +141,10 @@ def test_two_processes_that_share_a_database_agree(
         second = build(settings, Store.open(settings.sqlalchemy_url, Keyring(settings.secrets_dir)))
         with served(second) as port:
             urls = [service.url, f"http://127.0.0.1:{port}"]
+            # One after the other first: a route is made ready on its first use, which two
+            # servers in one process must not do at once.
+            for one in urls:
+                asyncio.run(all_at_once([one], service.key, [a_comment("first")], ["first"]))
             keys = [f"k{n // 4}" for n in range(40)]
             answers = asyncio.run(
                 all_at_once(urls, service.key, [a_comment(key) for key in keys], keys)
@@ -150,7 +154,7 @@ def test_two_processes_that_share_a_database_agree(
     assert {answer.status_code for answer in answers} == {200}
     ids = [answer.json()["id"] for answer in answers]
     assert [len(set(ids[n : n + 4])) for n in range(0, 40, 4)] == [1] * 10
-    assert len(set(ids)) == stored == 10
+    assert len(set(ids)) == stored - 1 == 10
 
 
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("pg", marks=pytest.mark.postgres)])
