@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.attacks import threshold_at
-from benchmarks.quality.sites import _teaching as teaching
+from benchmarks.quality.sites import teaching
 from model.classifier import Classifier
 from model.decision import LabelledExample
 from model.facts import gather

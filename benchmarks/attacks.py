@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.labelled import examples_in
-from benchmarks.quality.sites import _teaching as teaching
+from benchmarks.quality.sites import teaching
 from model.classifier import Classifier
 from model.decision import LabelledExample
 from model.facts import gather

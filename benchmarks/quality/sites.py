@@ -55,7 +55,7 @@ GENUINE: Mapping[str, tuple[str, ...]] = {
 
 def unseen_site(data: Path, seed: int, jobs: int) -> Table:
     """Leave one WordPress site out, with one blog that has ham."""
-    examples = _teaching(data)
+    examples = teaching(data)
     parts, rows = [], []
     for pair, sites in enumerate(HIDDEN_SITES):
         hidden = np.array([_is_hidden(e, sites, pair) for e in examples])
@@ -121,7 +121,7 @@ def genuine_shipped(data: Path, seed: int, jobs: int) -> Table:
 
 def genuine_held_out(data: Path, seed: int, jobs: int) -> Table:
     """The same by fits of the shipped recipe that have not seen the comment's post."""
-    examples = _teaching(data)
+    examples = teaching(data)
     fitted = fit(examples, RECIPE, jobs=jobs)
     rows = _by_fold(examples, fitted, jobs)
     final = OfflineJudge(fitted.final)
@@ -196,7 +196,7 @@ def _never_taught() -> tuple[str, ...]:
 # ------------------------------------------------------------------ rows
 
 
-def _teaching(data: Path) -> list[LabelledExample]:
+def teaching(data: Path) -> list[LabelledExample]:
     """The rows that the shipped recipe may be fitted to, thinned."""
     files = sorted((*data.glob("*.jsonl.gz"), *data.glob("*.jsonl")))
     allowed = [f for f in files if f.name.partition(".")[0] not in RESEARCH_ONLY]
