@@ -149,11 +149,12 @@ class Classifier:
         numbers = np.arange(texts)
         parted = np.bincount(text_of, occurring.parts, texts) > 0
         part_of = text_of * PARTS + occurring.parts
+        no_part = (np.bincount(part_of, minlength=texts * PARTS) == 0).reshape(texts, PARTS)
         share = self.spec.worst_part
         for head, weighed in enumerate(weights * occurring.part_values()):
             column = added[head]
             sums = np.bincount(part_of, weighed, texts * PARTS).reshape(texts, PARTS)
-            # A part that there is not says nothing, as one of nothing but unknown features does.
+            sums[no_part] = -np.inf
             worst = sums.argmax(axis=1)
             counts = parted & (sums[numbers, worst] > np.bincount(text_of, column, texts))
             if counts.any():

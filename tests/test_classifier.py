@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from model.classifier import HEADS, SPANS_PER_HEAD, Classifier, _parts
 from model.facts import gather
 from model.features import KINDS, Occurrences, Spec, Texts, row
-from model.letters import PARTS_APART
 from model.outcome import Head
 from model.submission import Author, Submission
 from tests.judging_cases import (
@@ -94,10 +93,8 @@ def slow_log_odds(classifier: Classifier, texts: Texts) -> np.ndarray:
         whole = says(grams, field, spec, table)
         parts = {part for *_, part in grams}
         if len(parts) > 1:
-            # Up to so many parts there is one more that says nothing.
             of_parts = [
-                says([g for g in grams if g[-1] == part], field, spec, table)
-                for part in range(PARTS_APART + 1)
+                says([g for g in grams if g[-1] == part], field, spec, table) for part in parts
             ]
             whole = whole + spec.worst_part * np.maximum(np.max(of_parts, axis=0) - whole, 0)
         log_odds = log_odds + whole
