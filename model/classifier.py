@@ -32,7 +32,7 @@ Added = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """What one block of features adds to the log-odds of each head (float64, shape (heads,)).
+    """What one field adds to the log-odds of each head (float64, shape (heads,)).
 
     `characters`, shape (heads, n), shares it out over the characters of the field; it is
     empty for signs, which stand for the whole.
@@ -136,7 +136,7 @@ class Classifier:
         """What each n-gram adds to each head, shape (heads, n-grams).
 
         A text counts as it is, but as far as the spec says for the part of it that says most for
-        a head, read as if that were the whole text: long good talk around bad words hides none.
+        a head, read as if that were the whole text: good talk around bad words hides less of them.
         """
         weights = self.table.take(occurring.places, axis=0).T.astype(np.float64)
         added: Added = weights * occurring.values()

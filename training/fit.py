@@ -161,7 +161,7 @@ def fit(
 
     `examples` are usable ones. Raises NotEnough when a head lacks one of its classes, or has
     too few groups to hold any out. Costs about 1 ms and 5 kB an example for the features,
-    then some seconds for 100,000 examples and fit.
+    then about a minute for 100,000 examples and fit.
     """
     progress("features")
     taught = Taught.of(examples, recipe, jobs=jobs)
