@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from model.letters import PARTS, Letters, letters_of
 from model.signs import content_signs
 
-FEATURES_VERSION = 3
+FEATURES_VERSION = 4
 """Changes whenever the same submission would get other features; a model is fitted to one."""
 
 Places = NDArray[np.int32]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model.shown import Shown, shown
 from model.text import BLANK, DIGIT, LETTER, LINE, LOWER, SIGN, STOP, SYMBOL, UPPER, read
 
-PART_LETTERS = 25
+PART_LETTERS = 80
 """A part of a text, a sentence or several, has at least so many letters."""
 
 PARTS_APART = 62

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from model.asking import asking_signs
 from model.submission import Submission
 from model.text import code_points, composed, is_invisible, readable
 
@@ -108,6 +109,7 @@ def content_signs(text: str, counts: Sequence[int]) -> tuple[str, ...]:
             for name, characters, bounds in _COUNTED_CHARACTERS
         ),
         *(name for name, within, pattern in _PATTERNS if within in text and pattern.search(text)),
+        *asking_signs(text),
     )
 
 
