@@ -193,7 +193,7 @@ def _reasons(
     if scores is None:
         return (Reason("score.unavailable"), *reasons)
     by_score = []
-    for head in Head:
+    for head in HEADS:
         outcome = thresholds.of(head).outcome(scores.of(head))
         if outcome is not Outcome.ACCEPT:
             strength = "likely" if outcome is Outcome.REJECT else "unsure"
