@@ -66,9 +66,7 @@ _ALSO_WORDS = frozenset(_WORDS.split())
 # What every link has: its own dot, colon, or opening mark.
 _DOT_WITHIN = re.compile(r"\.(?<=\w\.)[\w-]")
 _OPENS_LINK = re.compile(r"[<\[][au]", re.IGNORECASE)
-_SIGN_OF_LINK = re.compile(
-    rf"{_DOT_WITHIN.pattern}|[ps]:|{_OPENS_LINK.pattern}", re.IGNORECASE
-)
+_SIGN_OF_LINK = re.compile(rf"{_DOT_WITHIN.pattern}|[ps]:|{_OPENS_LINK.pattern}", re.IGNORECASE)
 
 
 def links_in(text: str) -> tuple[Link, ...]:

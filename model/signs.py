@@ -92,6 +92,28 @@ def is_disguised(character: str) -> bool:
     return plain.isalpha() or kind not in {"<super>", "<sub>", "<circle>"}
 
 
+# ------------------------------------------------------------------ letters
+
+
+def letters_as_read(text: str) -> str:
+    """The letters and digits of a text as `readable` has them, without what stands between."""
+    return "".join(map(_letters_of.__getitem__, text))
+
+
+class _Letters(dict[str, str]):
+    """What each character met so far leaves: most texts are made of the same few."""
+
+    def __missing__(self, character: str) -> str:
+        letters = "".join(filter(str.isalnum, readable(character)))
+        if len(self) < _CHARACTERS_KEPT:
+            self[character] = letters
+        return letters
+
+
+_CHARACTERS_KEPT = 20_000
+_letters_of = _Letters()
+
+
 # ------------------------------------------------------------------ signs
 
 
@@ -176,6 +198,6 @@ def _url_signs(url: str, name: str) -> Iterator[str]:
         yield "host digits"
     if parts.query:
         yield "url query"
-    letters = "".join(filter(str.isalnum, readable(name)))
-    if len(letters) >= 4 and letters in "".join(filter(str.isalnum, readable(host))):
+    letters = letters_as_read(name)
+    if len(letters) >= 4 and letters in letters_as_read(host):
         yield "name in host"
