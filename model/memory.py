@@ -253,7 +253,7 @@ class _Shelf:
 
     def like(self, sketch: Sketch) -> Iterator[_Kept]:
         """Those that may be like it, in the order they were put."""
-        if sketch.minhash is not None:
+        if sketch.minhash is not None and self.kept:
             for key in sorted(self._index.query(sketch.minhash)):
                 kept = self.kept.get(self._ids[key])
                 if kept is not None:
