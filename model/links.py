@@ -63,7 +63,8 @@ _WORDS = (
     "py rs sa sh so st tc to ve vi zip"
 )
 _ALSO_WORDS = frozenset(_WORDS.split())
-# What every link has: its own dot, colon, or opening mark.
+# What a link has: a dot within it, the colon of a scheme, or an opening mark. The whole search
+# is dear, so it begins where one of these stands.
 _DOT_WITHIN = re.compile(r"\.(?<=\w\.)[\w-]")
 _OPENS_LINK = re.compile(r"[<\[][au]", re.IGNORECASE)
 _SIGN_OF_LINK = re.compile(rf"{_DOT_WITHIN.pattern}|[ps]:|{_OPENS_LINK.pattern}", re.IGNORECASE)
