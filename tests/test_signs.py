@@ -7,13 +7,36 @@ from model import signs
 from model.facts import gather
 from model.features import FEATURES_VERSION
 from model.letters import letters_of
-from model.signs import is_disguised, signs_of
+from model.signs import is_disguised, is_ordinary, kinds_of, letters_as_read, signs_of
 from model.submission import Article, Author, FormFacts, Submission
+from model.text import readable
 from tests.judging_cases import any_text
 
 
 def content_signs(text: str) -> set[str]:
     return set(signs.content_signs(text, letters_of([text], [False]).counts[0].tolist()))
+
+
+OF_A_KIND = signs.INVISIBLE | signs.DISGUISED | signs.NONSPACING | signs.ENCLOSING
+
+
+def test_no_character_of_a_kind_is_ordinary_unless_it_is_ascii():
+    every = "".join(map(chr, range(0x80, 0x110000)))
+    ordinary = "".join(filter(is_ordinary, every))
+
+    assert {"ế", "я", "漢", "한", "ก", "…", "😀"} <= set(ordinary)
+    assert not (kinds_of(ordinary) & OF_A_KIND).any()
+
+
+@pytest.mark.parametrize("character", ["\u200b", "\ufe0f", "\u0301", "\u20e3", "𝐚", "Ａ", "\xad"])
+def test_one_character_of_a_kind_makes_a_text_unusual(character):
+    assert not is_ordinary(f"bài viết hay {character} quá")
+
+
+@given(any_text)
+@example("ﬃ… Ⅻ İ 9１ đ")
+def test_letters_as_read_are_what_is_left_of_the_readable_text(text):
+    assert letters_as_read(text) == "".join(filter(str.isalnum, readable(text)))
 
 
 @given(text=any_text.filter(bool), name=any_text, url=any_text)
