@@ -6,13 +6,17 @@ RUN python -m venv /opt/duyet
 COPY requirements.lock ./
 RUN /opt/duyet/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes -r requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY requirements-build.lock pyproject.toml setup.py README.md LICENSE ./
 COPY duyet duyet
 COPY model model
 COPY service service
 COPY training training
+# The image has no compiler: one comes in a package, and goes again.
 RUN /opt/duyet/bin/pip install --no-cache-dir --disable-pip-version-check \
-        --no-deps --no-build-isolation .
+        --require-hashes -r requirements-build.lock \
+    && /opt/duyet/bin/pip install --no-cache-dir --disable-pip-version-check \
+        --no-deps --no-build-isolation . \
+    && /opt/duyet/bin/pip uninstall --yes --quiet ziglang
 
 FROM python:3.12-slim
 # By number, so that an orchestrator can see that it is not root. A new volume takes over the

@@ -13,8 +13,14 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "duyet needs Python 3.11 or newer; found " + sys.version.split()[0] + ". Name one with: make PYTHON=python3.12 …")'
 	$(PYTHON) -m venv $(VENV)
 
+# What compiles the model's kernel where the system has no compiler.
+$(VENV)/.compiler: requirements-build.lock | $(BIN)/python
+	@set -- $${CC:-cc}; command -v "$$1" >/dev/null || { set -x; \
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-build.lock; }
+	@touch $@
+
 # Dependencies first, by hash; then the project itself, built with what was just installed.
-$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/.installed: requirements.lock pyproject.toml setup.py model/kernel.c $(VENV)/.compiler
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
@@ -45,10 +51,11 @@ types: $(VENV)/.installed-dev  ## mypy, strict
 lock: $(VENV)/.installed-dev  ## pin the newest allowed versions again
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -c requirements.lock -o requirements-dev.lock
+	echo ziglang | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements-build.lock
 
 DATA ?= data
 bench-quality: $(VENV)/.installed  ## measure quality by held-out group: DATA=DIR of labelled files
 	$(BIN)/python -m benchmarks.quality --data $(DATA)
 
 clean:  ## remove .venv and caches (never ./var)
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build model/libkernel.so *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -1,24 +1,24 @@
 """Score submissions with a fitted linear model, and say which characters weighed most.
 
-Needs numpy alone. A classifier is one table of weights with a column for each head; the
-log-odds of a head are its bias plus the weights at a submission's places times their values.
-Calibration is folded into the weights, so the log-odds are those of the score itself.
+Needs numpy alone, and `model/kernel.c`, which does the sums. A classifier is one table of
+weights with a column for each head; the log-odds of a head are its bias plus the weights at a
+submission's places times their values. Calibration is folded into the weights, so the log-odds
+are those of the score itself.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, pairwise, repeat
+from dataclasses import dataclass, field
+from itertools import repeat
 from math import exp
-from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features import FIELDS, Features, Occurrences, Places, Spec, Texts
-from model.letters import PARTS
+from model import kernel
+from model.features import FIELDS, Fields, Places, Spec, Texts, Values, plan_for
+from model.kernel import Plan
 from model.outcome import Head, Scores
 from model.promise import Promise
-from model.spans import Words
 from model.text import whole_characters
 from model.verdict import Span
 
@@ -26,8 +26,6 @@ HEADS: tuple[Head, ...] = (Head.SPAM, Head.TOXICITY)
 """The order of the table's columns."""
 
 SPANS_PER_HEAD = 3
-
-Added = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class Explained:
 
     log_odds: tuple[float, ...]
     spans: tuple[Span, ...]
-    row: tuple[Places, NDArray[np.float32]] | None = None
+    row: tuple[Places, Values] | None = None
 
     @property
     def scores(self) -> Scores:
@@ -73,6 +71,11 @@ class Classifier:
     table: NDArray[np.float32]
     bias: NDArray[np.float64]
     promise: Promise
+    _plan: Plan = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        plan = plan_for(self.spec, table=self.table, spans_per_head=SPANS_PER_HEAD)
+        object.__setattr__(self, "_plan", plan)
 
     def score(self, batch: Sequence[Texts]) -> list[Scores]:
         """Calibrated probabilities, in the order of the batch; the cost of a call is shared."""
@@ -91,127 +94,57 @@ class Classifier:
 
     def contributions(self, texts: Texts) -> list[Contribution]:
         """What each field adds. Their totals and the bias sum to the log-odds exactly."""
-        occurring = Occurrences.of([texts], self.spec)
-        added = self._added(occurring)
-        characters = _characters(occurring, added)
-        ends = np.cumsum([len(text) for text in occurring.texts])
+        fields = Fields.of([texts])
+        odds, weights = kernel.character_weights(self._plan, fields.laid)
+        ends = np.cumsum([len(text) for text in fields.texts])
         told = [
-            Contribution(
-                FIELDS[field],
-                np.array([column[occurring.text_of == number].sum() for column in added]),
-                characters[:, end - len(occurring.texts[number]) : end],
-            )
-            for number, (field, end) in enumerate(zip(occurring.fields, ends, strict=True))
+            Contribution(FIELDS[of], total, weights[:, end - len(text) : end])
+            for of, text, total, end in zip(fields.fields, fields.texts, odds, ends, strict=True)
         ]
-        if occurring.sign_places.size:
-            signs = self._signs(occurring)[0]
-            told.append(Contribution("signs", signs, np.empty((len(HEADS), 0))))
+        found = kernel.weigh(self._plan, fields.laid)
+        places, _ = fields.signs(found.counts, self.spec.bits)
+        if places:
+            signs = self.table.take(places, axis=0).sum(axis=0, dtype=np.float64)
+            told.append(
+                Contribution("signs", signs * self.spec.shares["signs"], np.empty((len(HEADS), 0)))
+            )
         return told
 
     def log_odds(self, batch: Sequence[Texts]) -> NDArray[np.float64]:
         """The log-odds of each head, float64 of shape (submissions, heads)."""
         parts = []
         for part in _parts(batch):
-            occurring = Occurrences.of(part, self.spec)
-            parts.append(self._summed(occurring, self._added(occurring)))
+            fields = Fields.of(part)
+            parts.append(self._summed(fields, kernel.weigh(self._plan, fields.laid)))
         return np.concatenate([np.empty((0, len(HEADS))), *parts])
 
-    def _summed(self, occurring: Occurrences, added: Added) -> NDArray[np.float64]:
+    def _summed(self, fields: Fields, found: kernel.Weighed) -> NDArray[np.float64]:
         """The log-odds of each submission, shape (submissions, heads)."""
-        owners = occurring.owners.take(occurring.text_of)
-        summed = self._signs(occurring) + self.bias
-        for head, column in enumerate(added):
-            summed[:, head] += np.bincount(owners, column, occurring.size)
-        return summed
-
-    def _signs(self, occurring: Occurrences) -> NDArray[np.float64]:
-        """What the signs of each submission add, shape (submissions, heads)."""
-        weights = self.table.take(occurring.sign_places, axis=0)
-        signs = np.empty((occurring.size, len(HEADS)))
-        for head in range(len(HEADS)):
-            signs[:, head] = np.bincount(occurring.sign_owners, weights[:, head], occurring.size)
-        return signs * self.spec.shares["signs"]
-
-    def _added(self, occurring: Occurrences) -> Added:
-        """What each n-gram adds to each head, shape (heads, n-grams).
-
-        A text counts as it is, but as far as the spec says for the part of it that says most for
-        a head, read as if that were the whole text: good talk around bad words hides less of them.
-        """
-        weights = self.table.take(occurring.places, axis=0).T.astype(np.float64)
-        added: Added = weights * occurring.values()
-        if self.spec.worst_part and occurring.parts.any():
-            self._count_worst_part(occurring, weights, added)
-        return added
-
-    def _count_worst_part(self, occurring: Occurrences, weights: Added, added: Added) -> None:
-        texts, text_of = len(occurring.texts), occurring.text_of
-        numbers = np.arange(texts)
-        parted = np.bincount(text_of, occurring.parts, texts) > 0
-        part_of = text_of * PARTS + occurring.parts
-        no_part = (np.bincount(part_of, minlength=texts * PARTS) == 0).reshape(texts, PARTS)
-        share = self.spec.worst_part
-        for head, weighed in enumerate(weights * occurring.part_values()):
-            column = added[head]
-            sums = np.bincount(part_of, weighed, texts * PARTS).reshape(texts, PARTS)
-            sums[no_part] = -np.inf
-            worst = sums.argmax(axis=1)
-            counts = parted & (sums[numbers, worst] > np.bincount(text_of, column, texts))
-            if counts.any():
-                column *= np.where(counts, 1 - share, 1).take(text_of)
-                here = part_of == np.where(counts, numbers * PARTS + worst, -1).take(text_of)
-                column += weighed * (share * here)
+        return kernel.log_odds(
+            self._plan,
+            fields.laid,
+            found.odds,
+            fields.signs(found.counts, self.spec.bits),
+            share=self.spec.shares["signs"],
+            bias=np.broadcast_to(self.bias, (len(fields.batch), len(HEADS))),
+        )
 
     def _explained(self, batch: Sequence[Texts], *, rows: bool) -> list[Explained]:
-        occurring = Occurrences.of(batch, self.spec)
-        added = self._added(occurring)
-        log_odds = map(tuple, self._summed(occurring, added).tolist())
-        runs = Words(occurring.texts).runs(_characters(occurring, added))
-        owners, fields = occurring.owners.tolist(), occurring.fields.tolist()
-        heaviest: list[list[list[Span]]] = [[[] for _ in HEADS] for _ in batch]
-        runs.sort(key=attrgetter("weight"), reverse=True)
-        for row, text, first, last, weight in runs:
-            kept = heaviest[owners[text]][row]
-            if len(kept) < SPANS_PER_HEAD:
-                start, end = whole_characters(occurring.texts[text], first, last)
-                kept.append(Span(FIELDS[fields[text]], start, end, HEADS[row], weight))
-        told = (tuple(chain.from_iterable(of_heads)) for of_heads in heaviest)
-        read = _rows_of(occurring.features()) if rows else repeat(None, len(batch))
-        return list(map(Explained, log_odds, told, read))
-
-
-def _characters(occurring: Occurrences, added: Added) -> Added:
-    """What each character adds, shape (heads, characters of all texts one after another).
-
-    An n-gram gives every character that it stands on the same.
-    """
-    lengths = np.array([len(text) for text in occurring.texts], np.int64)
-    begins = (np.cumsum(lengths) - lengths).take(occurring.text_of)
-    size = int(lengths.sum())
-    starts, ends = begins + occurring.starts, begins + occurring.ends
-    per_character = 1 / (ends - starts)
-    characters = np.empty((len(added), size))
-    for column, row in zip(added, characters, strict=True):
-        density = column * per_character
-        steps = np.bincount(starts, density, size + 1)
-        steps -= np.bincount(ends, density, size + 1)
-        np.cumsum(steps[:size], out=row)
-    return characters
-
-
-def _rows_of(found: Features) -> Iterator[tuple[Places, NDArray[np.float32]]]:
-    """The row of each submission."""
-    indptr, places, values = found.rows()
-    for begin, end in pairwise(indptr.tolist()):
-        yield places[begin:end], values[begin:end]
+        fields = Fields.of(batch)
+        found = kernel.weigh(self._plan, fields.laid, spans=True, rows=rows)
+        log_odds = map(tuple, self._summed(fields, found).tolist())
+        spans: list[list[Span]] = [[] for _ in batch]
+        for (owner, head, text, first, last), weight in zip(
+            found.spans, found.span_weights, strict=True
+        ):
+            start, end = whole_characters(fields.texts[text], first, last)
+            spans[owner].append(Span(FIELDS[fields.fields[text]], start, end, HEADS[head], weight))
+        read = fields.features(found, self.spec).each() if rows else repeat(None, len(batch))
+        return list(map(Explained, log_odds, map(tuple, spans), read))
 
 
 def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
-    """The batch cut so that no part is longer than need be to share the cost of a call.
-
-    Features take some 600 bytes a character while they are read off: a thousand of the longest
-    comments at once would take the machine's memory.
-    """
+    """The batch cut so that no part is longer than need be to share the cost of a call."""
     begin = length = 0
     for at, texts in enumerate(batch):
         size = len(texts.content) + len(texts.name) + len(texts.url)

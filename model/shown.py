@@ -7,6 +7,8 @@ publish: that is `model.publishable`.
 
 import html
 import re
+from collections import deque
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,9 +37,7 @@ def shown(text: str) -> Shown | None:
 
 
 def _without_markup(text: str) -> Shown | None:
-    if not ("<" in text or "&" in text or _says_dot(text)):
-        return None
-    changes = [change for change in map(_change, _FIND.finditer(text)) if change]
+    changes = _changes(text)
     if not changes:
         return None
     parts: list[str] = []
@@ -58,6 +58,35 @@ def _without_markup(text: str) -> Shown | None:
     return Shown("".join(parts), origin)
 
 
+_Change = tuple[int, int, str]
+"""Where something begins and ends, and what it shows as."""
+
+
+def _changes(text: str) -> list[_Change]:
+    """What markup and spelled out dots show as, in order and apart."""
+    markup = list(_MARKUP.finditer(text)) if "<" in text or "&" in text else []
+    changes = [change for change in map(_change, markup) if change]
+    if _says_dot(text):
+        changes += _dots(text, markup)
+        changes.sort()
+    return changes
+
+
+def _dots(text: str, markup: Sequence[re.Match[str]]) -> Iterator[_Change]:
+    """The dots spelled out beside markup: "(dot)" with the blanks around it, before "com"."""
+    ahead = deque(markup)
+    free = 0  # where what was found before ends
+    for dot in _DOT.finditer(text):
+        at = dot.start()
+        while ahead and ahead[0].start() < at:
+            free = ahead.popleft().end()
+        starts = range(max(free, at - _LONGEST_BEFORE_DOT), at + 1)
+        start = next((one for one in starts if _BEFORE_DOT.fullmatch(text, one, at)), None)
+        if start is not None:
+            free = dot.end()
+            yield start, free, "."
+
+
 def _says_dot(text: str) -> bool:
     # Three searches of the text in lower case cost a tenth of a pattern that ignores case.
     lower = text.lower()
@@ -66,16 +95,22 @@ def _says_dot(text: str) -> bool:
 
 # A tag is read up to a length, and none over the next "<": no text takes time by its square.
 # Browsers read numbers with any noughts before them and without the semicolon.
-_FIND = re.compile(
+_MARKUP = re.compile(
     r"&(?:\#(?:[xX]0{0,99}[1-9a-fA-F][0-9a-fA-F]{0,5}|0{0,99}[1-9][0-9]{0,6});?"
     r"|[a-zA-Z][a-zA-Z0-9]{1,30};)"
     r"|<!--[^<>]{0,500}-->"
-    r"|</?(?P<name>[a-zA-Z][a-zA-Z0-9]{0,15})(?![\w:@.])[^<>]{0,2000}>"
-    r"|(?<=\w)\s{0,2}[\[(]?\s?\b(?:dot|cham|chấm)\b\s?[\])]?\s{0,2}"
-    r"(?=(?:com|net|org|info|biz|vn|ru|co|io|me|xyz|top|club|shop|site|online|vip|bet|win|asia"
-    r"|link|app|live|pro|example)\b)",
+    r"|</?(?P<name>[a-zA-Z][a-zA-Z0-9]{0,15})(?![\w:@.])[^<>]{0,2000}>",
     re.IGNORECASE,
 )
+# Written so that the search skips to the next "d" or "c": one that ignores case, or begins with
+# anything but a set, is tried at every character.
+_DOT = re.compile(
+    r"[dDcC](?<!\w[dDcC])(?:(?<=[dD])[oO][tT]|(?<=[cC])[hH][aAấẤ][mM])\b\s?[\])]?\s{0,2}"
+    r"(?=(?i:com|net|org|info|biz|vn|ru|co|io|me|xyz|top|club|shop|site|online|vip|bet|win|asia"
+    r"|link|app|live|pro|example)\b)"
+)
+_BEFORE_DOT = re.compile(r"(?<=\w)\s{0,2}[\[(]?\s?")
+_LONGEST_BEFORE_DOT = 4
 _HREF = re.compile(r"""href\s{0,9}=\s{0,9}["']?([^"'\s>]+)""", re.IGNORECASE)
 
 # A browser shows no gap where these stand.
@@ -87,14 +122,12 @@ _INLINE = frozenset(
 )
 
 
-def _change(found: re.Match[str]) -> tuple[int, int, str] | None:
+def _change(found: re.Match[str]) -> _Change | None:
     """What stands for a piece of markup: its range, and what it shows as."""
     written = found.group()
     if written[0] == "&":
         plain = html.unescape(written)
         return (found.start(), found.end(), plain) if plain != written else None
-    if written[0] != "<":
-        return found.start(), found.end(), "."
     name = found["name"]
     if name is None:  # a comment
         return found.start(), found.end(), ""

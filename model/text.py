@@ -6,10 +6,11 @@ it can then be shown in the original. Cost is linear in the length of the text.
 
 import json
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib.resources import files
 from itertools import accumulate
+from threading import RLock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,58 +24,6 @@ it. `UPPER` and `LOWER` tell the case of the character as typed.
 """
 
 Codes = NDArray[np.uint32]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """A text as it reads.
-
-    `plain` are its code points as they read to the eye: compatibility forms undone (NFKC),
-    invisible characters and marks dropped, look-alike letters turned Latin (the confusables of
-    UTS #39), lower case, digits as ASCII, every blank as a space. `marked` are the same but with
-    the marks of Latin letters. `kinds` says what each is; `origin` holds the index of the code
-    point of the original text that it came from, never falling. All are of shape (n,).
-    """
-
-    plain: Codes
-    marked: Codes
-    kinds: NDArray[np.uint16]
-    origin: NDArray[np.int64]
-
-
-def read(text: str) -> Reading:
-    """A text as it reads. Takes any text, lone surrogates too."""
-    whole, starts = composed(text)
-    codes = code_points(whole).astype(np.intp)  # what `take` wants, and would make each time
-    if starts is None:
-        starts = np.arange(codes.size)
-    plain = _PLAIN.take(codes)
-    if not plain.all():
-        for code in np.unique(codes[plain == 0]).tolist():
-            _meet(code)
-        plain = _PLAIN.take(codes)
-    highest = plain.max(initial=0)
-    if highest >= _SEVERAL:
-        return _read_unevenly(codes, plain, starts)
-    if highest == _NOTHING:
-        shown = (plain != _NOTHING).nonzero()[0]
-        codes, plain, starts = codes.take(shown), plain.take(shown), starts.take(shown)
-    plain -= np.uint32(1)
-    return Reading(plain, _MARKED.take(codes), _KINDS.take(codes), starts)
-
-
-def _read_unevenly(codes: NDArray[np.intp], written: Codes, starts: NDArray[np.int64]) -> Reading:
-    """As `read`, where some characters become several."""
-    spelled = written >= _SEVERAL
-    lengths = np.where(spelled, written - _SEVERAL, written != _NOTHING)
-    several = codes[spelled].astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-    where = np.repeat(spelled, lengths)
-    codes = np.repeat(codes, lengths)
-    plain, marked, kinds = np.repeat(written - 1, lengths), _MARKED.take(codes), _KINDS.take(codes)
-    plain[where] = code_points(several.translate(_plain_of))
-    marked[where] = code_points(several.translate(_marked_of))
-    kinds[where] = _KINDS.take(plain[where])
-    return Reading(plain, marked, kinds, np.repeat(starts, lengths))
 
 
 def code_points(text: str) -> Codes:
@@ -137,28 +86,38 @@ _SHOWN_FORMATS = frozenset(
 )
 
 
-# What each code point met so far becomes: one more than the one code point, `_NOTHING`, or
-# `_SEVERAL` and how many; 0 for what was not met. Memory is taken only for pages written.
-_PLAIN = np.zeros(0x110000, np.uint32)
-_MARKED = np.zeros(0x110000, np.uint32)
-_KINDS = np.zeros(0x110000, np.uint16)
-_NOTHING = 0x200000
-_SEVERAL = 0x200001
+# What each code point met so far becomes, for `model/kernel.c`, and 0 for what was not met: see
+# `_entry`. Memory is taken only for pages written.
+CHARACTERS: NDArray[np.uint64] = np.zeros(0x110000, np.uint64)
+
+# The entries of what becomes several, one after another. All there are take a sixth.
+SPELLINGS: NDArray[np.uint64] = np.zeros(1 << 14, np.uint64)
+
+_spelled_so_far = 0
+_meeting = RLock()
 
 
 class _Written(dict[int, str]):
     """What each code point becomes, for `str.translate`; worked out when it is first met."""
 
     def __missing__(self, code: int) -> str:
-        _meet(code)
+        meet([code])
         return self[code]
 
 
 _plain_of, _marked_of = _Written(), _Written()
 
 
+def meet(codes: Iterable[int]) -> None:
+    """Work out what code points become, before anything that holds them is read."""
+    with _meeting:
+        for code in codes:
+            if not CHARACTERS[code]:
+                _meet(code)
+
+
 def _meet(code: int) -> None:
-    """Work out what a code point becomes."""
+    global _spelled_so_far  # noqa: PLW0603  where the next one that becomes several is written
     character = chr(code)
     stands_for = _compatible(character)
     if len(stands_for) > _LONGEST_SPELLING:
@@ -166,15 +125,20 @@ def _meet(code: int) -> None:
     read = [pair for c in stands_for if not is_invisible(c) for pair in _spelled(c)]
     plain, marked = "".join(p for p, _ in read), "".join(m for _, m in read)
     _marked_of[code], _plain_of[code] = marked, plain
-    _KINDS[code] = _kinds_of(character, plain)
     if len(plain) == 1:
-        _MARKED[code] = ord(marked)
-        _PLAIN[code] = ord(plain) + 1
+        CHARACTERS[code] = _entry(ord(plain), ord(marked), _kinds_of(character, plain))
         return
-    for part in map(ord, set(plain) - {character}):
-        if part not in _plain_of:
-            _meet(part)
-    _PLAIN[code] = _SEVERAL + len(plain) if plain else _NOTHING
+    begin = _spelled_so_far
+    _spelled_so_far += len(plain)
+    for at, (one, with_marks) in enumerate(read, begin):
+        kinds = 0 if one == character else _kinds_of(one, _plain_of[ord(one)])
+        SPELLINGS[at] = _entry(ord(one), ord(with_marks), kinds)
+    CHARACTERS[code] = _entry(begin, 0, 0, len(plain))  # last, as others read without the lock
+
+
+def _entry(plain: int, marked: int, kinds: int, many: int = 1) -> int:
+    """A code point with what it becomes in one number; `plain` is where several begin."""
+    return plain | marked << 21 | kinds << 42 | many << 51 | 1 << 54
 
 
 def _compatible(character: str) -> str:

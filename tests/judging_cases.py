@@ -118,7 +118,7 @@ class Block:
 def blocks_of(texts: Texts, spec: Spec) -> list[Block]:
     """The features of one submission, field by field and kind by kind, but for empty blocks."""
     occurring = Occurrences.of([texts], spec)
-    values = occurring.values()
+    values = occurring.values
     blocks = []
     for number in np.unique(occurring.blocks).tolist():
         here = occurring.blocks == number

@@ -1,7 +1,8 @@
 """Letters and features once more, slowly and plainly, to compare what the model reads with.
 
 Takes from the model what a single character reads as (`model.text`) and what markup hides
-(`model.shown`), which have tests of their own; everything after that is done anew.
+(`model.shown`), which have tests of their own; everything after that is done anew, and in Python
+alone, where the model's is in C.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from model import text as kinds
 from model.features import KINDS, Spec
 from model.letters import PART_LETTERS, PARTS_APART
 from model.shown import shown
-from model.text import read
+from model.text import composed
 
 LEET = dict(zip("0134567@$!", "oieasgtasi", strict=True))
 
@@ -38,14 +39,25 @@ BLANK = Character(" ", " ", kinds.BLANK, 0)
 def characters_of(text: str) -> list[Character]:
     bare = shown(text)
     written = text if bare is None else bare.text
-    reading = read(f"  {written}  ")
-    columns = (reading.plain, reading.marked, reading.kinds, reading.origin)
+    whole, starts = composed(f"  {written}  ")
+    origins = range(len(whole)) if starts is None else starts.tolist()
     found = []
-    for plain, marked, kind, origin in zip(*(c.tolist() for c in columns), strict=True):
+    for character, origin in zip(whole, origins, strict=True):
         at = min(max(origin - 2, 0), max(len(written) - 1, 0))
         place = at if bare is None or not bare.text else int(bare.origin[at])
-        found.append(Character(chr(plain), chr(marked), kind, place))
+        found += [Character(*read_as, place) for read_as in reads_as(character)]
     return found
+
+
+def reads_as(character: str) -> list[tuple[str, str, int]]:
+    """What a character becomes, without and with marks, and the kinds of each."""
+    plain, marked = kinds._plain_of[ord(character)], kinds._marked_of[ord(character)]
+    if len(plain) == 1:
+        return [(plain, marked, kinds._kinds_of(character, plain))]
+    return [
+        (p, m, 0 if p == character else kinds._kinds_of(p, kinds._plain_of[ord(p)]))
+        for p, m in zip(plain, marked, strict=True)
+    ]
 
 
 def without_leet(characters: list[Character]) -> list[Character]:

@@ -10,8 +10,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from model import features
-from model.features import FEATURES_VERSION, FIELDS, KINDS, Occurrences, Spec, Texts, row
+from model.features import (
+    FEATURES_VERSION,
+    FIELDS,
+    KINDS,
+    Occurrences,
+    Spec,
+    Texts,
+    features,
+    row,
+)
 from tests.judging_cases import SENTENCE, SMALL, Block, any_text, blocks_of, wordy
 from tests.second_opinion import Gram, grams_of
 
@@ -125,11 +133,11 @@ def test_rows_hold_each_n_gram_once_with_what_its_occurrences_count(text):
     occurring = Occurrences.of([Texts(text)], SMALL)
     summed_up: dict[tuple[int, int], float] = {}
     for block, place, value in zip(
-        occurring.blocks.tolist(), occurring.places.tolist(), occurring.values(), strict=True
+        occurring.blocks.tolist(), occurring.places.tolist(), occurring.values.tolist(), strict=True
     ):
         summed_up[block, place] = summed_up.get((block, place), 0.0) + value
 
-    _, places, values = occurring.features().rows()
+    places, values = row(Texts(text), SMALL)
 
     n_grams = places.size - occurring.sign_places.size
     expected = sorted((place, value) for (_, place), value in summed_up.items())
@@ -152,7 +160,7 @@ def test_n_grams_stand_within_the_field_as_typed(text):
 def test_a_part_counts_as_if_it_were_the_whole_text(text):
     occurring = Occurrences.of([Texts(text)], SMALL)
 
-    values = occurring.part_values()
+    values = occurring.part_values
 
     lengths: dict[tuple[int, int], dict[int, float]] = {}
     for at in range(occurring.places.size):
@@ -176,7 +184,7 @@ def test_a_part_counts_as_if_it_were_the_whole_text(text):
 def test_a_batch_has_the_features_of_its_texts_one_by_one(batch):
     texts = [Texts(content, name, "", signs) for content, name, signs in batch]
 
-    indptr, places, values = features.features(texts, SMALL).rows()
+    indptr, places, values = features(texts, SMALL).rows()
 
     alone = [row(text, SMALL) for text in texts]
     parts = list(pairwise(indptr.tolist()))
@@ -252,21 +260,19 @@ def test_a_long_text_has_n_grams_by_its_length_at_most(unit):
 
 
 def test_many_short_texts_beside_one_of_many_parts_are_told_apart():
-    # Their numbers, parts and places must fit one integer whatever the table's size.
     long = Texts(SENTENCE * 70)
     alone = Occurrences.of([long], WIDE)
 
     together = Occurrences.of([*(Texts("ab") for _ in range(12_000)), long], WIDE)
 
     (own,) = np.nonzero(together.text_of == 12_000)
-    assert np.array_equal(together.values()[own], alone.values())
-    assert np.array_equal(together.part_values()[own], alone.part_values())
+    assert np.array_equal(together.values[own], alone.values)
+    assert np.array_equal(together.part_values[own], alone.part_values)
 
 
 def test_words_of_growing_length_are_hashed_in_many_threads_at_once():
     texts = [Texts("x" * (97 * n % 3_000 + 1)) for n in range(120)]
     expected = [row(t, SMALL)[0].tolist() for t in texts]
-    features._power_table = np.ones((2, 1), np.uint64)
     got: list[list[list[int]]] = []
     start = threading.Barrier(4)
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.spans import LONGEST_PIECE, ROUNDING, Run, Words
+from model.spans import LONGEST_PIECE, ROUNDING, Run, runs
 
 
 @st.composite
@@ -16,7 +16,7 @@ def weighed_texts(draw):
 
 
 def runs_of(texts: list[str], weights: np.ndarray) -> list[Run]:
-    return Words(texts).runs(weights[np.newaxis])
+    return runs(texts, weights[np.newaxis])
 
 
 @given(weighed=weighed_texts())
@@ -24,15 +24,15 @@ def test_runs_are_apart_inside_their_text_and_weigh_something(weighed):
     texts, weights = weighed
     begins = np.cumsum([0, *map(len, texts)])
 
-    runs = runs_of(texts, weights)
+    found = runs_of(texts, weights)
 
-    taken = [(run.text, at) for run in runs for at in range(run.start, run.end)]
+    taken = [(run.text, at) for run in found for at in range(run.start, run.end)]
     assert len(taken) == len(set(taken))
-    assert all(0 <= run.start < run.end <= len(texts[run.text]) for run in runs)
-    assert all(run.weight > ROUNDING for run in runs)
+    assert all(0 <= run.start < run.end <= len(texts[run.text]) for run in found)
+    assert all(run.weight > ROUNDING for run in found)
     assert all(
         run.weight <= weights[begins[run.text] :][: len(texts[run.text])].clip(0).sum() + 1e-6
-        for run in runs
+        for run in found
     )
 
 
@@ -41,7 +41,7 @@ def test_rows_of_weights_have_the_runs_of_each_alone(weighed, times):
     texts, weights = weighed
     rows = np.stack([weights, weights * times, -weights])
 
-    together = Words(texts).runs(rows)
+    together = runs(texts, rows)
 
     alone = [run._replace(row=row) for row, one in enumerate(rows) for run in runs_of(texts, one)]
     assert together == alone
@@ -78,9 +78,9 @@ def test_neighbouring_dense_words_are_one_run():
 
 
 def test_runs_do_not_reach_from_one_text_into_the_next():
-    runs = runs_of(["ab", "cd"], np.ones(4))
+    found = runs_of(["ab", "cd"], np.ones(4))
 
-    assert [(run.text, run.start, run.end) for run in runs] == [(0, 0, 2), (1, 0, 2)]
+    assert [(run.text, run.start, run.end) for run in found] == [(0, 0, 2), (1, 0, 2)]
 
 
 def test_a_text_without_blanks_is_cut_into_pieces():
@@ -99,3 +99,9 @@ def test_what_rounding_leaves_is_no_run():
 @pytest.mark.parametrize("texts", [[], [" "], ["\n\n"], [" ", "\n"]])
 def test_texts_without_words_have_no_runs_of_negative_weight(texts):
     assert runs_of(texts, np.full(sum(map(len, texts)), -1.0)) == []
+
+
+@pytest.mark.parametrize("weights", [np.ones((1, 3)), np.ones((1, 5)), np.ones(4)])
+def test_weights_that_are_not_those_of_the_texts_are_refused(weights):
+    with pytest.raises(ValueError, match="for each character"):
+        runs(["ab", "cd"], weights)

@@ -7,6 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model import text as text_module
+from model.letters import read
 from model.text import (
     BLANK,
     DIGIT,
@@ -18,7 +19,6 @@ from model.text import (
     SYMBOL,
     UPPER,
     is_invisible,
-    read,
     readable,
     whole_characters,
 )
