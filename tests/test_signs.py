@@ -71,7 +71,7 @@ def test_signs_are_those_that_models_were_fitted_to():
         Author(name="slot vip", url="http://slot-vip88.example.com/a/b?c=1"),
     )
 
-    assert FEATURES_VERSION == 3
+    assert FEATURES_VERSION == 4
     assert signs_of(submission, links=2) == (
         *("links:2", "links per length:4", "name words:1", "name length:1", "name lower"),
         *("url depth:2", "host hyphens:1", "host length:3", "host labels:1", "host digits"),
@@ -80,6 +80,7 @@ def test_signs_are_those_that_models_were_fitted_to():
     assert content_signs(submission.content) == {
         *("letters:2", "digits:4", "longest number:4", "capitals:1", "symbols:1", "lines:0"),
         *("exclamations:2", "questions:0", "handles:0", "hashtags:0", "money:0"),
+        *("asks:1", "asks first"),
     }
 
 
