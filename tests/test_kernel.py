@@ -135,7 +135,7 @@ def test_a_sign_beyond_the_table_or_the_submissions_is_refused(place, owner):
     signs = kernel.array("q", [place]), kernel.array("q", [owner])
 
     with pytest.raises(ValueError, match="that there is not"):
-        kernel.log_odds(plan, laid, odds, signs, share=1.0, bias=np.zeros((1, len(HEADS))))
+        kernel.add_up(plan, laid, odds, signs, share=1.0, log_odds=np.zeros((1, len(HEADS))))
 
 
 def test_a_table_that_is_not_laid_out_row_by_row_is_read_all_the_same():
