@@ -14,8 +14,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -27,13 +28,17 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from threadpoolctl import threadpool_limits
 
 import training
-from model.classifier import HEADS, Classifier
+from model.classifier import HEADS, Classifier, Explained
+from model.decision import Decision, RejectReason
+from model.experience import Decided, Experience
 from model.facts import gather
-from model.features import Occurrences, Spec
+from model.features import Occurrences, Spec, Texts
 from model.judging import Case, judge
+from model.outcome import Outcome
 from model.policy import Policy
 from model.promise import ANY, RISKS, Kept, Promise
 from model.registry import CHAMPION, SHIPPED, Registry, RegistryError
+from model.site_layer import Anchors
 from model.submission import Author, History, Submission
 from training.examples import read_rows
 
@@ -41,6 +46,7 @@ TEXTS = Path(training.__file__).parent / "texts"
 CHARACTERS = 300
 BATCH = 256
 ROUNDS = 15
+LEARNT = 300
 KIB = 1024
 LONGEST = 64 * KIB
 
@@ -89,6 +95,10 @@ def main() -> None:
         pieces = _pieces([text for name, text in texts if name.startswith(language)])
         _print_comparison(language, pieces, classifier, pipeline)
     _print_parts(_pieces([text for name, text in texts if name.startswith("vi")]), classifier)
+    experience = _learnt(texts, spam, classifier)
+    for language in ("vi", "en"):
+        pieces = _pieces([text for name, text in texts if name.startswith(language)])
+        _print_shares(language, pieces, classifier, experience)
     _print_lengths("vi", _long_text(texts, "vi"), classifier)
     _print_lengths("en", _long_text(texts, "en"), classifier)
     _print_adversarial(classifier)
@@ -206,6 +216,91 @@ def _print_parts(pieces: Sequence[str], classifier: Classifier) -> None:
     for name, calls in steps.items():
         taken = _times(calls)
         print(f"| {name} | {taken.fastest:.0f} | {taken.loops:.1f} |")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready(Classifier):
+    """A classifier that was asked before: what is left is all but the classifier."""
+
+    said: Mapping[str, Explained]
+
+    @classmethod
+    def of(cls, classifier: Classifier, cases: Sequence[Case]) -> "_Ready":
+        texts = [gather(case.submission).texts for case in cases]
+        said = classifier.explained(texts, rows=True)
+        own = {field.name: getattr(classifier, field.name) for field in fields(Classifier)}
+        return cls(**own, said={t.content: e for t, e in zip(texts, said, strict=True)})
+
+    def explained(self, batch: Sequence[Texts], *, rows: bool = False) -> list[Explained]:
+        return [self.said[texts.content] for texts in batch]
+
+
+def _learnt(
+    texts: Sequence[tuple[str, str]], spam: Sequence[bool], classifier: Classifier
+) -> Experience:
+    """What a site has learnt from `LEARNT` decisions on texts of both kinds."""
+    experience = Experience(classifier, Anchors.of(classifier.spec), Policy())
+    chosen = np.random.default_rng(3).permutation(len(texts))[:LEARNT].tolist()
+    decided = [
+        Decided(change, f"c-{at}", Submission(texts[at][1]), _decision(spam=spam[at]))
+        for change, at in enumerate(chosen, 1)
+    ]
+    for prepared in experience.prepared(decided):
+        experience.learn(prepared)
+    return experience
+
+
+def _decision(*, spam: bool) -> Decision:
+    at = datetime(2024, 1, 1, tzinfo=UTC)
+    if spam:
+        return Decision(Outcome.REJECT, RejectReason.SPAM, "ann", at)
+    return Decision(Outcome.ACCEPT, None, "ann", at)
+
+
+def _print_shares(
+    language: str, pieces: Sequence[str], classifier: Classifier, experience: Experience
+) -> None:
+    """What judging is made of, one comment alone and each of a batch, and a learnt site adds."""
+    cases = _cases(pieces)
+    learnt = [replace(case, experience=experience) for case in cases]
+    ready = _Ready.of(classifier, cases)
+    facts = {id(case): gather(case.submission) for case in (*cases, *learnt)}
+
+    def gathered(batch: Sequence[Case]) -> object:
+        return [gather(case.submission, case.history) for case in batch]
+
+    def explained(batch: Sequence[Case], *, rows: bool = False) -> object:
+        return classifier.explained([facts[id(case)].texts for case in batch], rows=rows)
+
+    def twins(batch: Sequence[Case]) -> object:
+        return [experience.twin(facts[id(case)]) for case in batch]
+
+    def added(batch: Sequence[Case]) -> object:
+        rows = [ready.said[case.submission.content].row for case in batch]
+        return [experience.layer.added(row) for row in rows if row is not None]
+
+    steps: dict[str, tuple[Callable[[Sequence[Case]], object], Sequence[Case]]] = {
+        "gather": (gathered, cases),
+        "classify": (explained, cases),
+        "all but classify": (lambda batch: judge(batch, ready), cases),
+        "judge, all of it": (lambda batch: judge(batch, classifier), cases),
+        "learnt: classify, with rows": (partial(explained, rows=True), learnt),
+        "learnt: twin": (twins, learnt),
+        "learnt: added": (added, learnt),
+        "learnt: all but classify": (lambda batch: judge(batch, ready), learnt),
+        "learnt: judge, all of it": (lambda batch: judge(batch, classifier), learnt),
+    }
+    trust = f"the layer's trust is {experience.layer.trust:.1f}"
+    print(f"\n{language}, learnt from {experience.lessons} decisions, {trust}")
+    print("| share | one comment: fastest µs | loops | in a batch: fastest µs each | loops |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, (step, of) in steps.items():
+        one = _times([partial(step, [case]) for case in of[:30]])
+        many = _times([partial(step, of)])
+        print(
+            f"| {name} | {one.fastest:.0f} | {one.loops:.1f} "
+            f"| {many.fastest / BATCH:.0f} | {many.loops / BATCH:.1f} |"
+        )
 
 
 def _print_lengths(language: str, text: str, classifier: Classifier) -> None:

@@ -182,8 +182,8 @@ def _unseen(by_group: Genuine, alone: Genuine, spam: Judged, recipe: Recipe) -> 
     yield "| --- | --- | ---: | ---: | --- | ---: | ---: | ---: | ---: |"
     lead, read_as = recipe.toxicity_lead, np.array(spam.read_as)
     promises = {
-        "group": promise_of(by_group, lead=lead),
-        "source": promise_of(by_group, lead=lead, by_source=alone),
+        "group": promise_of(by_group, lead=lead, care=recipe.reject_care),
+        "source": promise_of(by_group, lead=lead, by_source=alone, care=recipe.reject_care),
     }
     for source in sorted(set(alone.source.tolist())):
         for language in LANGUAGES:

@@ -243,8 +243,8 @@ def _validated(text: str) -> Address:
         raise ValueError
     local, _, domain = text.rpartition("@")
     if _PLAIN_LOCAL.fullmatch(local) and local.lower() not in CASE_INSENSITIVE_MAILBOX_NAMES:
-        ascii_domain, normalized = _validated_domain(domain)
-        if len(local) + 1 + max(len(ascii_domain), len(normalized.encode())) <= 254:
+        ascii_domain, normalized, size = _validated_domain(domain)
+        if len(local) + 1 + size <= 254:
             return Address(local, ascii_domain, f"{local}@{normalized}")
     # strict: at most 64 bytes before the at sign
     valid = validate_email(text, check_deliverability=False, allow_smtputf8=True, strict=True)
@@ -256,10 +256,11 @@ _PLAIN_LOCAL = re.compile(r"(?=.{1,64}\Z)[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*")
 
 
 @lru_cache(maxsize=4096)
-def _validated_domain(domain: str) -> tuple[str, str]:
-    """A domain in ASCII and in its own script; most addresses share a few."""
+def _validated_domain(domain: str) -> tuple[str, str, int]:
+    """A domain in ASCII and in its own script, and how long it is; most addresses share a few."""
     valid = validate_email(f"a@{domain}", check_deliverability=False)
-    return valid.ascii_domain, valid.domain
+    size = max(len(valid.ascii_domain), len(valid.domain.encode()))
+    return valid.ascii_domain, valid.domain, size
 
 
 def _is_only_reserved(text: str) -> bool:
@@ -293,11 +294,10 @@ def registered_domain(host: str) -> str:
 def facts_of_address(address: Address) -> AddressFacts:
     """What the address tells without asking anyone."""
     mailbox = address.local.lower().partition("+")[0]
-    registered = registered_domain(address.domain)
-    digits = sum(letter.isdigit() for letter in address.local)
+    digits = sum(map(str.isdigit, address.local))
     return AddressFacts(
         domain=address.domain,
-        registered_domain=registered,
+        registered_domain=registered_domain(address.domain),
         is_disposable=_is_disposable(address.domain),
         is_role=mailbox.replace(".", "").replace("-", "").replace("_", "") in ROLES,
         is_freemail=address.domain in FREEMAIL,

@@ -23,6 +23,7 @@ from model.signs import (
     Kinds,
     count_of,
     has,
+    is_ordinary,
     kinds_of,
     signs_of,
 )
@@ -72,16 +73,16 @@ def gather(submission: Submission, history: History | None = None) -> Facts:
     content, author = submission.content, submission.author
     links = links_in(content)
     language = language_of(content)
-    kinds = kinds_of(content)
+    invisible, disguised, marks = _hiding(content, language)
     return Facts(
         submission=submission,
         history=history or History(),
         links=links,
         language=language,
         address=_address(author.email),
-        invisible=_invisible(content) if has(INVISIBLE, kinds) else 0,
-        disguised=_disguised(content, language) if has(DISGUISED, kinds) else 0,
-        marks=_longest_run(kinds) if has(_MARK, kinds) else 0,
+        invisible=invisible,
+        disguised=disguised,
+        marks=marks,
         texts=Texts(content, author.name, author.url, signs_of(submission, links=len(links))),
     )
 
@@ -93,6 +94,18 @@ def _address(email: str) -> AddressFacts | None:
         return facts_of_address(read_address(email))
     except AddressProblem:
         return None
+
+
+def _hiding(text: str, language: str) -> tuple[int, int, int]:
+    """How many characters hide something, how many are disguised, the longest run of marks."""
+    if is_ordinary(text):
+        return 0, 0, 0
+    kinds = kinds_of(text)
+    return (
+        _invisible(text) if has(INVISIBLE, kinds) else 0,
+        _disguised(text, language) if has(DISGUISED, kinds) else 0,
+        _longest_run(kinds) if has(_MARK, kinds) else 0,
+    )
 
 
 def _disguised(text: str, language: str) -> int:

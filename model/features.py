@@ -26,7 +26,7 @@ from model.kernel import Laid, Plan, Signs
 from model.letters import numbers, plan_of
 from model.signs import content_signs
 
-FEATURES_VERSION = 3
+FEATURES_VERSION = 4
 """Changes whenever the same submission would get other features; a model is fitted to one."""
 
 Places = NDArray[np.int32]

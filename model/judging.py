@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from model.classifier import HEADS, Classifier, Explained, scores_of
 from model.experience import Experience
@@ -14,7 +15,6 @@ from model.policy import Policy
 from model.reasons import quotation
 from model.registry import CHAMPION, SHIPPED, Registry
 from model.rules import hits
-from model.site_layer import Row
 from model.submission import History, Submission
 from model.verdict import Learnt, Reason, RuleHit, Span, Verdict, decide
 
@@ -88,13 +88,14 @@ def _facts(case: Case) -> Facts | None:
 def _verdict(
     case: Case,
     facts: Facts,
-    scored: "_Scored",
+    scored: "_Scored | None",
     classifier: Classifier | None,
 ) -> Verdict:
-    scores, spans = scored.scores, scored.spans
-    learnt, facts = _recalled(case, facts, scored, classifier)
-    if learnt is not None and learnt.added:
-        scores = _with_added(scored, learnt.added)
+    explained, scores = scored or (None, None)
+    spans = explained.spans if explained else ()
+    learnt, facts = _recalled(case, facts, explained, classifier)
+    if explained and learnt and learnt.added:
+        scores = _with_added(explained, learnt.added)
     found = hits(facts, case.policy)
     thresholds = thresholds_for(case.policy, classifier, facts.language)
     return Verdict(
@@ -116,35 +117,27 @@ def thresholds_for(policy: Policy, classifier: Classifier | None, language: str)
     return policy.thresholds_by(classifier.promise, language)
 
 
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """What a model says of a submission, if one could."""
-
-    scores: Scores | None = None
-    spans: tuple[Span, ...] = ()
-    log_odds: tuple[float, ...] = ()
-    row: Row | None = None
-
-    @classmethod
-    def of(cls, explained: Explained) -> "_Scored":
-        return cls(explained.scores, explained.spans, explained.log_odds, explained.row)
+_Scored: TypeAlias = tuple[Explained, Scores]
+"""What a model says of a submission."""
 
 
-def _scored(batch: Sequence[Facts], classifier: Classifier | None, *, rows: bool) -> list[_Scored]:
+def _scored(
+    batch: Sequence[Facts], classifier: Classifier | None, *, rows: bool
+) -> Sequence[_Scored | None]:
     if classifier is None or not batch:
-        return [_Scored()] * len(batch)
+        return [None] * len(batch)
     try:
         explained = classifier.explained([facts.texts for facts in batch], rows=rows)
-        return [*map(_Scored.of, explained)]
+        return [(one, one.scores) for one in explained]
     except Exception:  # noqa: BLE001  a score that fails is no score: the comment is queued
         if len(batch) > 1:  # the others have theirs
             return [one for facts in batch for one in _scored([facts], classifier, rows=rows)]
         log.error("scoring failed", extra={"model": classifier.version})
-        return [_Scored()]
+        return [None]
 
 
 def _recalled(
-    case: Case, facts: Facts, scored: _Scored, classifier: Classifier | None
+    case: Case, facts: Facts, explained: Explained | None, classifier: Classifier | None
 ) -> tuple[Learnt | None, Facts]:
     """What the site's decisions have to do with a comment, and the facts with that in them."""
     known = case.experience
@@ -153,7 +146,7 @@ def _recalled(
     try:
         twin = known.twin(facts)
         covers = known.covers(classifier)
-        row = scored.row if covers else None
+        row = explained.row if explained and covers else None
         learnt = Learnt(
             layer=known.layer.version if covers else "",
             lessons=known.lessons,
@@ -169,10 +162,10 @@ def _recalled(
     return learnt, replace(facts, twin=twin) if twin else facts
 
 
-def _with_added(scored: _Scored, added: float) -> Scores:
+def _with_added(explained: Explained, added: float) -> Scores:
     """The model's scores, with what the site's layer adds to spam's."""
     more = (added if head is Head.SPAM else 0.0 for head in HEADS)
-    return scores_of([odds + a for odds, a in zip(scored.log_odds, more, strict=True)])
+    return scores_of([odds + a for odds, a in zip(explained.log_odds, more, strict=True)])
 
 
 def _told(learnt: Learnt | None) -> tuple[Reason, ...]:
@@ -193,7 +186,7 @@ def _reasons(
     if scores is None:
         return (Reason("score.unavailable"), *reasons)
     by_score = []
-    for head in Head:
+    for head in HEADS:
         outcome = thresholds.of(head).outcome(scores.of(head))
         if outcome is not Outcome.ACCEPT:
             strength = "likely" if outcome is Outcome.REJECT else "unsure"

@@ -119,7 +119,7 @@ _NOT_LATIN = re.compile(
     r"[^\x00-\u036f\u1e00-\u1eff\u2000-\u2fff\ufe00-\ufe0f\U0001f000-\U0001ffff]+"
 )
 _NOT_TEXT = re.compile(r"https?://\S+|www\.\S+|<[^<>]{1,200}>|\S+@\S+")
-_WORD = re.compile(r"[^\s.,;:!?\"()\[\]{}<>*/\\|_=+~…“”–—-]+")
+_BETWEEN_WORDS = re.compile(r"[.,;:!?\"()\[\]{}<>*/\\|_=+~…“”–—-]")  # beside blanks
 _PLAIN = "~"  # marks the tag of a word that tells without its diacritics
 
 
@@ -178,9 +178,9 @@ def _by_script(letters: str) -> str:
 
 
 def _by_words(sample: str) -> str:
-    words = _WORD.findall(sample)
-    counted = Counter(map(_TAG_OF_WORD.get, words))
-    found = sorted((_hits(sample, counted, tag), tag) for tag in LANGUAGES)
+    words = _BETWEEN_WORDS.sub(" ", sample).split()
+    telling = [*filter(None, map(_TAG_OF_WORD.get, words))]
+    found = sorted((_hits(sample, telling, tag), tag) for tag in LANGUAGES)
     best, tag = found[-1]
     runner_up = found[-2][0] if len(found) > 1 else 0
     # Running text has one such word in seven at the least; a single one tells in short text only.
@@ -188,10 +188,9 @@ def _by_words(sample: str) -> str:
     return tag if best and is_enough and best * 2 >= runner_up * 3 else UNKNOWN
 
 
-def _hits(sample: str, counted: Mapping[str | None, int], tag: str) -> int:
-    """How many words of the sample speak for a language."""
-    known = counted.get(tag, 0)
-    plain = counted.get(tag + _PLAIN, 0)
+def _hits(sample: str, telling: list[str], tag: str) -> int:
+    """How many words of the sample speak for a language; `telling` are the tags of all words."""
+    known, plain = telling.count(tag), telling.count(tag + _PLAIN)
     own = _OWN_LETTERS.get(tag)
     with_own = len(own.findall(sample)) if own and not sample.isascii() else 0
     if with_own:  # a letter or so a word

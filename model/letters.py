@@ -18,7 +18,7 @@ from model import kernel
 from model.kernel import Laid, Plan
 from model.spans import DENSITY
 
-PART_LETTERS = 25
+PART_LETTERS = 80
 """A part of a text, a sentence or several, has at least so many letters."""
 
 PARTS_APART = 62

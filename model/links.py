@@ -63,8 +63,11 @@ _WORDS = (
     "py rs sa sh so st tc to ve vi zip"
 )
 _ALSO_WORDS = frozenset(_WORDS.split())
-# Cheaper by far than the search: most comments hold none of these.
-_MAY_LINK = re.compile(r"\.(?<=\w\.)[\w-]|:/|[<\[][AaUu]")
+# What a link has: a dot within it, the colon of a scheme, or an opening mark. The whole search
+# is dear, so it begins where one of these stands.
+_DOT_WITHIN = re.compile(r"\.(?<=\w\.)[\w-]")
+_OPENS_LINK = re.compile(r"[<\[][au]", re.IGNORECASE)
+_SIGN_OF_LINK = re.compile(rf"{_DOT_WITHIN.pattern}|[ps]:|{_OPENS_LINK.pattern}", re.IGNORECASE)
 
 
 def links_in(text: str) -> tuple[Link, ...]:
@@ -73,13 +76,13 @@ def links_in(text: str) -> tuple[Link, ...]:
     Finds http, https and ftp URLs, `www.` and other bare domains under a known public suffix,
     `<a href>` and BBCode `[url=]`. Takes time linear in the length of the text.
     """
-    if not _MAY_LINK.search(text):
+    if not _may_link(text):
         return ()
     found: list[Link] = []
     addresses = addresses_in(text)
     starts = [address.start for address in addresses]
     at = 0
-    while match := _FIND.search(text, at):
+    while match := _next_match(text, at):
         link = _link_of(text, match)
         at = max(match.end(), link.end if link else 0)
         if link is None:
@@ -91,6 +94,21 @@ def links_in(text: str) -> tuple[Link, ...]:
         if not is_address:
             found.append(link)
     return tuple(found)
+
+
+def _may_link(text: str) -> bool:
+    # Far cheaper than the search: most comments hold none of these.
+    return (
+        ":/" in text
+        or ("." in text and _DOT_WITHIN.search(text) is not None)
+        or (("<" in text or "[" in text) and _OPENS_LINK.search(text) is not None)
+    )
+
+
+def _next_match(text: str, at: int) -> re.Match[str] | None:
+    """The next match of `_FIND` from there on: it begins where no blank is before its sign."""
+    sign = _SIGN_OF_LINK.search(text, at)
+    return _FIND.search(text, max(at, text.rfind(" ", at, sign.start()) + 1)) if sign else None
 
 
 def _link_of(text: str, match: re.Match[str]) -> Link | None:

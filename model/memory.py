@@ -10,16 +10,17 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 from rensa import RMinHash, RMinHashLSH
 
 from model.addresses import registered_domain
 from model.facts import Facts
 from model.links import host_of
 from model.outcome import Outcome
-from model.text import readable
+from model.signs import letters_as_read
 
 RUN = 5
-"""Likeness is of runs of so many letters, as `readable` and without what is no letter or digit."""
+"""Likeness is of runs of so many letters, as `letters_as_read` has them."""
 
 READ = 8_000
 """Characters of a comment that are read."""
@@ -88,15 +89,25 @@ class Twin:
 
 
 def sketch_of(facts: Facts) -> Sketch:
-    """What to remember of a comment, or to look it up by. Some 50 µs for 300 characters."""
-    reads = readable(facts.submission.content[:READ])
-    letters = "".join(filter(str.isalnum, reads))
-    runs = {letters[at : at + RUN] for at in range(len(letters) - RUN + 1)}
+    """What to remember of a comment, or to look it up by. Some 30 µs for 300 characters."""
+    runs = set(_runs(letters_as_read(facts.submission.content[:READ])))
     minhash = None
     if len(runs) >= LEAST_RUNS:
         minhash = RMinHash(num_perm=_HASHES, seed=_SEED)
         minhash.update(list(runs))
     return Sketch(minhash, len(runs), frozenset(map(_hashed, _hosts(facts))))
+
+
+def _runs(letters: str) -> list[str]:
+    """All runs of `RUN` letters, in order."""
+    count = len(letters) - RUN + 1
+    if count < 1:
+        return []
+    # Strings that overlap in an array, four bytes a letter: a third of what slicing takes.
+    runs: list[str] = np.ndarray(
+        count, f"<U{RUN}", letters.encode("utf-32-le"), strides=(4,)
+    ).tolist()
+    return runs
 
 
 class Memory:
@@ -241,7 +252,7 @@ class _Shelf:
 
     def like(self, sketch: Sketch) -> Iterator[_Kept]:
         """Those that may be like it, in the order they were put."""
-        if sketch.minhash is not None:
+        if sketch.minhash is not None and self.kept:
             for key in sorted(self._index.query(sketch.minhash)):
                 kept = self.kept.get(self._ids[key])
                 if kept is not None:

@@ -87,4 +87,4 @@ class HeadThresholds:
 
     def outcome(self, scores: Scores) -> Outcome:
         """The more severe of the heads' outcomes."""
-        return max(self.of(head).outcome(scores.of(head)) for head in Head)
+        return max(self.spam.outcome(scores.spam), self.toxicity.outcome(scores.toxicity))

@@ -10,6 +10,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from model.language import UNKNOWN
@@ -104,9 +105,7 @@ class Promise:
         reject_at = _at(own.spam_reject_at, reject)
         if language == UNKNOWN and reject_at < OFF:
             reject_at = max(_known(k.spam_reject_at, reject) for k in self.languages.values())
-        return HeadThresholds(
-            spam=Thresholds(spam, max(spam, reject_at)), toxicity=Thresholds(toxicity, OFF)
-        )
+        return _thresholds(spam, max(spam, reject_at), toxicity)
 
     def missing(self, language: str, risk: float) -> int:
         """How many genuine comments a language lacks to promise a risk; 0 when it has enough."""
@@ -132,6 +131,12 @@ class Promise:
             for tag, kept in body["languages"].items()
         }
         return cls(languages, body["unit"])
+
+
+@lru_cache(maxsize=1024)
+def _thresholds(queue_at: float, reject_at: float, toxicity_at: float) -> HeadThresholds:
+    """Made once for the few that the sites of a service have: every comment asks for them."""
+    return HeadThresholds(Thresholds(queue_at, reject_at), Thresholds(toxicity_at, OFF))
 
 
 def stated(risk: float) -> float:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from model.asking import asking_signs
 from model.submission import Submission
 from model.text import code_points, composed, is_invisible, readable
 
@@ -48,6 +49,21 @@ def has(kind: int, kinds: Kinds) -> bool:
     return bool(np.bitwise_or.reduce(kinds) & kind)
 
 
+def is_ordinary(text: str) -> bool:
+    """Whether the text surely holds nothing of any kind that is not ASCII.
+
+    Far cheaper than `kinds_of`, and true of most comments; other texts may still hold nothing.
+    """
+    return text.isascii() or _UNUSUAL.search(text) is None
+
+
+# All but letters, signs and emoji of common scripts, in runs that hold nothing of any kind.
+_UNUSUAL = re.compile(
+    "[^\u0000-\u007f\u00ae-\u017e\u0180-\u02af\u0370-\u0482\u048a-\u0590\u0620-\u064a\u0e01-\u0e30"
+    "\u1e00-\u1fff\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u2190-\u245f\u2500-\u27ff\u3000-\u3029"
+    "\u3041-\u3096\u309b-\u3163\u3400-\u9fff\uac00-\ud7a3\U0001f300-\U0001faff]"
+)
+
 # Filled as characters are met; 0 for what was not. Only pages that are written take memory.
 _TABLE: Kinds = np.zeros(0x110000, np.uint8)
 
@@ -77,17 +93,36 @@ def is_disguised(character: str) -> bool:
     return plain.isalpha() or kind not in {"<super>", "<sub>", "<circle>"}
 
 
+# ------------------------------------------------------------------ letters
+
+
+def letters_as_read(text: str) -> str:
+    """The letters and digits of a text as `readable` has them, without what stands between."""
+    return "".join(map(_letters_of.__getitem__, text))
+
+
+class _Letters(dict[str, str]):
+    """What each character met so far leaves: most texts are made of the same few."""
+
+    def __missing__(self, character: str) -> str:
+        letters = "".join(filter(str.isalnum, readable(character)))
+        if len(self) < _CHARACTERS_KEPT:
+            self[character] = letters
+        return letters
+
+
+_CHARACTERS_KEPT = 20_000
+_letters_of = _Letters()
+
+
 # ------------------------------------------------------------------ signs
 
 
 def signs_of(submission: Submission, *, links: int) -> tuple[str, ...]:
     """The signs of a submission but for those of its letters; `links` is how many it holds."""
-    author = submission.author
-    content, name, url = (
-        composed(text)[0] for text in (submission.content, author.name, author.url)
-    )
+    name, url = composed(submission.author.name)[0], composed(submission.author.url)[0]
     return (
-        *_link_signs(len(content), links),
+        *_link_signs(submission.content, links),
         *(_name_signs(name) if name else ()),
         *(_url_signs(url, name) if url else ()),
     )
@@ -108,6 +143,7 @@ def content_signs(text: str, counts: Sequence[int]) -> tuple[str, ...]:
             for name, characters, bounds in _COUNTED_CHARACTERS
         ),
         *(name for name, within, pattern in _PATTERNS if within in text and pattern.search(text)),
+        *asking_signs(text),
     )
 
 
@@ -130,9 +166,10 @@ def _step(name: str, value: float, bounds: tuple[float, ...]) -> str:
     return f"{name}:{bisect_right(bounds, value)}"
 
 
-def _link_signs(length: int, links: int) -> Iterator[str]:
+def _link_signs(content: str, links: int) -> Iterator[str]:
     yield _step("links", links, (1, 2, 3, 5, 10))
     if links:
+        length = len(composed(content)[0])
         yield _step("links per length", 100 * links / length, (0.2, 0.5, 1, 2, 5))
 
 
@@ -163,6 +200,6 @@ def _url_signs(url: str, name: str) -> Iterator[str]:
         yield "host digits"
     if parts.query:
         yield "url query"
-    letters = "".join(filter(str.isalnum, readable(name)))
-    if len(letters) >= 4 and letters in "".join(filter(str.isalnum, readable(host))):
+    letters = letters_as_read(name)
+    if len(letters) >= 4 and letters in letters_as_read(host):
         yield "name in host"

@@ -342,6 +342,9 @@ _STRIDE = 7919  # a prime, so that every one of our comments has its turn
 _ANCHORS = files("model").joinpath("anchors.jsonl")
 
 
+_MULTIPLIER, _SHIFT, _MASK = map(np.uint32, (2654435761, 31 - LAYER_BITS, 2**LAYER_BITS - 1))
+
+
 def _folded(row: Row) -> _Folded:
     """A row of the champion's features in a layer's table, of length 1.
 
@@ -349,8 +352,10 @@ def _folded(row: Row) -> _Folded:
     hash (Weinberger et al. 2009). The multiplier is Knuth's, 2**32 over the golden ratio.
     """
     places, values = row
-    mixed = places.astype(np.uint32) * np.uint32(2654435761)
-    at = (mixed >> np.uint32(31 - LAYER_BITS)) & np.uint32(2**LAYER_BITS - 1)
+    mixed = places.astype(np.uint32)
+    mixed *= _MULTIPLIER
+    at = mixed >> _SHIFT
+    at &= _MASK
     length = sqrt(float(values @ values)) or 1.0
     signed = np.copysign(values, mixed.view(np.float32))  # its highest bit
     signed *= np.float32(1 / length)

@@ -66,7 +66,10 @@ PIECES = [
 PIECES += ["ClickHere", "s l o t", "v.a.y", "c4s1n0", "😀", "ﬁ", "…", "ế", "e\u0302\u0301", "\r\n"]
 PIECES += ["a long sentence of words, one and more. ", "hayyy", " dot ", "com", "९", "ДОМ", "я"]
 
-SENTENCE = "this sentence has enough letters for a part. "
+SENTENCE = (
+    "this sentence speaks of nothing in particular, so that it has letters enough "
+    "to be a part of a longer text by itself. "
+)
 
 wordy = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 

@@ -113,7 +113,10 @@ def says(grams: list[Gram], field: str, spec: Spec, table: np.ndarray) -> np.nda
 
 
 def test_good_words_around_bad_ones_hide_none_of_them():
-    bad = "Vào nổ hũ nhận thưởng ngay, nạp đầu tặng gấp đôi!"
+    bad = (
+        "Vào nổ hũ nhận thưởng ngay, nạp đầu tặng gấp đôi, rút tiền trong một phút, "
+        "hoàn trả mỗi tuần cho hội viên mới!"
+    )
     classifier = one_word_classifier(bad)
     padded = " ".join(["Thank you, this was a lovely read on a quiet sunday."] * 6)
 

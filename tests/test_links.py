@@ -1,6 +1,7 @@
 """Links: what is one, what is not, and what may be published of it."""
 
 import time
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -82,6 +83,7 @@ def test_ten_thousand_links_are_all_found():
     [
         "a.", "<a ", "<a href=", '<a href="', "<a href=x ", "[url=", "[url=x]", "http://", "http:/",
         "http://x.vn/)", "a@b.vn ", "-.", "www.", "a.vn", "a.vn/", "(", "<a href=x>y</a>", " ",
+        "a-.b ", "p: ", "[u", "<a", "a.b", ".b ", "http: ", "x y.z",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("start", ["", "http://x.vn/", "<a "])
@@ -93,6 +95,23 @@ def test_finding_takes_linear_time(unit, start):
     clean_url(text)
 
     assert time.process_time() - began < 3
+
+
+@given(texts)
+@example("a-.b/http://x.vn")
+@example("x <a class=b href=http://x.vn>t</a> y.vn")
+def test_talk_before_and_after_changes_no_link(text):
+    before, after = "nói chuyện một lúc ", " rồi thôi"
+
+    links = links_in(f" {text}{after}")
+    moved = links_in(f"{before} {text}{after}")
+
+    assert [replace(link, start=0, end=0) for link in moved] == [
+        replace(link, start=0, end=0) for link in links
+    ]
+    assert [(link.start, link.end) for link in moved] == [
+        (link.start + len(before), link.end + len(before)) for link in links
+    ]
 
 
 @given(texts)

@@ -35,6 +35,14 @@ def remembered(*decided):
     return memory
 
 
+def test_a_sketch_counts_the_distinct_runs_of_letters_as_they_read():
+    letters = "abcdefghij" * 3  # ten runs of five, again and again
+
+    assert a_sketch(letters).runs == 10
+    assert a_sketch(" ".join(letters).upper()).runs == 10
+    assert [a_sketch("xin chào"[:size]).runs for size in (0, 4, 6, 8)] == [0, 0, 1, 3]
+
+
 # ------------------------------------------------------------------ twins
 
 

@@ -7,13 +7,36 @@ from model import signs
 from model.facts import gather
 from model.features import FEATURES_VERSION
 from model.letters import letters_of
-from model.signs import is_disguised, signs_of
+from model.signs import is_disguised, is_ordinary, kinds_of, letters_as_read, signs_of
 from model.submission import Article, Author, FormFacts, Submission
+from model.text import readable
 from tests.judging_cases import any_text
 
 
 def content_signs(text: str) -> set[str]:
     return set(signs.content_signs(text, letters_of([text], [False]).counts[0].tolist()))
+
+
+OF_A_KIND = signs.INVISIBLE | signs.DISGUISED | signs.NONSPACING | signs.ENCLOSING
+
+
+def test_no_character_of_a_kind_is_ordinary_unless_it_is_ascii():
+    every = "".join(map(chr, range(0x80, 0x110000)))
+    ordinary = "".join(filter(is_ordinary, every))
+
+    assert {"ế", "я", "漢", "한", "ก", "…", "😀"} <= set(ordinary)
+    assert not (kinds_of(ordinary) & OF_A_KIND).any()
+
+
+@pytest.mark.parametrize("character", ["\u200b", "\ufe0f", "\u0301", "\u20e3", "𝐚", "Ａ", "\xad"])
+def test_one_character_of_a_kind_makes_a_text_unusual(character):
+    assert not is_ordinary(f"bài viết hay {character} quá")
+
+
+@given(any_text)
+@example("ﬃ… Ⅻ İ 9１ đ")
+def test_letters_as_read_are_what_is_left_of_the_readable_text(text):
+    assert letters_as_read(text) == "".join(filter(str.isalnum, readable(text)))
 
 
 @given(text=any_text.filter(bool), name=any_text, url=any_text)
@@ -48,7 +71,7 @@ def test_signs_are_those_that_models_were_fitted_to():
         Author(name="slot vip", url="http://slot-vip88.example.com/a/b?c=1"),
     )
 
-    assert FEATURES_VERSION == 3
+    assert FEATURES_VERSION == 4
     assert signs_of(submission, links=2) == (
         *("links:2", "links per length:4", "name words:1", "name length:1", "name lower"),
         *("url depth:2", "host hyphens:1", "host length:3", "host labels:1", "host digits"),
@@ -57,6 +80,7 @@ def test_signs_are_those_that_models_were_fitted_to():
     assert content_signs(submission.content) == {
         *("letters:2", "digits:4", "longest number:4", "capitals:1", "symbols:1", "lines:0"),
         *("exclamations:2", "questions:0", "handles:0", "hashtags:0", "money:0"),
+        *("asks:1", "asks first"),
     }
 
 

@@ -237,6 +237,29 @@ def test_a_source_too_small_for_a_risk_switches_nothing_off():
     assert row.spam_reject_at[0] == OFF  # too few of both
 
 
+def test_with_care_scores_reject_as_if_the_risk_were_smaller():
+    genuine = comments(4_000)
+    plain, careful = (promise_of(genuine, lead=1.0, care=c).languages["vi"] for c in (1.0, 5.0))
+
+    for risk, as_if in ((0.05, 0.01), (0.01, 0.002), (0.005, 0.001)):
+        assert careful.spam_reject_at[RISKS.index(risk)] == plain.spam_reject_at[RISKS.index(as_if)]
+    assert careful.spam_queue_at == plain.spam_queue_at
+    assert careful.toxicity_queue_at == plain.toxicity_queue_at
+
+
+def test_with_care_a_small_language_goes_by_all_and_what_is_off_stays_off():
+    genuine = together(comments(700), comments(9_000, 1, language="en"))
+
+    promise = promise_of(genuine, lead=1.0, care=5.0)
+
+    plain = promise_of(genuine, lead=1.0).languages
+    small = promise.languages["vi"].spam_reject_at
+    at, least = RISKS.index(0.005), RISKS.index(0.001)
+    assert plain["vi"].spam_reject_at[least] == OFF
+    assert small[at] == max(plain["vi"].spam_reject_at[at], plain[ANY].spam_reject_at[least]) < OFF
+    assert small[least] == OFF
+
+
 def test_without_genuine_comments_nothing_is_promised():
     promise = promise_of(comments(0), lead=1.0)
 

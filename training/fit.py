@@ -639,6 +639,7 @@ def _tuned(
         by_source=None
         if recipe.promise_unit == "group"
         else ham.scored(ham.by_source, calibrations, alone),
+        care=recipe.reject_care,
     )
     linears = [of_head[-1 if without is None else without] for of_head in fits]
     return tuple(zip(linears, calibrations, strict=True)), promise

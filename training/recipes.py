@@ -72,7 +72,8 @@ class Recipe:
     held-out ham thresholds are chosen, so that a site may state what share of it is rejected or
     waits: held out is a comment's group, or with `promise_unit` "source" all of its source as
     well. `toxicity_lead` is what is added to the log-odds of toxicity before the heads share
-    what may wait (`training.umbrella.kept`).
+    what may wait (`training.umbrella.kept`). Scores reject as if the stated risk were
+    `reject_care` times smaller (`training.umbrella.promise_of`).
     Toxicity alone rejects nothing: what is rude, people decide.
     """
 
@@ -87,7 +88,7 @@ class Recipe:
     label_weights: Mapping[tuple[str, str], float] = field(default_factory=dict)
     published: frozenset[str] = frozenset()
     published_weight: float = 0.5
-    bare_spam_weight: float = 0.2
+    bare_spam_weight: float = 0.1
     lent_share: float = 0.1
     lent_weight: float = 0.05
     wanted: frozenset[str] = frozenset()
@@ -95,6 +96,7 @@ class Recipe:
     genuine: frozenset[str] = frozenset()
     promise_unit: Literal["group", "source"] = "group"
     toxicity_lead: float = 0.5
+    reject_care: float = 5.0
     folds: int = 5
     seed: int = 7
 

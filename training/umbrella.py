@@ -13,8 +13,10 @@ of flagging, which is the variance of the share over groups by that over single 
 1965; the effective sample size of Korn and Graubard 1998). Where nothing crowds that is 1.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -52,22 +54,26 @@ class Genuine:
         )
 
 
-def promise_of(by_group: Genuine, *, lead: float, by_source: Genuine | None = None) -> Promise:
+def promise_of(
+    by_group: Genuine, *, lead: float, by_source: Genuine | None = None, care: float = 1.0
+) -> Promise:
     """What may be promised of each language, and of all together.
 
     `by_source` are comments scored by fits that have seen nothing of their source. Each source
     may raise the thresholds of a language to those it would have alone, never lower them or
-    switch them off. `lead` is how the heads share what may wait (see `kept`).
+    switch them off. `lead` is how the heads share what may wait (see `kept`). To reject at a risk
+    takes the threshold of a risk `care` times smaller, 1 or more: a site that nobody has seen has
+    other genuine comments than these, and what is rejected nobody looks at.
     """
     languages = [ANY, *sorted(set(by_group.language.tolist()))]
     found = {tag: kept(_in(by_group, tag), lead=lead) for tag in languages}
-    if by_source is None:
-        return Promise(found, unit="group")
-    for source in sorted(set(by_source.source.tolist())):
-        of_source = by_source.where(by_source.source == source)
-        for tag in languages:
-            found[tag] = _milder(found[tag], kept(_in(of_source, tag), lead=lead))
-    return Promise(found, unit="source")
+    if by_source is not None:
+        for source in sorted(set(by_source.source.tolist())):
+            of_source = by_source.where(by_source.source == source)
+            for tag in languages:
+                found[tag] = _milder(found[tag], kept(_in(of_source, tag), lead=lead))
+    careful = {tag: _careful(one, found[ANY], care) for tag, one in found.items()}
+    return Promise(careful, unit="group" if by_source is None else "source")
 
 
 def kept(genuine: Genuine, *, lead: float) -> Kept:
@@ -217,6 +223,24 @@ def _milder(one: Kept, other: Kept) -> Kept:
         higher(one.toxicity_queue_at, other.toxicity_queue_at),
         higher(one.spam_reject_at, other.spam_reject_at),
     )
+
+
+def _careful(one: Kept, all_languages: Kept, care: float) -> Kept:
+    """The same, but to reject at a risk takes the threshold of a smaller one.
+
+    Where a language has too few comments to speak of that, all languages together do; what was
+    off stays off.
+    """
+    smaller = [max(0, bisect_right(RISKS, risk / care) - 1) for risk in RISKS]
+    own, pooled = one.spam_reject_at, all_languages.spam_reject_at
+
+    def at(risk: int, less: int) -> float:
+        if own[risk] == OFF:
+            return OFF
+        known = [x for x in own[less : risk + 1] if x < OFF]
+        return max(known if own[less] < OFF or pooled[less] == OFF else [*known, pooled[less]])
+
+    return replace(one, spam_reject_at=tuple(starmap(at, enumerate(smaller))))
 
 
 def _log_odds(scores: Floats) -> Floats:
