@@ -120,14 +120,12 @@ class Classifier:
 
     def _summed(self, fields: Fields, found: kernel.Weighed) -> NDArray[np.float64]:
         """The log-odds of each submission, shape (submissions, heads)."""
-        return kernel.log_odds(
-            self._plan,
-            fields.laid,
-            found.odds,
-            fields.signs(found.counts, self.spec.bits),
-            share=self.spec.shares["signs"],
-            bias=np.broadcast_to(self.bias, (len(fields.batch), len(HEADS))),
-        )
+        log_odds = np.empty((len(fields.batch), len(HEADS)))
+        log_odds[:] = self.bias
+        signs = fields.signs(found.counts, self.spec.bits)
+        share = self.spec.shares["signs"]
+        kernel.add_up(self._plan, fields.laid, found.odds, signs, share=share, log_odds=log_odds)
+        return log_odds
 
     def _explained(self, batch: Sequence[Texts], *, rows: bool) -> list[Explained]:
         fields = Fields.of(batch)

@@ -190,10 +190,24 @@ typedef struct {
     Typed typed;
 } Room;
 
+/* Where the address sanitizer looks on, a gap after each array that nothing may touch. */
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define GAP 32
+#define CLOSE(from, to) ASAN_POISON_MEMORY_REGION(from, (size_t)((to) - (from)))
+#define OPEN(from, size) ASAN_UNPOISON_MEMORY_REGION(from, (size_t)(size))
+#else
+#define GAP 0
+#define CLOSE(from, to) ((void)0)
+#define OPEN(from, size) ((void)0)
+#endif
+
 static void *take(uint8_t *room, int64_t *used, int64_t count, int64_t size)
 {
     int64_t at = *used;
-    *used += (count * size + 15) & ~(int64_t)15;
+    *used += ((count * size + 15) & ~(int64_t)15) + GAP;
+    if (room)
+        CLOSE(room + at + count * size, room + *used);
     return room ? room + at : NULL;
 }
 
@@ -1036,6 +1050,7 @@ EXPORTED int duyet_read(const Plan *plan, Call *call)
     call->grams_size = grams;
     if (!is_enough)
         return MORE_ROOM;
+    OPEN(call->room, needed);
     divide(plan, most_read, most_typed, call->room, &room);
     call->spans_found = 0;
     memset(heaviest.size, 0, sizeof heaviest.size);

@@ -374,6 +374,9 @@ class _Workspace(threading.local):
 _workspace = _Workspace()
 
 
+_NO_PLACES, _NO_VALUES = np.empty(0, np.int32), np.empty(0, np.float32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighed:
     """What was read off texts with a plan's table.
@@ -389,8 +392,8 @@ class Weighed:
     spans: Sequence[Sequence[int]] = ()
     span_weights: Sequence[float] = ()
     row_ends: Sequence[int] = ()
-    places: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
-    values: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
+    places: NDArray[np.int32] = field(default_factory=lambda: _NO_PLACES)
+    values: NDArray[np.float32] = field(default_factory=lambda: _NO_VALUES)
 
 
 def weigh(plan: Plan, laid: Laid, *, spans: bool = False, rows: bool = False) -> Weighed:
@@ -434,17 +437,16 @@ def character_weights(plan: Plan, laid: Laid) -> tuple[Floats, Floats]:
     return odds, weights
 
 
-def log_odds(
-    plan: Plan, laid: Laid, odds: Floats, signs: Signs, *, share: float, bias: Floats
-) -> Floats:
-    """The log-odds of the owners of texts: the bias of each, and what texts and signs add.
+def add_up(
+    plan: Plan, laid: Laid, odds: Floats, signs: Signs, *, share: float, log_odds: Floats
+) -> None:
+    """Add what texts and signs add to the log-odds of their owners, shape (owners, heads).
 
-    `odds` are those of the texts, `bias` has the shape (owners, heads), and each sign counts
-    `share`. Raises ValueError for a sign or owner that there is not.
+    `odds` are those of the texts, and each sign counts `share`. Raises ValueError for a sign or
+    owner that there is not.
     """
     places, owners = signs
-    summed = np.array(bias, np.float64, order="C")
-    if summed.ndim != 2 or summed.shape[1] != plan.heads or odds.shape != (laid.size, plan.heads):
+    if log_odds.shape[1:] != (plan.heads,) or odds.shape != (laid.size, plan.heads):
         raise ValueError("there must be a number for each head")
     told = _Sum(
         laid.rows.buffer_info()[0],
@@ -454,12 +456,11 @@ def log_odds(
         owners.buffer_info()[0],
         min(len(places), len(owners)),
         share,
-        summed.ctypes.data,
-        len(summed),
+        log_odds.ctypes.data,
+        len(log_odds),
     )
     if _sum(plan._c, told) != _DONE:
         raise ValueError("a sign or an owner that there is not")
-    return summed
 
 
 def runs(density: Density, text: str, weights: Floats) -> list[tuple[int, int, float]]:
