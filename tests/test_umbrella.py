@@ -260,6 +260,15 @@ def test_with_care_a_small_language_goes_by_all_and_what_is_off_stays_off():
     assert small[least] == OFF
 
 
+@pytest.mark.parametrize("count", [0, 100, 400, 700, 3_100, 7_000])
+def test_with_care_a_greater_risk_never_has_a_higher_threshold(count):
+    genuine = together(comments(count), comments(310, 1, language="en"))
+
+    promise = promise_of(genuine, lead=1.0, care=5.0)  # a Kept refuses any other
+
+    assert set(promise.languages) == ({ANY, "en", "vi"} if count else {ANY, "en"})
+
+
 def test_without_genuine_comments_nothing_is_promised():
     promise = promise_of(comments(0), lead=1.0)
 

@@ -237,8 +237,8 @@ def _careful(one: Kept, all_languages: Kept, care: float) -> Kept:
     def at(risk: int, less: int) -> float:
         if own[risk] == OFF:
             return OFF
-        known = [x for x in own[less : risk + 1] if x < OFF]
-        return max(known if own[less] < OFF or pooled[less] == OFF else [*known, pooled[less]])
+        known = own[less:] if own[less] < OFF else (*own[less:], *pooled[less:])
+        return max(x for x in known if x < OFF)
 
     return replace(one, spam_reject_at=tuple(starmap(at, enumerate(smaller))))
 
