@@ -32,7 +32,7 @@ from model.classifier import HEADS, Classifier, Explained
 from model.decision import Decision, RejectReason
 from model.experience import Decided, Experience
 from model.facts import gather
-from model.features import Occurrences, Spec, Texts
+from model.features import Spec, Texts
 from model.judging import Case, judge
 from model.outcome import Outcome
 from model.policy import Policy
@@ -207,8 +207,7 @@ def _print_parts(pieces: Sequence[str], classifier: Classifier) -> None:
     texts = [one.texts for one in facts]
     steps: dict[str, list[Callable[[], object]]] = {
         "gather": [partial(gather, case.submission) for case in cases],
-        "n-grams and signs": [partial(Occurrences.of, [one], classifier.spec) for one in texts],
-        "with log-odds": [partial(classifier.log_odds, [one]) for one in texts],
+        "n-grams, signs and log-odds": [partial(classifier.log_odds, [one]) for one in texts],
         "with spans": [partial(classifier.explain, [one]) for one in texts],
         "judge, all of it": [partial(judge, [case], classifier) for case in cases],
     }
@@ -228,7 +227,7 @@ class _Ready(Classifier):
     def of(cls, classifier: Classifier, cases: Sequence[Case]) -> "_Ready":
         texts = [gather(case.submission).texts for case in cases]
         said = classifier.explained(texts, rows=True)
-        own = {field.name: getattr(classifier, field.name) for field in fields(Classifier)}
+        own = {f.name: getattr(classifier, f.name) for f in fields(Classifier) if f.init}
         return cls(**own, said={t.content: e for t, e in zip(texts, said, strict=True)})
 
     def explained(self, batch: Sequence[Texts], *, rows: bool = False) -> list[Explained]:

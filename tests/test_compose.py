@@ -149,6 +149,7 @@ def test_the_image_installs_what_the_lock_says_by_hash() -> None:
 
     assert len(installs) == 2
     assert "--require-hashes -r requirements.lock" in installs[0]
+    assert "--require-hashes -r requirements-build.lock" in installs[1]
     assert "--no-deps --no-build-isolation" in installs[1]
 
 
