@@ -16,7 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,9 @@ LEFT_WAITING = 50
 """Of the posted comments those that nobody decides: one in a hundred waits."""
 
 CONNECTIONS = 32
-ROUNDS, A_ROUND, WARM_UP = 5, 1_000, 500
+ROUNDS, A_ROUND, WARM_UP = 15, 300, 500
+"""Short rounds, so that what else the machine does falls on both alike."""
+
 PAGES = 20
 
 
@@ -54,22 +56,15 @@ def rows(
     bodies = [_of_a_crowd(body) for body in comments(data, SEED_ROWS + WARM_UP + ROUNDS * A_ROUND)]
     with ExitStack() as opened:
         place = Path(opened.enter_context(tempfile.TemporaryDirectory(dir=folder)))
-        sites = {}
-        for name, stored in (("few", FEW_ROWS), ("many", count)):
-            (place / name).mkdir()
-            environment = _database(postgres, name, opened) if postgres else {}
-            site = opened.enter_context(installation(place / name, **environment))
-            _fill(site, bodies[:SEED_ROWS])
-            _has_room(place, _size(site) * (stored // SEED_ROWS))
+        few = opened.enter_context(_made(place / "few", postgres))
+        _fill(few, bodies[:SEED_ROWS])
+        _has_room(place, _size(few) * (count // SEED_ROWS))
+        many = opened.enter_context(_made(place / "many", postgres))
+        _copied(few, many, postgres)
+        for site, stored in ((few, FEW_ROWS), (many, count)):
             _grow(site, stored)
-            sites[name] = site
-        for site in sites.values():
             site.start()
-        fresh = bodies[SEED_ROWS:]
-        return [
-            *_verdicts(sites["few"], sites["many"], fresh, count),
-            *_pages(sites["many"], count),
-        ]
+        return [*_verdicts(few, many, bodies[SEED_ROWS:], count), *_pages(many, count)]
 
 
 # ------------------------------------------------------------------ what is stored
@@ -145,13 +140,35 @@ def _size(site: Installation) -> int:
     return int(size)
 
 
-def _database(server: str, name: str, opened: ExitStack) -> dict[str, str]:
-    """A new database of the server, dropped at the end, and the setting that names it."""
-    name = f"duyet_stored_{os.getpid()}_{name}"
-    _asked(_psycopg(server), f"CREATE DATABASE {name}")
-    opened.callback(_asked, _psycopg(server), f"DROP DATABASE {name} WITH (FORCE)")
+@contextmanager
+def _made(folder: Path, server: str) -> Iterator[Installation]:
+    """A new installation, with an empty database of the server's if one is named."""
+    folder.mkdir()
+    if not server:
+        with installation(folder) as site:
+            yield site
+        return
+    name = f"duyet_stored_{os.getpid()}_{folder.name}"
     url = sa.make_url(server).set(database=name, drivername="postgresql")
-    return {"DUYET_DATABASE_URL": url.render_as_string(hide_password=False)}
+    told = {"DUYET_DATABASE_URL": url.render_as_string(hide_password=False)}
+    _asked(_psycopg(server), f"CREATE DATABASE {name}")
+    try:
+        with installation(folder, **told) as site:
+            yield site
+    finally:
+        _asked(_psycopg(server), f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _copied(source: Installation, to: Installation, server: str) -> None:
+    """Make an installation of `source`, which must be stopped, with its keys and comments."""
+    shutil.copytree(source.data_dir, to.data_dir)
+    to.key = source.key
+    if server:
+        _asked(_psycopg(server), f"DROP DATABASE {_url(to).database}")
+        _asked(
+            _psycopg(server),
+            f"CREATE DATABASE {_url(to).database} TEMPLATE {_url(source).database}",
+        )
 
 
 def _asked(url: sa.URL, statement: str) -> Sequence[Any]:
@@ -174,11 +191,16 @@ def _verdicts(
     for site in (few, many):
         _paced(site, bodies[:WARM_UP])
     paces: dict[str, list[Pace]] = {"few": [], "many": []}
+    used = {"few": -_processor_ms(few), "many": -_processor_ms(many)}
     for number in range(ROUNDS):
         sent = bodies[WARM_UP + number * A_ROUND :][:A_ROUND]
         turn = [("few", few), ("many", many)]
         for name, site in turn if number % 2 else reversed(turn):
             paces[name].append(_paced(site, sent))
+    used = {
+        name: (used[name] + _processor_ms(site)) / (ROUNDS * A_ROUND)
+        for name, site in (("few", few), ("many", many))
+    }
     slower = [
         100 * (f.a_second / m.a_second - 1)
         for f, m in zip(paces["few"], paces["many"], strict=True)
@@ -192,9 +214,18 @@ def _verdicts(
         " %",
         digits=1,
         note=f"{rate['many']:,.0f} for {rate['few']:,.0f} a second, "
-        f"p99 {p99['many']:.0f} for {p99['few']:.0f} ms; {CONNECTIONS} connections, "
+        f"p99 {p99['many']:.0f} for {p99['few']:.0f} ms, processor time "
+        f"{used['many']:.2f} for {used['few']:.2f} ms a verdict; {CONNECTIONS} connections, "
         f"rounds {min(slower):.0f} to {max(slower):.0f} %",
     )
+
+
+def _processor_ms(site: Installation) -> float:
+    """Milliseconds of processor time that the service took so far, by /proc."""
+    assert site.process is not None, "started"
+    told = Path(f"/proc/{site.process.pid}/stat").read_text(encoding="ascii")
+    user, system = told.rpartition(")")[2].split()[11:13]
+    return 1000 * (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _paced(site: Installation, bodies: Sequence[dict[str, Any]]) -> Pace:
