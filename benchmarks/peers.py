@@ -46,7 +46,7 @@ COMMENTS = 5_000
 ALONE = 500
 """Of the comments those that are also sent one after another: it takes long."""
 
-TAUGHT = 2_000
+TAUGHT = 1_000
 PARTS = 5
 CONNECTIONS = (1, 16)
 GET_ONE = "not installed: scripts/install-peers"

@@ -191,14 +191,14 @@ def _verdicts(
     for site in (few, many):
         _paced(site, bodies[:WARM_UP])
     paces: dict[str, list[Pace]] = {"few": [], "many": []}
-    used = {"few": -_processor_ms(few), "many": -_processor_ms(many)}
+    used = {"few": -few.processor_seconds(), "many": -many.processor_seconds()}
     for number in range(ROUNDS):
         sent = bodies[WARM_UP + number * A_ROUND :][:A_ROUND]
         turn = [("few", few), ("many", many)]
         for name, site in turn if number % 2 else reversed(turn):
             paces[name].append(_paced(site, sent))
     used = {
-        name: (used[name] + _processor_ms(site)) / (ROUNDS * A_ROUND)
+        name: 1000 * (used[name] + site.processor_seconds()) / (ROUNDS * A_ROUND)
         for name, site in (("few", few), ("many", many))
     }
     slower = [
@@ -218,14 +218,6 @@ def _verdicts(
         f"{used['many']:.2f} for {used['few']:.2f} ms a verdict; {CONNECTIONS} connections, "
         f"rounds {min(slower):.0f} to {max(slower):.0f} %",
     )
-
-
-def _processor_ms(site: Installation) -> float:
-    """Milliseconds of processor time that the service took so far, by /proc."""
-    assert site.process is not None, "started"
-    told = Path(f"/proc/{site.process.pid}/stat").read_text(encoding="ascii")
-    user, system = told.rpartition(")")[2].split()[11:13]
-    return 1000 * (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _paced(site: Installation, bodies: Sequence[dict[str, Any]]) -> Pace:
