@@ -1,6 +1,6 @@
 """The same comments through mail filters that learn and through this service: which is faster?
 
-    python -m benchmarks.peers --data DIR [--comments N] [--alone N]
+    python -m benchmarks.peers --data DIR [--comments N] [--alone N] [--taught N]
 
 rspamd by its controller, SpamAssassin by spamd and bogofilter by a process for each comment run
 on this machine with nothing but their Bayes, taught the same labelled rows; the service runs one
@@ -137,13 +137,18 @@ class Measured:
         )
 
 
-def rows(data: Path, *, count: int = COMMENTS, alone: int = ALONE) -> list[Row]:
-    """The service beside each filter, the same `count` comments; `alone` of them one by one."""
+def rows(
+    data: Path, *, count: int = COMMENTS, alone: int = ALONE, taught: int = TAUGHT
+) -> list[Row]:
+    """The service beside each filter, the same `count` comments; `alone` of them one by one.
+
+    The filters are taught `taught` rows first.
+    """
     bodies = comments(data, count)
     found: list[Row] = []
     with ExitStack() as opened:
         folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        taught = _taught(data)
+        lessons = _taught(data, taught)
         filters: dict[str, MailFilter] = {}
         for name, start in FILTERS.items():
             try:
@@ -151,7 +156,7 @@ def rows(data: Path, *, count: int = COMMENTS, alone: int = ALONE) -> list[Row]:
             except Absent:
                 found.append(unmeasured(f"service for {name}", "≥ 1 ×", GET_ONE))
                 continue
-            filters[name].learn_all(taught)
+            filters[name].learn_all(lessons)
         for connections in CONNECTIONS:
             sent = bodies[: alone if connections == 1 else count]
             found += _beside(filters, sent, folder, connections=connections)
@@ -159,11 +164,11 @@ def rows(data: Path, *, count: int = COMMENTS, alone: int = ALONE) -> list[Row]:
     return found
 
 
-def _taught(data: Path) -> list[tuple[Mail, bool]]:
+def _taught(data: Path, count: int) -> list[tuple[Mail, bool]]:
     """Labelled rows on spam, with texts, drawn from all files."""
-    found = [e for e in examples_in(data, rows=TAUGHT) if e.label.head is Head.SPAM]
+    found = [e for e in examples_in(data, rows=count) if e.label.head is Head.SPAM]
     found = [e for e in found if e.text.strip()]
-    drawn = Random(7).sample(found, min(TAUGHT, len(found)))
+    drawn = Random(7).sample(found, min(count, len(found)))
     return [(mail_of(example), example.label.positive) for example in drawn]
 
 
@@ -242,8 +247,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="labelled files")
     parser.add_argument("--comments", type=int, default=COMMENTS, metavar="N")
     parser.add_argument("--alone", type=int, default=ALONE, metavar="N", help="of them one by one")
+    parser.add_argument("--taught", type=int, default=TAUGHT, metavar="N")
     options = parser.parse_args()
-    print(table(rows(options.data, count=options.comments, alone=options.alone)))
+    counts = {"count": options.comments, "alone": options.alone, "taught": options.taught}
+    print(table(rows(options.data, **counts)))
 
 
 if __name__ == "__main__":
