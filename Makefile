@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint format types lock bench-quality clean
+.PHONY: help install serve test lint format types lock bench bench-quality clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ lock: $(VENV)/.installed-dev  ## pin the newest allowed versions again
 	echo ziglang | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements-build.lock
 
 DATA ?= data
+bench: $(VENV)/.installed  ## measure speed, memory and start against their goals: DATA=DIR of labelled files
+	$(BIN)/python -m benchmarks --data $(DATA)
+
 bench-quality: $(VENV)/.installed  ## measure quality by held-out group: DATA=DIR of labelled files
 	$(BIN)/python -m benchmarks.quality --data $(DATA)
 

@@ -1,16 +1,19 @@
 """Mail filters that learn as they go, as real processes on this machine, for comparison.
 
-Each is a context manager that gives a filter with `judge`, `learn` and `learn_all`, its data in
-a folder of its own that is gone afterwards. What is absent raises `Absent`, which says how to
+Each is a context manager that gives a filter with `judge`, `learn` and `learn_all`, and with
+`request` and `connect` to ask it as fast as its own protocol goes. Its data is in a folder of
+its own that is gone afterwards. What is absent raises `Absent`, which says how to
 install it. They listen on loopback alone, and reach no network.
 """
 
+import os
+import pwd
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -20,6 +23,7 @@ from json import loads
 from pathlib import Path
 from typing import Protocol
 
+from benchmarks.closed_loop import Client, http_client, opened, post
 from model.outcome import Outcome
 
 START_SECONDS = 120.0
@@ -58,19 +62,27 @@ class MailFilter(Protocol):
     def learn_all(self, told: Sequence[tuple[Mail, bool]]) -> None:
         """Tell it about many, as fast as it can."""
 
+    def request(self, mail: Mail) -> bytes:
+        """What its client sends to have it judged."""
+
+    def connect(self) -> AbstractContextManager[Client]:
+        """A client that sends such requests, one after another."""
+
 
 # ------------------------------------------------------------------ bogofilter
 
 
 @contextmanager
-def bogofilter() -> Iterator[MailFilter]:
+def bogofilter() -> Iterator["Bogofilter"]:
     """bogofilter as it comes: spam is rejected, "unsure" queued."""
     binary = _binary("bogofilter", "bogofilter")
     with tempfile.TemporaryDirectory(prefix="bogofilter-") as folder:
-        yield _Bogofilter([binary, "-C", "-d", folder])
+        yield Bogofilter([binary, "-C", "-d", folder])
 
 
-class _Bogofilter:
+class Bogofilter:
+    """A bogofilter with a word list of its own."""
+
     def __init__(self, command: list[str]) -> None:
         self._command = command
         self._knows = False  # it fails without a word list
@@ -87,16 +99,40 @@ class _Bogofilter:
 
     def learn_all(self, told: Sequence[tuple[Mail, bool]]) -> None:
         for wanted, flag in ((True, "-s"), (False, "-n")):
-            mailbox = b"".join(
-                b"From reader Thu Jan  1 00:00:00 1970\n"
-                + bytes(mail).replace(b"\nFrom ", b"\n>From ")
-                + b"\n"
-                for mail, spam in told
-                if spam is wanted
-            )
+            mailbox = _mailbox(mail for mail, spam in told if spam is wanted)
             if mailbox:
                 self._run(mailbox, flag, "-M")
                 self._knows = True
+
+    def request(self, mail: Mail) -> bytes:
+        return bytes(mail)
+
+    @contextmanager
+    def connect(self) -> Iterator[Client]:
+        """Starts a process for each, as a site would that calls it for each comment."""
+
+        def ask(message: bytes) -> bytes:
+            done = subprocess.run(
+                self._command,
+                input=message,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=60,
+                check=False,
+            )
+            if done.returncode not in {0, 1, 2}:
+                raise RuntimeError(f"bogofilter ended with {done.returncode}")
+            return b""
+
+        yield ask
+
+    def judge_files(self, paths: Sequence[Path]) -> int:
+        """Have one process judge files with a mail each; how many it judged."""
+        names = "".join(f"{path}\n" for path in paths).encode()
+        done = subprocess.run(
+            [*self._command, "-T", "-b"], input=names, capture_output=True, timeout=300, check=False
+        )
+        return len(done.stdout.splitlines())
 
     def _run(self, data: bytes, *flags: str, may_end_with: tuple[int, ...] = (0,)) -> int:
         done = subprocess.run(
@@ -163,6 +199,12 @@ class _Rspamd:
         for mail, spam in told:
             self.learn(mail, spam=spam)
 
+    def request(self, mail: Mail) -> bytes:
+        return post("/checkv2", bytes(mail), {"Connection": "keep-alive"})
+
+    def connect(self) -> AbstractContextManager[Client]:
+        return http_client(self._port)
+
     def _post(self, path: str, body: bytes) -> bytes:
         connection = HTTPConnection("127.0.0.1", self._port, timeout=60)
         try:
@@ -208,6 +250,109 @@ classifier "bayes" {{
 """,
         encoding="utf-8",
     )
+
+
+# ------------------------------------------------------------------ SpamAssassin
+
+_BAYES_ALONE = """
+loadplugin Mail::SpamAssassin::Plugin::Check
+loadplugin Mail::SpamAssassin::Plugin::Bayes
+"""
+
+_BAYES_SPAM, _BAYES_HAM = "BAYES_SPAM", "BAYES_HAM"
+
+
+@contextmanager
+def spamd() -> Iterator[MailFilter]:
+    """SpamAssassin's Bayes alone, by its daemon with a child for each core.
+
+    It judges from the first lesson on. Rejected is what it gives 90 % and more for spam,
+    accepted what it gives 90 % for ham.
+    """
+    binary = _binary("spamd", "spamd")
+    with tempfile.TemporaryDirectory(prefix="spamd-") as name:
+        folder, port = Path(name), _free_port()
+        (folder / "init.pre").write_text(_BAYES_ALONE, encoding="ascii")
+        (folder / "bayes.cf").write_text(
+            f"""
+bayes_path {folder}/bayes
+bayes_auto_learn 0
+bayes_auto_expire 0
+bayes_min_ham_num 1
+bayes_min_spam_num 1
+body {_BAYES_SPAM} eval:check_bayes('0.90','1.00')
+body {_BAYES_HAM} eval:check_bayes('0.00','0.10')
+score {_BAYES_SPAM} 5
+score {_BAYES_HAM} -5
+""",
+            encoding="utf-8",
+        )
+        # It refuses to run as root.
+        user = "nobody" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name
+        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+        places = ["-C", name, "--siteconfigpath", name]
+        children = str(os.cpu_count() or 1)
+        command = [binary, "-x", "-L", "-l", "-u", user, *places]
+        command += ["-i", f"127.0.0.1:{port}", "-s", "null", "-r", f"{folder}/pid"]
+        command += ["-m", children, "--min-children", children, "--max-conn-per-child", "100000"]
+        with _running(command):
+            _await_port(port)
+            yield _Spamd(port, folder, ["sa-learn", *places], user)
+
+
+class _Spamd:
+    def __init__(self, port: int, folder: Path, learner: list[str], user: str) -> None:
+        self._port = port
+        self._folder = folder
+        self._learner = learner
+        self._user = user if os.getuid() == 0 else None
+
+    def judge(self, mail: Mail) -> Outcome:
+        answer = self._ask(_spamc("SYMBOLS", bytes(mail)))
+        if _BAYES_SPAM.encode() in answer:
+            return Outcome.REJECT
+        return Outcome.ACCEPT if _BAYES_HAM.encode() in answer else Outcome.QUEUE
+
+    def learn(self, mail: Mail, *, spam: bool) -> None:
+        told = f"Message-class: {'spam' if spam else 'ham'}\r\nSet: local\r\n"
+        self._ask(_spamc("TELL", bytes(mail), told))
+
+    def learn_all(self, told: Sequence[tuple[Mail, bool]]) -> None:
+        for wanted, flag in ((True, "--spam"), (False, "--ham")):
+            mailbox = self._folder / "told"
+            mailbox.write_bytes(_mailbox(mail for mail, spam in told if spam is wanted))
+            subprocess.run(
+                [*self._learner, flag, "--mbox", str(mailbox)],
+                user=self._user,
+                env={**os.environ, "HOME": str(self._folder)},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=600,
+                check=True,
+            )
+
+    def request(self, mail: Mail) -> bytes:
+        return _spamc("SYMBOLS", bytes(mail))
+
+    @contextmanager
+    def connect(self) -> Iterator[Client]:
+        """A connection for each request: its protocol has no other way."""
+        yield self._ask
+
+    def _ask(self, request: bytes) -> bytes:
+        seen = b""
+        with opened(self._port) as connection:
+            connection.sendall(request)
+            while some := connection.recv(65_536):
+                seen += some
+        if b" EX_OK" not in seen.partition(b"\n")[0]:
+            raise RuntimeError("spamd did not answer well")
+        return seen
+
+
+def _spamc(command: str, message: bytes, more: str = "") -> bytes:
+    head = f"{command} SPAMC/1.5\r\nContent-length: {len(message)}\r\n{more}\r\n"
+    return head.encode() + message
 
 
 # ------------------------------------------------------------------ processes
@@ -257,6 +402,15 @@ def _await_port(port: int) -> None:
             if time.monotonic() > until:
                 raise RuntimeError("a peer did not start") from None
             time.sleep(0.05)
+
+
+def _mailbox(mails: Iterable[Mail]) -> bytes:
+    return b"".join(
+        b"From reader Thu Jan  1 00:00:00 1970\n"
+        + bytes(mail).replace(b"\nFrom ", b"\n>From ")
+        + b"\n"
+        for mail in mails
+    )
 
 
 def _line(text: str) -> str:
