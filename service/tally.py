@@ -2,7 +2,7 @@
 
 Knows counters, histograms and gauges as plain numbers, and a directory in which the workers of
 one service leave theirs. prometheus_client only writes them out: its own counting costs
-microseconds for each number, several times that with several workers (docs/adr/0014).
+microseconds for each number, several times that with several workers (docs/adr/0012).
 """
 
 import fcntl

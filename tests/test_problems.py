@@ -73,10 +73,11 @@ def logged() -> Iterator[io.StringIO]:
     handler.setFormatter(SafeFormatter(as_json=True))
     root = logging.getLogger()
     root.addHandler(handler)
-    level, root.level = root.level, logging.DEBUG
+    level = root.level
+    root.setLevel(logging.DEBUG)
     yield stream
     root.removeHandler(handler)
-    root.level = level
+    root.setLevel(level)
 
 
 @pytest.fixture

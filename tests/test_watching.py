@@ -45,8 +45,10 @@ def test_counts_of_many_threads_are_all_there() -> None:
             histogram.add((), 1.5)
 
     threads = [threading.Thread(target=count) for _ in range(8)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
     assert counter.rows() == [[["b"], 16_000.0]]
     assert histogram.rows() == [[[], [0.0, 16_000.0, 0.0, 24_000.0], {}]]
