@@ -7,7 +7,7 @@ of their work.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -24,6 +24,7 @@ from service.moderation import Moderation, Overloaded
 from service.serving import Serving
 from service.settings import Settings, load_settings
 from service.storage import Store, StoreError, StoreUnavailable, utc_now
+from service.tracing import Tracing, are_asked_for
 from service.web import pages
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,9 @@ REFRESH_SECONDS = 1.0
 """How often a worker looks whether the champion's name moved."""
 
 QUEUE_COUNT_SECONDS = 15.0
+SHARE_SECONDS = 1.0
+"""How often one of several workers leaves what it has counted for the others."""
+
 PRUNE_SECONDS = 3600.0
 IDEMPOTENCY_KEPT = timedelta(days=7)
 """How long a request is recognised when it is sent again."""
@@ -62,24 +66,38 @@ def create() -> FastAPI:
     settings = load_settings(os.environ)
     logs.configure(settings.log_level, settings.log_format)
     store = Store.open(settings.sqlalchemy_url, Keyring(settings.secrets_dir))
-    return build(settings, store)
+    return build(settings, store, tracing=_tracing(os.environ))
 
 
-def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc_now) -> FastAPI:
-    """The app over a store, which it closes when it ends. `now` is the clock of all of it."""
+def build(
+    settings: Settings,
+    store: Store,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    tracing: Tracing | None = None,
+) -> FastAPI:
+    """The app over a store; it closes that and `tracing` when it ends. `now` is its clock."""
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
     deliverability = Deliverability()
-    moderation = Moderation(store, serving, now=now, deliverability=deliverability, metrics=metrics)
+    moderation = Moderation(
+        store,
+        serving,
+        now=now,
+        deliverability=deliverability,
+        metrics=metrics,
+        tracing=tracing,
+    )
+
+    def count_queue() -> None:
+        metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         await asyncio.to_thread(serving.refresh)
         chores = [
             asyncio.create_task(_every(REFRESH_SECONDS, serving.refresh)),
-            asyncio.create_task(
-                _every(QUEUE_COUNT_SECONDS, lambda: metrics.queue_is(store.queue_size(None)))
-            ),
+            asyncio.create_task(_every(QUEUE_COUNT_SECONDS, count_queue)),
             asyncio.create_task(
                 _every(
                     PRUNE_SECONDS,
@@ -87,12 +105,15 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
                 )
             ),
         ]
-        yield
+        if metrics.is_shared:
+            chores.append(asyncio.create_task(_every(SHARE_SECONDS, metrics.share)))
+        yield {"refused": metrics.refused}  # for what is refused before it is a request
         for chore in chores:
             chore.cancel()
         # Whatever became of the chores, what was accepted is answered.
         await asyncio.gather(*chores, return_exceptions=True)
         await moderation.drain()
+        await _ended(metrics, tracing)
         deliverability.close()
         store.close()
 
@@ -118,8 +139,32 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
         by_path={"/v1/comments/batch": settings.max_batch_bytes},
     )
     problems.install(app, {StoreUnavailable: "store_unavailable", Overloaded: "overloaded"})
-    app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # last, hence outermost
+    app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
+    if tracing is not None:
+        app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
     return app
+
+
+def _tracing(environ: Mapping[str, str]) -> Tracing | None:
+    """Without the packages the log says so: what cannot be watched has comments to judge."""
+    if not are_asked_for(environ):
+        return None
+    try:
+        from service.otel import OpenTelemetry  # noqa: PLC0415  hundreds of modules few need
+    except ImportError:
+        log.error("no traces are sent: install what they need with `pip install duyet[otel]`")
+        return None
+    return OpenTelemetry()
+
+
+async def _ended(metrics: Metrics, tracing: Tracing | None) -> None:
+    """Leave the last counts and spans where they belong."""
+    try:
+        await asyncio.to_thread(metrics.share)
+    except OSError as problem:
+        log.warning("the last counts were lost", extra={"problem": type(problem).__name__})
+    if tracing is not None:
+        await asyncio.to_thread(tracing.close)
 
 
 async def _every(seconds: float, chore: Callable[[], object]) -> None:

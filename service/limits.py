@@ -287,6 +287,8 @@ class HeadLimited(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         self._refused = True
         self._stop_clock()
+        if count := self.app_state.get("refused"):
+            count(problem.code)
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering or self.transport.is_closing():
             # An earlier request of this connection is being answered; two answers would mix.

@@ -8,19 +8,20 @@ came but never its message, which may quote SQL parameters or input.
 
 import json
 import logging
+import re
 import secrets
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, TextIO
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.addresses import mask_addresses
@@ -28,6 +29,7 @@ from model.addresses import mask_addresses
 log = logging.getLogger(__name__)
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
+_trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 
 # Attributes every record has; what is left was given as `extra`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
@@ -41,6 +43,9 @@ _QUIET: Mapping[str, int] = {
     "psycopg": logging.WARNING,
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
+    "opentelemetry": logging.WARNING,
+    "requests": logging.WARNING,
+    "urllib3": logging.WARNING,
     "asyncio": logging.INFO,
     "uvicorn": logging.INFO,
     "uvicorn.access": logging.CRITICAL + 1,
@@ -52,7 +57,7 @@ _ESCAPES = {
 } | {0x0A: "\\n", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 # Probes come every few seconds and say nothing while all is well.
-_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 def described(error: BaseException) -> str:
@@ -87,24 +92,36 @@ class SafeFormatter(logging.Formatter):
     def __init__(self, *, as_json: bool) -> None:
         super().__init__()
         self._as_json = as_json
+        self._second = (0, "")
+
+    def _at(self, created: float) -> str:
+        """The time to the millisecond; lines of one second share all but that."""
+        second, milliseconds = divmod(int(created * 1000), 1000)
+        known, said = self._second
+        if known != second:
+            said = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._second = (second, said)
+        return f"{said}.{milliseconds:03}+00:00"
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without a line break at its end."""
-        fields = _fields_of(record)
+        fields = _fields_of(record, self._at(record.created))
         if self._as_json:
             return json.dumps(fields, ensure_ascii=False, default=str)
         return _as_text(fields)
 
 
-def _fields_of(record: logging.LogRecord) -> dict[str, object]:
+def _fields_of(record: logging.LogRecord, at: str) -> dict[str, object]:
     fields: dict[str, object] = {
-        "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "at": at,
         "level": record.levelname.lower(),
         "logger": record.name,
         "message": _safe(record.getMessage()),
     }
     if request_id := _request_id.get():
         fields["request_id"] = request_id
+    if trace_id := _trace_id.get():
+        fields["trace_id"] = trace_id
     for name, value in vars(record).items():
         if name not in _STANDARD:
             fields[_safe(name)] = value if isinstance(value, int | float) else _safe(str(value))
@@ -121,6 +138,8 @@ def _as_text(fields: dict[str, object]) -> str:
 
 
 def _safe(text: str) -> str:
+    if text.isascii() and text.isprintable():  # nearly always, and ten times as fast
+        return mask_addresses(text)
     # Half a surrogate pair cannot be written as UTF-8; the line would be lost.
     writable = text.encode(errors="backslashreplace").decode()
     return mask_addresses(writable).translate(_ESCAPES)
@@ -180,6 +199,16 @@ def request_id(scope: Scope) -> str:
     return str(state["request_id"])
 
 
+@contextmanager
+def traced_as(trace_id: str) -> Iterator[None]:
+    """Log lines of the block carry this trace id: 32 hexadecimal digits, ours or checked."""
+    token = _trace_id.set(trace_id)
+    try:
+        yield
+    finally:
+        _trace_id.reset(token)
+
+
 def route_of(scope: Scope) -> str:
     """The template of the route that answered, such as /v1/comments/{id}.
 
@@ -191,16 +220,29 @@ def route_of(scope: Scope) -> str:
     return path if isinstance(path, str) else "unmatched"
 
 
+def method_of(scope: Scope) -> str:
+    """The method, one of a closed list; whatever else was sent is "OTHER"."""
+    return scope["method"] if scope["method"] in _METHODS else "OTHER"
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and its answer, as far as logs and metrics may know. Seconds are at least 0."""
+    """One request and its answer, as far as logs and metrics may know. Seconds are at least 0.
+
+    `problem` is the code when the answer was one; `example` names the request by its trace id,
+    or by its request id where there is none.
+    """
 
     method: str
     route: str
     status: int
     seconds: float
+    problem: str = ""
+    example: Mapping[str, str] | None = None
 
 
+_PROBLEM = (b"content-type", b"application/problem+json")
+_CODE = re.compile(r"[a-z0-9_]{1,40}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -231,37 +273,53 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        identity, began, status = request_id(scope), self._clock(), _CLIENT_GONE
+        identity, began = request_id(scope), self._clock()
+        own_header = (b"x-request-id", identity.encode())
+        status, problem, is_problem = _CLIENT_GONE, "", False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, problem, is_problem
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = identity
+                headers = [*message.get("headers", ()), own_header]
+                message = {**message, "headers": headers}
+                is_problem = status >= 400 and _PROBLEM in headers
+            elif is_problem and not problem:
+                problem = _code_of(message.get("body", b""))
             await send(message)
 
         token = _request_id.set(identity)
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            self._tell(scope, status, self._clock() - began)
+            self._tell(scope, status, self._clock() - began, problem)
             _request_id.reset(token)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
-        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
-        exchange = Exchange(method, route_of(scope), status, seconds)
+    def _tell(self, scope: Scope, status: int, seconds: float, problem: str) -> None:
+        method = method_of(scope)
+        trace_id = _trace_id.get()
+        example = {"trace_id": trace_id} if trace_id else {"request_id": request_id(scope)}
+        exchange = Exchange(method, route_of(scope), status, seconds, problem, example)
         if self._seen:
             self._seen(exchange)
         level = logging.INFO
-        if exchange.route in _PROBES and status < 500:
+        if exchange.route in PROBES and status < 500:
             level = logging.DEBUG
-        log.log(
-            level,
-            "request",
-            extra={
-                "method": method,
-                "route": exchange.route,
-                "status": status,
-                "ms": round(seconds * 1000, 1),
-            },
-        )
+        if not log.isEnabledFor(level):
+            return
+        extra: dict[str, object] = {
+            "method": method,
+            "route": exchange.route,
+            "status": status,
+            "ms": round(seconds * 1000, 1),
+        }
+        log.log(level, "request", extra=extra | ({"problem": problem} if problem else {}))
+
+
+def _code_of(body: bytes) -> str:
+    """The code of a problem, as we wrote it; "" for anything else."""
+    try:
+        code = json.loads(body).get("code")
+    except (ValueError, AttributeError):
+        return ""
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else ""

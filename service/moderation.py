@@ -8,6 +8,7 @@ protocol and no table; never judges by itself.
 
 import asyncio
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from model.classifier import Classifier
 from model.experience import Experience
 from model.form import FieldError, form_errors, prepared
 from model.judging import Case, audited, judge, undecided
-from model.outcome import Outcome
+from model.outcome import Outcome, Scores
 from model.policy import Policy
 from model.rules import FAILED
 from model.submission import Submission
@@ -44,6 +45,7 @@ from service.storage import (
     StoreUnavailable,
     new_id,
 )
+from service.tracing import Stages, Tracing
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,8 @@ class _Call:
         self.waiting: deque[_Waiting] = deque()
         self.answers: list[Answer] = []
         self.characters = 0
+        self.arrived = time.perf_counter()
+        self.stages: Stages | None = None
         self._left = 0
 
     def add(self, submission: Submission, idempotency_key: str, received_at: datetime) -> None:
@@ -169,12 +173,15 @@ class Moderation:
         now: Callable[[], datetime],
         deliverability: Deliverability,
         metrics: Metrics,
+        tracing: Tracing | None = None,
     ) -> None:
         self._store = store
         self._serving = serving
         self._now = now
         self._deliverability = deliverability
         self._metrics = metrics
+        self._tracing = tracing
+        self._stages: Stages | None = None  # of the last batch
         self._learning = Learning(store, metrics)
         self._calls: deque[_Call] = deque()
         self._waiting = 0
@@ -201,6 +208,8 @@ class Moderation:
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
         await call.done
+        if self._tracing is not None and call.stages is not None:
+            self._tracing.judged(call.arrived, call.stages)
         away = [a.error for a in call.answers if _is_away(a)]
         if len(away) == len(submissions):
             # Not the error itself: many callers raise, and each would lengthen its traceback.
@@ -239,7 +248,9 @@ class Moderation:
             while self._calls:
                 batch = self._next_batch()
                 answers = await loop.run_in_executor(self._thread, self._answers, batch)
+                self._metrics.arriving_are(self._waiting)
                 for waiting, answer in zip(batch, answers, strict=True):
+                    waiting.call.stages = self._stages
                     waiting.call.settle(waiting.place, answer)
                 batch = []
         finally:
@@ -353,11 +364,8 @@ class Moderation:
         if fresh:
             self._store.record(fresh)
         recorded = time.perf_counter()
-        self._metrics.judged_together(len(entries))
-        self._metrics.stage_took("gather", gathered - started)
-        self._metrics.stage_took("learn", started_judging - gathered)
-        self._metrics.stage_took("judge", judged - started_judging)
-        self._metrics.stage_took("record", recorded - judged)
+        self._stages = Stages(len(entries), started, gathered, started_judging, judged, recorded)
+        self._metrics.judged_together(self._stages)
         self._count(fresh, learnt)
         checked = iter(fresh)
         answers: list[Answer] = []
@@ -366,6 +374,7 @@ class Moderation:
         return answers
 
     def _count(self, batch: Sequence[Checked], learnt: _Learnt) -> None:
+        self._metrics.scored([own for c in batch if (own := _own_scores(c.verdict)) is not None])
         for checked in batch:
             verdict = checked.verdict
             self._metrics.verdict_given(verdict.outcome)
@@ -385,6 +394,16 @@ class Moderation:
             self._metrics.learnt_took_part("layer")
         if had_part.twin:
             self._metrics.learnt_took_part("memory")
+
+
+def _own_scores(verdict: Verdict) -> Scores | None:
+    """The model's own scores, without what a site's layer added."""
+    added = verdict.learnt.added if verdict.learnt is not None else 0.0
+    scores = verdict.scores
+    if scores is None or not added:
+        return scores
+    ham, spam = (1 - scores.spam) * math.exp(added), scores.spam
+    return Scores(spam / (spam + ham), scores.toxicity)
 
 
 def _judged(

@@ -49,7 +49,9 @@ class Serving:
             version = self._registry.names().get(CHAMPION, "")
             if self._champion is not None and self._champion.version == version:
                 return
-            self._champion = self._registry.load(CHAMPION)
+            champion = self._registry.load(CHAMPION)
+            histogram = self._registry.manifest(champion.version).histogram
+            self._champion = champion
         except _UNUSABLE as problem:
             is_told = isinstance(problem, RegistryError | OSError)
             failed = str(problem) if is_told else type(problem).__name__
@@ -58,7 +60,7 @@ class Serving:
                 log.error("the champion cannot be loaded: %s", failed)
             return
         self._failed = ""
-        self._metrics.model_is(CHAMPION, self._champion.version)
+        self._metrics.model_is(CHAMPION, self._champion.version, histogram)
         log.info("champion is %s", self._champion.version)
 
     def problems(self) -> tuple[str, ...]:

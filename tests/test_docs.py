@@ -105,7 +105,7 @@ def test_every_setting_has_its_row_and_every_row_its_setting() -> None:
 
 def test_every_metric_has_its_row_and_every_row_its_metric() -> None:
     written = {row[0].strip("`") for row in rows_of(text_of("docs/operating.md"))}
-    named = re.findall(r"^# HELP (duyet_\w+)", Metrics().text().decode(), re.MULTILINE)
+    named = re.findall(r"^# HELP (duyet_\w+)", Metrics().text()[0].decode(), re.MULTILINE)
     real = {name for name in named if not name.endswith("_created")}  # when counting began
 
     assert {name for name in written if name.startswith("duyet_")} == real

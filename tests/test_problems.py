@@ -73,10 +73,11 @@ def logged() -> Iterator[io.StringIO]:
     handler.setFormatter(SafeFormatter(as_json=True))
     root = logging.getLogger()
     root.addHandler(handler)
-    level, root.level = root.level, logging.DEBUG
+    level = root.level
+    root.setLevel(logging.DEBUG)
     yield stream
     root.removeHandler(handler)
-    root.level = level
+    root.setLevel(level)
 
 
 @pytest.fixture
@@ -247,17 +248,18 @@ def test_a_code_that_does_not_exist_cannot_be_raised() -> None:
 
 
 def test_every_metric_has_its_row_in_the_docs(metrics: Metrics) -> None:
-    names = re.findall(rb"^# TYPE (duyet_\w+) ", metrics.text(), re.MULTILINE)
+    names = re.findall(rb"^# TYPE (duyet_\w+) ", metrics.text()[0], re.MULTILINE)
 
     docs_text = (Path(__file__).parents[1] / "docs" / "operating.md").read_text(encoding="utf-8")
 
     documented = [name for name in names if not name.endswith(b"_created")]
-    assert len(documented) == 14
+    assert len(documented) == 23
     assert [name for name in documented if f"| `{name.decode()}` |" not in docs_text] == []
 
 
 COUNTED_BY_TWO = """
 import os, subprocess, sys
+from datetime import UTC, datetime
 from pathlib import Path
 from service.logs import Exchange
 from service.metrics import Metrics, shared_by_workers
@@ -269,11 +271,12 @@ if len(sys.argv) == 2:
 else:
     metrics = Metrics()
     metrics.exchanged(Exchange("GET", "/healthz", 200, 0.01))
-    metrics.queue_is(5)
+    metrics.queue_is(5, None, datetime.now(UTC))
     metrics.model_is("champion", "one")
     metrics.model_is("champion", "two")
+    metrics.share()
     if sys.argv[2]:
-        sys.stdout.write(metrics.text().decode())
+        sys.stdout.write(metrics.text()[0].decode())
 """
 
 

@@ -6,9 +6,9 @@ Knows how to ask and how to answer; what "ready" takes is the `Readiness` it is 
 from collections.abc import Sequence
 from typing import Protocol
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from service.metrics import MEDIA_TYPE, Metrics
+from service.metrics import Metrics
 from service.problems import FieldError, Problem
 
 _NOT_KEPT = {"Cache-Control": "no-store"}
@@ -49,7 +49,8 @@ def routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
         return {"status": "ready"}
 
     @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
-    def counters() -> Response:
-        return Response(metrics.text(), media_type=MEDIA_TYPE, headers=_NOT_KEPT)
+    def counters(request: Request) -> Response:
+        text, media_type = metrics.text(request.headers.get("accept", ""))
+        return Response(text, media_type=media_type, headers=_NOT_KEPT)
 
     return router

@@ -77,6 +77,13 @@ def queue_size(connection: sa.Connection, site_ids: SiteIds) -> int:
     return connection.execute(statement).scalar_one()
 
 
+def oldest_waiting(connection: sa.Connection, site_ids: SiteIds) -> datetime | None:
+    """Since when the comment has waited that waits longest; None when none does."""
+    statement = sa.select(sa.func.min(queue.c.waiting_since)).where(*_on(queue, site_ids))
+    since: datetime | None = connection.execute(statement).scalar_one()
+    return since
+
+
 def queue_page(
     connection: sa.Connection, site_ids: SiteIds, *, limit: int, after: str, order: QueueOrder
 ) -> QueuePage:

@@ -226,6 +226,11 @@ class Store:
         with self._reads() as connection:
             return review.queue_size(connection, site_ids)
 
+    def oldest_waiting(self, site_ids: SiteIds) -> datetime | None:
+        """Since when the comment has waited that waits longest; None when none does."""
+        with self._reads() as connection:
+            return review.oldest_waiting(connection, site_ids)
+
     def decide(self, site_ids: SiteIds, comment_id: str, decision: Decision) -> StoredComment:
         """Make a person's decision stand, over whatever the machine said.
 

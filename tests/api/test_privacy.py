@@ -178,6 +178,9 @@ def send_everything(call: Caller, key: str, c: Canaries) -> list[str]:
         "X-Request-ID": c("request id"),
         "Origin": f"http://{c('origin')}",
         "Accept": c("accept"),
+        "Traceparent": c("traceparent"),
+        "Tracestate": f"v={c('tracestate')}",
+        "Baggage": f"who={c('baggage')}",
     }
     ids = []
     for number in range(2):
@@ -268,6 +271,7 @@ def look_around(call: Caller, key: str, ids: list[str]) -> None:
         call("POST", f"/v1/comments/{comment_id}/report", headers=own, json={"kind": "spam"})
     for path in ("/v1/queue?limit=200", "/v1/queue?order=riskiest", "/metrics", "/openapi.json"):
         call("GET", path, headers=own)
+    call("GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
 
 
 # ------------------------------------------------------------------ where it is looked for
