@@ -8,6 +8,7 @@ protocol and no table; never judges by itself.
 
 import asyncio
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -58,6 +59,8 @@ MOST_WAITING = 10_000
 
 MOST_WAITING_CHARACTERS = 64 * 1024 * 1024
 """Characters that may wait before more are turned away: what bounds the memory."""
+
+_NO_LETTER = re.compile(r"[\W_]+")  # what `str.isalnum` is not true of
 
 RACES = 5
 """Times a batch is gathered again when another process took one of its idempotency keys."""
@@ -207,6 +210,13 @@ class Moderation:
             raise StoreUnavailable(str(away[0]))
         return call.answers
 
+    async def check_one(
+        self, site: Site, submission: Submission, *, idempotency_key: str = ""
+    ) -> Answer:
+        """The answer for one submission, once it is committed. Raises as `check` does."""
+        [answer] = await self.check(site, (submission,), idempotency_keys=(idempotency_key,))
+        return answer
+
     async def drain(self) -> None:
         """Wait until everything that entered is answered, then end the threads."""
         while self._runner is not None and not self._runner.done():
@@ -294,7 +304,7 @@ class Moderation:
             comment_id=new_id(waiting.received_at),
             submission=submission,
             received_at=waiting.received_at,
-            normal_text="".join(filter(str.isalnum, readable(submission.content))),
+            normal_text=_NO_LETTER.sub("", readable(submission.content)),
             idempotency_key=waiting.idempotency_key,
         )
         return _Entry(site, asked, self._errors(site, submission))
