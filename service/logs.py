@@ -20,7 +20,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, TextIO
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from model.addresses import mask_addresses
@@ -232,12 +231,13 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         identity, began, status = request_id(scope), self._clock(), _CLIENT_GONE
+        named = (b"x-request-id", identity.encode())
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = identity
+                message = {**message, "headers": [*message.get("headers", ()), named]}
             await send(message)
 
         token = _request_id.set(identity)
@@ -255,6 +255,8 @@ class RequestLog:
         level = logging.INFO
         if exchange.route in _PROBES and status < 500:
             level = logging.DEBUG
+        if not log.isEnabledFor(level):
+            return
         log.log(
             level,
             "request",

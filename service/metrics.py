@@ -64,6 +64,7 @@ class Metrics:
             ["method", "route", "status"],
             registry=registry,
         )
+        self._exchanges: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._request_seconds = Histogram(
             "duyet_request_seconds",
             "Seconds from the head of a request to the end of its answer.",
@@ -144,9 +145,16 @@ class Metrics:
 
     def exchanged(self, exchange: Exchange) -> None:
         """Count one request and its answer."""
-        labels = (exchange.method, exchange.route)
-        self._requests.labels(*labels, str(exchange.status)).inc()
-        self._request_seconds.labels(*labels).observe(exchange.seconds)
+        labels = (exchange.method, exchange.route, str(exchange.status))
+        counted = self._exchanges.get(labels)
+        if counted is None:  # looking them up costs more than counting
+            counted = self._exchanges[labels] = (
+                self._requests.labels(*labels),
+                self._request_seconds.labels(*labels[:2]),
+            )
+        requests, seconds = counted
+        requests.inc()
+        seconds.observe(exchange.seconds)
 
     def judged_together(self, comments: int) -> None:
         """Count a batch of so many comments."""
@@ -156,9 +164,9 @@ class Metrics:
         """Count the seconds of one batch in `gather`, `learn`, `judge` or `record`."""
         self._stage_seconds.labels(stage).observe(seconds)
 
-    def verdict_given(self, outcome: Outcome) -> None:
-        """Count a verdict."""
-        self._verdicts.labels(outcome.word).inc()
+    def verdict_given(self, outcome: Outcome, times: int = 1) -> None:
+        """Count a verdict, or as many alike."""
+        self._verdicts.labels(outcome.word).inc(times)
 
     def rule_failed(self, rule: str) -> None:
         """Count a rule that raised, by its name in the code."""

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -376,9 +376,10 @@ class Moderation:
         return answers
 
     def _count(self, batch: Sequence[Checked], learnt: _Learnt) -> None:
+        for outcome, times in Counter(checked.verdict.outcome for checked in batch).items():
+            self._metrics.verdict_given(outcome, times)
         for checked in batch:
             verdict = checked.verdict
-            self._metrics.verdict_given(verdict.outcome)
             self._count_learnt(verdict.learnt, learnt.get(checked.asked.site_id))
             if verdict.scores is None:
                 self._metrics.went_unscored()
