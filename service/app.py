@@ -74,7 +74,14 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
     deliverability = Deliverability()
-    moderation = Moderation(store, serving, now=now, deliverability=deliverability, metrics=metrics)
+    moderation = Moderation(
+        store,
+        serving,
+        now=now,
+        deliverability=deliverability,
+        metrics=metrics,
+        most_wait_seconds=settings.max_wait_seconds,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

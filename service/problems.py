@@ -182,9 +182,10 @@ def answers(kinds: Mapping[type[Exception], str]) -> Callable[[Exception], Respo
         code = next((codes[kind] for kind in type(error).__mro__ if kind in codes), None)
         if code is None:
             return None
-        if KINDS[code].status >= 500:
+        later = _retry_after(error)
+        if KINDS[code].status >= 500 and not later:  # else it is no failure, and there are many
             log.warning("request failed", extra={"code": code}, exc_info=error)
-        return Problem(code, headers=_retry_after(error)).response()
+        return Problem(code, headers=later).response()
 
     return answer_to
 

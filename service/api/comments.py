@@ -116,6 +116,7 @@ class CommentDoor:
 
         Raises Problem, Overloaded, StoreUnavailable, ClientDisconnect.
         """
+        self._moderation.admit()  # before any work for a comment that would be turned away
         headers = dict(reversed(scope["headers"]))  # of one sent twice, the first counts
         site = await self._keys.site_of(_text(headers, b"authorization"))
         key = _checked_key(_text(headers, b"idempotency-key"))
@@ -165,6 +166,7 @@ def _batch_route(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> N
         With an Idempotency-Key a batch may be sent again after a broken connection: what was
         stored gets its first answer again, what was not is judged.
         """
+        moderation.admit()
         site = await keys.site(request)
         key = _idempotency_key(request)
         body, content_type = await request.body(), request.headers.get("content-type")
