@@ -13,6 +13,7 @@ be started here, or --postgres with the URL of an empty database.
 
 import argparse
 import json
+import math
 import os
 import shutil
 import socket
@@ -27,12 +28,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.installation import Installation, comments, encoded, installation
+from benchmarks.installation import comments, encoded, installation
 
 LOAD = Path(__file__).with_name("load.lua")
 BATCH = 500
 CONNECTIONS = 64
 BATCH_CONNECTIONS = 2
+
+
+@dataclass(frozen=True)
+class Server:
+    """Something that runs and is to be posted to."""
+
+    port: int
+    key: str
+    process: int | None
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,17 @@ class Loaded:
     p50: float
     p99: float
     failed: int
+    cpu: float
+    """Microseconds of the processor for a request, of a server with one process; else NaN."""
+
+
+def cpu_seconds(process: int | None) -> float:
+    """What a process has used so far, where /proc tells."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return math.nan
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -55,8 +76,9 @@ class Bench:
     rounds: int
     seconds: int
 
-    def load(self, port: int, key: str, *, connections: int, batch: bool = False) -> Loaded:
+    def load(self, server: Server, *, connections: int, batch: bool = False) -> Loaded:
         """One run of wrk."""
+        port, key, before = server.port, server.key, cpu_seconds(server.process)
         path = "/v1/comments/batch" if batch else "/v1/comments"
         file = self.batches if batch else self.singles
         done = subprocess.run(
@@ -66,11 +88,13 @@ class Bench:
         )  # fmt: skip
         told = json.loads(done.stdout.splitlines()[-1])
         failed = told["failed"] + told["not_200"]
-        return Loaded(told["requests"] / told["seconds"], told["p50"], told["p99"], failed)
+        cpu = 1e6 * (cpu_seconds(server.process) - before) / max(1, told["requests"])
+        return Loaded(told["requests"] / told["seconds"], told["p50"], told["p99"], failed, cpu)
 
-    def paced(self, port: int, key: str, rate: float) -> dict[str, Any]:
+    def paced(self, server: Server, rate: float) -> dict[str, Any]:
         """One run at a given rate, in a process of its own."""
-        arguments = [str(port), str(self.singles), key, str(rate), str(2 * self.seconds)]
+        seconds = str(2 * self.seconds)
+        arguments = [str(server.port), str(self.singles), server.key, str(rate), seconds]
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.paced", *arguments],
             check=True, text=True, stdout=subprocess.PIPE,
@@ -79,20 +103,21 @@ class Bench:
         return told
 
     @contextmanager
-    def service(self, **environment: str) -> Iterator[Installation]:
+    def service(self, **environment: str) -> Iterator[Server]:
         """A new installation that runs, its files under `folder`."""
         with (
             tempfile.TemporaryDirectory(dir=self.folder) as name,
             installation(Path(name), **environment) as site,
         ):
             site.start()
-            self.load(site.port, site.key, connections=CONNECTIONS)  # warm
-            yield site
+            server = Server(site, site.process and site.process.pid)
+            self.load(server, connections=CONNECTIONS)  # warm
+            yield server
 
 
 @contextmanager
-def null_app() -> Iterator[int]:
-    """The server that does nothing; its port."""
+def null_app() -> Iterator[Server]:
+    """The server that does nothing."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     process = subprocess.Popen([sys.executable, "-m", "benchmarks.null_app", str(port)])
@@ -106,7 +131,7 @@ def null_app() -> Iterator[int]:
                 if time.monotonic() > until or process.poll() is not None:
                     raise SystemExit("the null app did not start") from None
                 time.sleep(0.05)
-        yield port
+        yield Server(port, "none", process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -142,8 +167,8 @@ def single_rows(bench: Bench) -> float:
     with null_app() as null, bench.service() as site:
         full = []
         for _ in range(bench.rounds):
-            nothing = bench.load(null, "none", connections=CONNECTIONS)
-            full.append((bench.load(site.port, site.key, connections=CONNECTIONS), nothing))
+            nothing = bench.load(null, connections=CONNECTIONS)
+            full.append((bench.load(site, connections=CONNECTIONS), nothing))
         ratio = median([one.per_second / nothing.per_second for one, nothing in full])
         most = median([one.per_second for one, _ in full])
         told(
@@ -151,14 +176,16 @@ def single_rows(bench: Bench) -> float:
             "0.30 of the null app or more",
             f"{ratio:.3f}: {most:.0f} a second, null app "
             f"{median([n.per_second for _, n in full]):.0f}; p99 "
-            f"{median([one.p99 for one, _ in full]):.1f} ms; "
+            f"{median([one.p99 for one, _ in full]):.1f} ms; processor "
+            f"{median([one.cpu for one, _ in full]):.0f} us a request, null app "
+            f"{median([n.cpu for _, n in full]):.0f}; "
             f"failed {sum(one.failed for one, _ in full)}",
             ratio >= 0.30,
         )
         alone = []
         for _ in range(bench.rounds):
-            nothing = bench.load(null, "none", connections=1)
-            one = bench.load(site.port, site.key, connections=1)
+            nothing = bench.load(null, connections=1)
+            one = bench.load(site, connections=1)
             alone.append((one.p50 - nothing.p50, fsync_milliseconds(bench.folder), one, nothing))
         added = median([a for a, *_ in alone])
         over = median([a - fsync for a, fsync, *_ in alone])
@@ -171,7 +198,7 @@ def single_rows(bench: Bench) -> float:
             f"{median([nothing.p50 for *_, nothing in alone]):.2f}",
             over <= 1.5,
         )
-        half = [bench.paced(site.port, site.key, most / 2) for _ in range(bench.rounds)]
+        half = [bench.paced(site, most / 2) for _ in range(bench.rounds)]
         p99 = median([run["p99"] / run["p50"] for run in half])
         p999 = median([run["p999"] / run["p50"] for run in half])
         told(
@@ -186,11 +213,10 @@ def single_rows(bench: Bench) -> float:
         return batch_row(bench, site, most)
 
 
-def batch_row(bench: Bench, site: Installation, single: float) -> float:
+def batch_row(bench: Bench, site: Server, single: float) -> float:
     """The row of the batch route; gives `single` back."""
     runs = [
-        bench.load(site.port, site.key, connections=BATCH_CONNECTIONS, batch=True)
-        for _ in range(bench.rounds)
+        bench.load(site, connections=BATCH_CONNECTIONS, batch=True) for _ in range(bench.rounds)
     ]
     rate = BATCH * median([run.per_second for run in runs])
     told(
@@ -209,8 +235,8 @@ def workers_row(bench: Bench, name: str, goal: float, urls: tuple[str, str] | No
     with bench.service(**one_url) as one, bench.service(DUYET_WORKERS="2", **two_url) as two:
         runs = [
             (
-                bench.load(one.port, one.key, connections=CONNECTIONS),
-                bench.load(two.port, two.key, connections=CONNECTIONS),
+                bench.load(one, connections=CONNECTIONS),
+                bench.load(two, connections=CONNECTIONS),
             )
             for _ in range(bench.rounds)
         ]

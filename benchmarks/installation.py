@@ -19,7 +19,7 @@ import httpx
 from model.addresses import has_address
 from training.examples import Row, read_rows
 
-DUYET = os.environ.get("XHOT") or str(Path(sys.executable).with_name("duyet"))
+DUYET = str(Path(sys.executable).with_name("duyet"))
 READY_WITHIN_SECONDS = 60
 
 
