@@ -110,7 +110,7 @@ class Bench:
             installation(Path(name), **environment) as site,
         ):
             site.start()
-            server = Server(site, site.process and site.process.pid)
+            server = Server(site.port, site.key, site.process and site.process.pid)
             self.load(server, connections=CONNECTIONS)  # warm
             yield server
 
