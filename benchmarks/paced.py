@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
             self._pool.answered(self, int(head.split(b" ", 2)[1]), self._due)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._pool.lost += 1
+        self._pool.is_gone(self)
 
 
 class Pool:
@@ -62,10 +62,11 @@ class Pool:
 
     def __init__(self, requests: list[bytes]) -> None:
         self._requests = requests
-        self._free: list[Connection] = []
+        # Used in turn: one that lies idle for seconds is closed by the server.
+        self._free: deque[Connection] = deque()
         self._waiting: deque[float] = deque()
         self._sent = 0
-        self.lost = 0
+        self.failed = 0
         self.statuses: Counter[int] = Counter()
         self.milliseconds: list[float] = []
         self.counts_from = 0.0
@@ -77,10 +78,15 @@ class Pool:
         else:
             self._free.append(connection)
 
+    def is_gone(self, connection: Connection) -> None:
+        """Use a connection no more; a request that it carried counts as failed."""
+        if connection in self._free:
+            self._free.remove(connection)
+
     def due(self, at: float) -> None:
         """Send a request now, or as soon as a connection is free."""
         if self._free:
-            self._post(self._free.pop(), at)
+            self._post(self._free.popleft(), at)
         else:
             self._waiting.append(at)
 
@@ -115,7 +121,7 @@ async def paced(port: int, requests: list[bytes], rate: float, seconds: float) -
     until = time.perf_counter() + ANSWERED_WITHIN_SECONDS
     while len(pool.milliseconds) < expected and time.perf_counter() < until:
         await asyncio.sleep(0.05)
-    pool.lost = expected - len(pool.milliseconds)
+    pool.failed = expected - len(pool.milliseconds)
     return pool
 
 
@@ -134,7 +140,7 @@ def main() -> None:
     requests = [request(line, key) for line in Path(file).read_bytes().splitlines()]
     pool = uvloop.run(paced(int(port), requests, float(rate), float(seconds)))
     times = sorted(pool.milliseconds)
-    told = {"answered": len(times), "failed": pool.lost, "statuses": dict(pool.statuses)}
+    told = {"answered": len(times), "failed": pool.failed, "statuses": dict(pool.statuses)}
     for name, part in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999)):
         told[name] = times[int(part * len(times))] if times else float("inf")
     print(json.dumps(told))
