@@ -68,7 +68,7 @@ RACES = 5
 """Times a batch is gathered again when another process took one of its idempotency keys."""
 
 
-MOST_WAIT_SECONDS = 0.1
+MOST_WAIT_SECONDS = 0.5
 """How long a submission may have to wait for others, by default."""
 
 ALWAYS_ADMITTED = 64

@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=512 * 1024, ge=1024, le=64 * 1024 * 1024)
     max_batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     body_timeout_seconds: float = Field(default=30.0, gt=0, le=600, allow_inf_nan=False)
-    max_wait_seconds: float = Field(default=0.1, gt=0, le=60, allow_inf_nan=False)
+    max_wait_seconds: float = Field(default=0.5, gt=0, le=60, allow_inf_nan=False)
     public_url: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list_of)] = (
         "127.0.0.1",

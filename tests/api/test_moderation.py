@@ -293,7 +293,7 @@ def test_a_large_batch_waits_for_others_but_not_for_itself(tmp_path: Path) -> No
             await asyncio.sleep(0)
             moderation._pace = Pace()  # not as fast as this machine happens to be
             moderation._pace.took(500, 0.001)
-            moderation._pace.took(128_000, 0.05)  # 256 comments
+            moderation._pace.took(128_000, 0.3)  # 256 comments
             several = [moderation.check(site, [says("")] * n) for n in (1000, 1)]
             late = await asyncio.gather(*several, return_exceptions=True)
             await asyncio.gather(*waiting)
