@@ -4,6 +4,7 @@ Looked up in the store and remembered for two seconds, so that the hot path asks
 rarely and a revoked key or a changed policy counts almost at once, on every machine.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -28,18 +29,34 @@ class SiteKeys:
         self._store = store
         self._clock = clock
         self._known: OrderedDict[str, tuple[Site | None, float]] = OrderedDict()
+        self._asked: dict[str, asyncio.Future[Site | None]] = {}
 
     async def site(self, request: Request) -> Site:
         """The site that calls. Raises Problem 401, and StoreUnavailable."""
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        return await self.site_of(request.headers.get("authorization", ""))
+
+    async def site_of(self, authorization: str) -> Site:
+        """The site that an `Authorization` header names. Raises as `site` does."""
+        scheme, _, key = authorization.partition(" ")
         if scheme.lower() != "bearer" or not 0 < len(key) <= LONGEST_KEY:
             raise Problem("unknown_key", "Send the site's key as `Authorization: Bearer KEY`.")
         site, until = self._known.get(key, (None, 0.0))
         if self._clock() >= until:
-            site = await run_in_threadpool(self._store.site_of_key, key)
-            self._remember(key, site)
+            site = await self._looked_up(key)
         if site is None:
             raise Problem("unknown_key", "`duyet sites list` shows how each site's keys begin.")
+        return site
+
+    async def _looked_up(self, key: str) -> Site | None:
+        """What the store says of a key, asked once for all requests that want to know now."""
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = asyncio.ensure_future(run_in_threadpool(self._store.site_of_key, key))
+            self._asked[key] = asked
+            asked.add_done_callback(lambda _: self._asked.pop(key))
+        # A caller who leaves must not end it for the others.
+        site = await asyncio.shield(asked)
+        self._remember(key, site)
         return site
 
     def _remember(self, key: str, site: Site | None) -> None:

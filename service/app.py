@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from service import logs, problems
 from service.access import SiteKeys
 from service.api import comments, docs, health, openapi
+from service.api.direct import Direct
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.limits import BodyLimit
@@ -39,6 +40,9 @@ SHARE_SECONDS = 1.0
 PRUNE_SECONDS = 3600.0
 IDEMPOTENCY_KEPT = timedelta(days=7)
 """How long a request is recognised when it is sent again."""
+
+
+_PROBLEMS = {StoreUnavailable: "store_unavailable", Overloaded: "overloaded"}
 
 
 class Readiness:
@@ -87,6 +91,7 @@ def build(
         deliverability=deliverability,
         metrics=metrics,
         tracing=tracing,
+        most_wait_seconds=settings.max_wait_seconds,
     )
 
     def count_queue() -> None:
@@ -126,19 +131,26 @@ def build(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.include_router(comments.routes(SiteKeys(store), moderation, store, now))
+    keys = SiteKeys(store)
+    app.include_router(comments.routes(keys, moderation, store, now))
     app.include_router(health.routes(Readiness(store, serving), metrics))
     secure = settings.own_url.startswith("https://")
     app.include_router(pages.routes(store, secure=secure, now=now))
     docs.install(app)
     openapi.describe(app)
+    app.add_middleware(  # first, hence innermost
+        Direct,
+        path="/v1/comments",
+        answer=comments.CommentDoor(keys, moderation).answer,
+        answer_to=problems.answers(_PROBLEMS),
+    )
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_bytes,
         timeout_seconds=settings.body_timeout_seconds,
         by_path={"/v1/comments/batch": settings.max_batch_bytes},
     )
-    problems.install(app, {StoreUnavailable: "store_unavailable", Overloaded: "overloaded"})
+    problems.install(app, _PROBLEMS)
     app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line

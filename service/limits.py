@@ -162,10 +162,14 @@ class _Body:
 
 def _announced(scope: Scope) -> tuple[int | None, bool]:
     """What Content-Length says, if it can be read, and whether the body comes in chunks."""
-    headers = dict(scope["headers"])
-    length = headers.get(b"content-length", b"").decode("latin-1")
-    chunked = b"transfer-encoding" in headers
-    return (int(length) if length.isdecimal() and len(length) < 19 else None), chunked
+    length, chunked = b"", False
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            length = value
+        elif name == b"transfer-encoding":
+            chunked = True
+    # Of bytes, `isdigit` is true of ASCII digits alone.
+    return (int(length) if length.isdigit() and len(length) < 19 else None), chunked
 
 
 def _too_large(most: int) -> Problem:

@@ -193,9 +193,9 @@ class Metrics:
         """Set how many comments have arrived and are not yet being judged."""
         self._arriving.set((), comments)
 
-    def verdict_given(self, outcome: Outcome) -> None:
-        """Count a verdict."""
-        self._verdicts.add((outcome.word,))
+    def verdict_given(self, outcome: Outcome, times: int = 1) -> None:
+        """Count a verdict, or as many alike."""
+        self._verdicts.add((outcome.word,), times)
 
     def scored(self, batch: Sequence[Scores]) -> None:
         """Count the model's own scores of a batch, and see whether they drift."""

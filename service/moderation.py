@@ -9,13 +9,15 @@ protocol and no table; never judges by itself.
 import asyncio
 import logging
 import math
+import re
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import compress
+from math import ceil
 from typing import TypeGuard
 
 from model.addresses import AddressProblem, read_address
@@ -32,6 +34,7 @@ from model.verdict import Learnt, Verdict
 from service.deliverability import Deliverability
 from service.learning import Learning
 from service.metrics import Metrics
+from service.pace import Pace
 from service.serving import Serving
 from service.storage import (
     Asked,
@@ -61,12 +64,32 @@ MOST_WAITING = 10_000
 MOST_WAITING_CHARACTERS = 64 * 1024 * 1024
 """Characters that may wait before more are turned away: what bounds the memory."""
 
+_NO_LETTER = re.compile(r"[\W_]+")  # what `str.isalnum` is not true of
+
 RACES = 5
 """Times a batch is gathered again when another process took one of its idempotency keys."""
 
 
+MOST_WAIT_SECONDS = 0.5
+"""How long a submission may have to wait for others, by default."""
+
+ALWAYS_ADMITTED = 64
+"""Callers that may wait however slow the store is: they make up one batch, and without them
+nobody would find out that it is fast again."""
+
+_WORK_OF_ANY = 500
+"""The work of a submission besides its characters, in characters."""
+
+
 class Overloaded(Exception):
-    """More submissions wait than could be answered in time. Nothing was stored."""
+    """More submissions wait than could be answered in time. Nothing was stored.
+
+    `retry_after_seconds`, 1 or more, is when those that wait now will have been answered.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__("more submissions wait than could be answered in time")
+        self.retry_after_seconds = max(1, ceil(seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +185,11 @@ class Moderation:
 
     `now` gives aware times. Methods are called on one event loop; the work runs on one
     thread of its own. Callers take turns, so that a thousand comments of one hold up
-    another's single comment for a moment only.
+    another's single comment for a moment only. Who would have to wait for others for more than
+    `most_wait_seconds`, as fast as batches are answered at the time, is turned away at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  wired in one place
         self,
         store: Store,
         serving: Serving,
@@ -174,8 +198,12 @@ class Moderation:
         deliverability: Deliverability,
         metrics: Metrics,
         tracing: Tracing | None = None,
+        most_wait_seconds: float = MOST_WAIT_SECONDS,
     ) -> None:
         self._store = store
+        self._most_wait_seconds = most_wait_seconds
+        self._pace = Pace()
+        self._in_work = 0
         self._serving = serving
         self._now = now
         self._deliverability = deliverability
@@ -204,6 +232,7 @@ class Moderation:
         """
         if not submissions:
             return []
+        self.admit(len(submissions))
         call = self._enter(site, submissions, idempotency_keys or [""] * len(submissions))
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
@@ -215,6 +244,30 @@ class Moderation:
             # Not the error itself: many callers raise, and each would lengthen its traceback.
             raise StoreUnavailable(str(away[0]))
         return call.answers
+
+    async def check_one(
+        self, site: Site, submission: Submission, *, idempotency_key: str = ""
+    ) -> Answer:
+        """The answer for one submission, once it is committed. Raises as `check` does."""
+        [answer] = await self.check(site, (submission,), idempotency_keys=(idempotency_key,))
+        return answer
+
+    def admit(self, submissions: int = 1) -> None:
+        """Raises Overloaded if so many more would wait too long; cheap, to be asked early.
+
+        What counts is the others' work before them. One submission has its turn after one of
+        each caller, many wait for all that wait.
+        """
+        if len(self._calls) < ALWAYS_ADMITTED:
+            return
+        ahead = len(self._calls) if submissions == 1 else self._waiting
+        share = ahead / self._waiting
+        work = share * (self._waiting_characters + _WORK_OF_ANY * self._waiting)
+        batches = max(ahead / LARGEST_BATCH, share * self._waiting_characters / LONGEST_BATCH)
+        # And the batch in work, of which nobody knows how much is left.
+        seconds = self._pace.wait(batches=ceil(batches) + 1, work=work + self._in_work)
+        if seconds > self._most_wait_seconds:
+            raise Overloaded(seconds)
 
     async def drain(self) -> None:
         """Wait until everything that entered is answered, then end the threads."""
@@ -247,8 +300,11 @@ class Moderation:
         try:
             while self._calls:
                 batch = self._next_batch()
+                began = time.perf_counter()
                 answers = await loop.run_in_executor(self._thread, self._answers, batch)
                 self._metrics.arriving_are(self._waiting)
+                self._pace.took(self._in_work, time.perf_counter() - began)
+                self._in_work = 0
                 for waiting, answer in zip(batch, answers, strict=True):
                     waiting.call.stages = self._stages
                     waiting.call.settle(waiting.place, answer)
@@ -268,12 +324,13 @@ class Moderation:
                 self._calls.append(call)
         self._waiting -= len(batch)
         self._waiting_characters -= characters
+        self._in_work = characters + _WORK_OF_ANY * len(batch)
         return batch
 
     def _give_up(self, calls: Sequence[_Call]) -> None:
         """Let nobody wait for ever when the work itself has ended; usually there is nobody."""
         self._calls.clear()
-        self._waiting = self._waiting_characters = 0
+        self._waiting = self._waiting_characters = self._in_work = 0
         for call in calls:
             if not call.done.done():
                 call.done.set_exception(Overloaded())
@@ -305,7 +362,7 @@ class Moderation:
             comment_id=new_id(waiting.received_at),
             submission=submission,
             received_at=waiting.received_at,
-            normal_text="".join(filter(str.isalnum, readable(submission.content))),
+            normal_text=_NO_LETTER.sub("", readable(submission.content)),
             idempotency_key=waiting.idempotency_key,
         )
         return _Entry(site, asked, self._errors(site, submission))
@@ -375,9 +432,10 @@ class Moderation:
 
     def _count(self, batch: Sequence[Checked], learnt: _Learnt) -> None:
         self._metrics.scored([own for c in batch if (own := _own_scores(c.verdict)) is not None])
+        for outcome, times in Counter(checked.verdict.outcome for checked in batch).items():
+            self._metrics.verdict_given(outcome, times)
         for checked in batch:
             verdict = checked.verdict
-            self._metrics.verdict_given(verdict.outcome)
             self._count_learnt(verdict.learnt, learnt.get(checked.asked.site_id))
             if verdict.scores is None:
                 self._metrics.went_unscored()

@@ -8,7 +8,7 @@ The wording for visitors, in their language, is not made here.
 import json
 import logging
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from fastapi import FastAPI
@@ -157,30 +157,43 @@ def install(app: FastAPI, kinds: Mapping[type[Exception], str] | None = None) ->
     "store_unavailable"}. Whatever else is raised becomes a 500 with the id of the request,
     under which type and place are logged.
     """
-    codes = dict(kinds or {})
+    answer_to = answers(kinds or {})
 
-    async def of_own(_: Request, error: Exception) -> Response:
-        code = next(codes[kind] for kind in type(error).__mro__ if kind in codes)
-        if KINDS[code].status >= 500:
-            log.warning("request failed", extra={"code": code}, exc_info=error)
-        return Problem(code).response()
+    async def answered(_: Request, error: Exception) -> Response:
+        response = answer_to(error)
+        assert response is not None, "only what it knows is given to it"
+        return response
 
-    for kind in codes:
-        app.add_exception_handler(kind, of_own)
-    app.add_exception_handler(Problem, _of_problem)
-    app.add_exception_handler(RequestValidationError, _of_validation)
+    for kind in (*(kinds or {}), Problem, RequestValidationError):
+        app.add_exception_handler(kind, answered)
     app.add_exception_handler(HTTPException, _of_http)
     app.add_middleware(_Unhandled)
 
 
-async def _of_problem(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Problem)
-    return error.response()
+def answers(kinds: Mapping[type[Exception], str]) -> Callable[[Exception], Response | None]:
+    """What answers an error, `kinds` as for `install`; None for one that is none of them."""
+    codes = dict(kinds)
+
+    def answer_to(error: Exception) -> Response | None:
+        if isinstance(error, Problem):
+            return error.response()
+        if isinstance(error, RequestValidationError):
+            return Problem("wrong_fields", errors=field_errors(error.errors())).response()
+        code = next((codes[kind] for kind in type(error).__mro__ if kind in codes), None)
+        if code is None:
+            return None
+        later = _retry_after(error)
+        if KINDS[code].status >= 500 and not later:  # else it is no failure, and there are many
+            log.warning("request failed", extra={"code": code}, exc_info=error)
+        return Problem(code, headers=later).response()
+
+    return answer_to
 
 
-async def _of_validation(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    return Problem("wrong_fields", errors=field_errors(error.errors())).response()
+def _retry_after(error: Exception) -> dict[str, str]:
+    """When to come back, where the error itself knows."""
+    seconds = getattr(error, "retry_after_seconds", None)
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 async def _of_http(_: Request, error: Exception) -> Response:

@@ -35,6 +35,7 @@ _SHOWN = frozenset(
         "max_body_bytes",
         "max_batch_bytes",
         "body_timeout_seconds",
+        "max_wait_seconds",
     }
 )
 _POSTGRES = ("postgresql://", "postgresql+psycopg://")
@@ -47,6 +48,7 @@ _RANGES: dict[str, str] = {
     "log_format": "text or json",
     "max_body_bytes": "a whole number of bytes from 1024 to 67108864 (64 MiB)",
     "max_batch_bytes": "a whole number of bytes from 1024 to 1073741824 (1 GiB)",
+    "max_wait_seconds": "a number of seconds above 0, at most 60",
     "body_timeout_seconds": "a number of seconds above 0, at most 600",
 }
 
@@ -98,6 +100,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=512 * 1024, ge=1024, le=64 * 1024 * 1024)
     max_batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     body_timeout_seconds: float = Field(default=30.0, gt=0, le=600, allow_inf_nan=False)
+    max_wait_seconds: float = Field(default=0.5, gt=0, le=60, allow_inf_nan=False)
     public_url: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list_of)] = (
         "127.0.0.1",

@@ -1,6 +1,7 @@
 import json
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -12,18 +13,30 @@ from model.reasons import sentence
 from model.submission import CommentType, Submission
 from model.verdict import Reason, Verdict
 from service.api.schemas import (
-    batch_item_out,
+    BatchItemOut,
+    VerdictOut,
+    batch_item_members,
     read_batch,
     read_comment,
     read_decision,
     read_report,
-    verdict_out,
+    verdict_members,
 )
 from service.problems import Problem
 
 JSON = "application/json"
 CANARY = "canary.bird@example.org"
 CODE = "score.unavailable"
+
+
+def the_verdict(*args: Any, **options: Any) -> VerdictOut:
+    """The members of a verdict, as the model that describes them."""
+    return VerdictOut.model_validate(verdict_members(*args, **options))
+
+
+def the_batch_item(index: int, result: VerdictOut | Problem) -> BatchItemOut:
+    told = result.model_dump(exclude_unset=True) if isinstance(result, VerdictOut) else result
+    return BatchItemOut.model_validate(batch_item_members(index, told))
 
 
 def sent(**fields: object) -> Submission:
@@ -522,7 +535,7 @@ def test_a_verdict_is_answered_in_words() -> None:
     )
     shown = Publishable(name="Nam", url="", html="a")
 
-    answer = json.loads(verdict_out("7", verdict, shown, language="vi").model_dump_json())
+    answer = json.loads(the_verdict("7", verdict, shown, language="vi").model_dump_json())
 
     assert answer["verdict"] == "queue"
     assert answer["scores"] is None
@@ -535,7 +548,7 @@ def test_scores_are_answered_as_they_are() -> None:
     verdict = Verdict(Outcome.ACCEPT, Scores(0.25, 0.5), (), (), (), model="m", policy="p")
     shown = Publishable(name="", url="", html="")
 
-    answer = batch_item_out(3, verdict_out("7", verdict, shown, language="vi"))
+    answer = the_batch_item(3, the_verdict("7", verdict, shown, language="vi"))
 
     assert (answer.index, answer.status) == (3, 200)
     assert answer.answer is not None
@@ -546,7 +559,7 @@ def test_scores_are_answered_as_they_are() -> None:
 def test_a_problem_in_a_batch_keeps_its_status_and_errors() -> None:
     problem = refusal('{"content": 5}')
 
-    answer = batch_item_out(0, problem)
+    answer = the_batch_item(0, problem)
 
     assert answer.status == 422
     assert answer.problem is not None

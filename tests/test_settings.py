@@ -89,6 +89,8 @@ def test_every_problem_is_named_at_once() -> None:
         ("DUYET_BODY_TIMEOUT_SECONDS", "0"),
         ("DUYET_BODY_TIMEOUT_SECONDS", "nan"),
         ("DUYET_BODY_TIMEOUT_SECONDS", "inf"),
+        ("DUYET_MAX_WAIT_SECONDS", "0"),
+        ("DUYET_MAX_WAIT_SECONDS", "nan"),
         ("DUYET_PUBLIC_URL", "comments.example"),
         ("DUYET_PUBLIC_URL", "https://comments.example/?a=b"),
         ("DUYET_PUBLIC_URL", "https://:99999999/"),

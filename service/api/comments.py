@@ -5,13 +5,15 @@ Reads the wire form, calls the one door or the store, writes the wire form. Deci
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
+from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope
 
 from model.decision import Decision
 from model.form import FieldError as FormError
@@ -21,6 +23,7 @@ from model.policy import Policy
 from model.publishable import Publishable, publishable
 from model.submission import Submission
 from service.access import SiteKeys
+from service.api.direct import body_of
 from service.api.schemas import (
     BatchOut,
     CommentIn,
@@ -30,14 +33,14 @@ from service.api.schemas import (
     QueueOut,
     ReportIn,
     VerdictOut,
-    batch_item_out,
+    batch_item_members,
     comment_out,
     queue_item_out,
     read_batch,
     read_comment,
     read_decision,
     read_report,
-    verdict_out,
+    verdict_members,
 )
 from service.moderation import Answer, Answered, Conflict, Failed, Moderation, Refused
 from service.problems import FieldError, Problem
@@ -94,13 +97,48 @@ def routes(
 ) -> APIRouter:
     """Everything under /v1/comments and /v1/queue."""
     router = APIRouter(prefix="/v1", tags=["comments"])
-    _judge_routes(router, keys, moderation)
+    _judge_routes(router, CommentDoor(keys, moderation))
+    _batch_route(router, keys, moderation)
     _comment_routes(router, keys, store, now)
     _queue_route(router, keys, store)
     return router
 
 
-def _judge_routes(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> None:
+class CommentDoor:
+    """What POST /v1/comments does, below any framework: a request in, its answer's JSON out."""
+
+    def __init__(self, keys: SiteKeys, moderation: Moderation) -> None:
+        self._keys = keys
+        self._moderation = moderation
+
+    async def answer(self, scope: Scope, receive: Receive) -> bytes:
+        """The verdict as JSON, once it is stored for good.
+
+        Raises Problem, Overloaded, StoreUnavailable, ClientDisconnect.
+        """
+        self._moderation.admit()  # before any work for a comment that would be turned away
+        headers = dict(reversed(scope["headers"]))  # of one sent twice, the first counts
+        site = await self._keys.site_of(_text(headers, b"authorization"))
+        key = _checked_key(_text(headers, b"idempotency-key"))
+        body = await body_of(receive)
+        content_type = _text(headers, b"content-type")
+        is_long = len(body) > LONG_BODY
+        if is_long:
+            submission = await run_in_threadpool(read_comment, body, content_type)
+        else:
+            submission = read_comment(body, content_type)
+        language = visitor_language(_text(headers, b"accept-language"), submission.article.language)
+        answer = await self._moderation.check_one(site, submission, idempotency_key=key)
+        if is_long:
+            return await run_in_threadpool(_judged, answer, language)
+        return _judged(answer, language)
+
+
+def _text(headers: dict[bytes, bytes], name: bytes) -> str:
+    return headers.get(name, b"").decode("latin-1")
+
+
+def _judge_routes(router: APIRouter, door: CommentDoor) -> None:
     @router.post(
         "/comments",
         summary="Judge a comment",
@@ -110,17 +148,11 @@ def _judge_routes(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> 
     )
     async def check(request: Request) -> Response:
         """Answered once the comment and its verdict are stored for good."""
-        site = await keys.site(request)
-        key = _idempotency_key(request)
-        body = await request.body()
-        is_long = len(body) > LONG_BODY
-        submission = await _done(
-            lambda: read_comment(body, request.headers.get("content-type")), in_thread=is_long
-        )
-        language = _language(request, submission)
-        [answer] = await moderation.check(site, [submission], idempotency_keys=[key])
-        return await _done(lambda: _judged(answer, language), in_thread=is_long)
+        answer = await door.answer(request.scope, request.receive)
+        return Response(answer, media_type="application/json")
 
+
+def _batch_route(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> None:
     @router.post(
         "/comments/batch",
         summary="Judge up to 1,000 comments",
@@ -134,6 +166,7 @@ def _judge_routes(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> 
         With an Idempotency-Key a batch may be sent again after a broken connection: what was
         stored gets its first answer again, what was not is judged.
         """
+        moderation.admit()
         site = await keys.site(request)
         key = _idempotency_key(request)
         body, content_type = await request.body(), request.headers.get("content-type")
@@ -287,16 +320,11 @@ def _or_problem(change: Callable[[], StoredComment]) -> StoredComment:
         ) from None
 
 
-_T = TypeVar("_T")
-
-
-async def _done(work: Callable[[], _T], *, in_thread: bool) -> _T:
-    """What `work` gives; long work does not hold up everybody else, short work costs no hop."""
-    return await run_in_threadpool(work) if in_thread else work()
-
-
 def _idempotency_key(request: Request) -> str:
-    key = request.headers.get("idempotency-key", "")
+    return _checked_key(request.headers.get("idempotency-key", ""))
+
+
+def _checked_key(key: str) -> str:
     if len(key) > LONGEST_IDEMPOTENCY_KEY:
         error = FieldError(
             "Idempotency-Key", "too_long", f"must have at most {LONGEST_IDEMPOTENCY_KEY} characters"
@@ -309,11 +337,11 @@ def _language(request: Request, submission: Submission) -> str:
     return visitor_language(request.headers.get("accept-language", ""), submission.article.language)
 
 
-def _verdict(answer: Answer, language: str) -> VerdictOut | Problem:
+def _verdict(answer: Answer, language: str) -> dict[str, object] | Problem:
     match answer:
         case Answered():
             shown = _shown(answer.submission, answer.policy)
-            return verdict_out(answer.id, answer.verdict, shown, language=language)
+            return verdict_members(answer.id, answer.verdict, shown, language=language)
         case Refused():
             return _refusal(answer.errors, language)
         case Conflict():
@@ -323,12 +351,12 @@ def _verdict(answer: Answer, language: str) -> VerdictOut | Problem:
             return Problem("store_unavailable" if is_away else "internal_error")
 
 
-def _judged(answer: Answer, language: str) -> Response:
-    """The answer to one comment. Raises Problem when that is one."""
+def _judged(answer: Answer, language: str) -> bytes:
+    """The answer to one comment, as JSON. Raises Problem when that is one."""
     answered = _verdict(answer, language)
     if isinstance(answered, Problem):
         raise answered
-    return _json(answered)
+    return to_json(answered)
 
 
 def _judged_batch(
@@ -337,7 +365,8 @@ def _judged_batch(
     """The answer to a batch; `answers` and `languages` are those of its submissions."""
     judged = map(_verdict, answers, languages)
     results = [item if isinstance(item, Problem) else next(judged) for item in items]
-    return _json(BatchOut(items=[batch_item_out(at, result) for at, result in enumerate(results)]))
+    told = {"items": [batch_item_members(at, result) for at, result in enumerate(results)]}
+    return Response(to_json(told), media_type="application/json")
 
 
 def _refusal(errors: Sequence[FormError], language: str) -> Problem:

@@ -570,13 +570,17 @@ def scores_out(scores: Scores | None) -> ScoresOut | None:
 
 def reasons_out(reasons: Iterable[Reason], language: str) -> list[ReasonOut]:
     """Reasons as they are answered, their sentences in `language` or else in English."""
+    return [ReasonOut(**members) for members in _reasons(reasons, language)]
+
+
+def _reasons(reasons: Iterable[Reason], language: str) -> list[dict[str, str]]:
     return [
-        ReasonOut(
-            code=reason.code,
-            message=_sentence(reason.code, language),
-            field=reason.field,
-            evidence=reason.evidence,
-        )
+        {
+            "code": reason.code,
+            "message": _sentence(reason.code, language),
+            "field": reason.field,
+            "evidence": reason.evidence,
+        }
         for reason in reasons
     ]
 
@@ -588,34 +592,43 @@ def _sentence(code: str, language: str) -> str:
         return code
 
 
-def _learnt_out(verdict: Verdict) -> dict[str, LearntOut]:
-    """`learnt`, where there is something to tell."""
-    learnt = verdict.learnt
-    if learnt is None:
-        return {}
-    told = LearntOut(
-        layer=learnt.layer, lessons=learnt.lessons, added=learnt.added, twin=learnt.twin or None
-    )
-    return {"learnt": told}
+def verdict_members(
+    id: str, verdict: Verdict, shown: Publishable, *, language: str
+) -> dict[str, object]:
+    """A verdict as it is answered: the members of a `VerdictOut`, ready to be written as JSON.
 
-
-def verdict_out(id: str, verdict: Verdict, shown: Publishable, *, language: str) -> VerdictOut:
-    """A verdict as it is answered."""
-    return VerdictOut(
-        id=id,
-        verdict=_WORDS[verdict.outcome],
-        scores=scores_out(verdict.scores),
-        reasons=reasons_out(verdict.reasons, language),
-        model=verdict.model,
-        policy=verdict.policy,
-        **_learnt_out(verdict),
-        publishable=PublishableOut(name=shown.name, url=shown.url, rel=shown.rel, html=shown.html),
-    )
+    Not the model itself: it would check again what was just made here.
+    """
+    scores, learnt = verdict.scores, verdict.learnt
+    members: dict[str, object] = {
+        "id": id,
+        "verdict": _WORDS[verdict.outcome],
+        "scores": scores and {"spam": scores.spam, "toxicity": scores.toxicity},
+        "reasons": _reasons(verdict.reasons, language),
+        "model": verdict.model,
+        "policy": verdict.policy,
+    }
+    if learnt is not None:
+        members["learnt"] = {
+            "layer": learnt.layer,
+            "lessons": learnt.lessons,
+            "added": learnt.added,
+            "twin": learnt.twin or None,
+        }
+    members["publishable"] = {
+        "name": shown.name,
+        "url": shown.url,
+        "rel": shown.rel,
+        "html": shown.html,
+    }
+    return members
 
 
 def comment_out(stored: StoredComment, shown: Publishable, *, language: str) -> CommentOut:
     """A stored comment as it is answered."""
-    judged = verdict_out(stored.id, stored.verdict, shown, language=language)
+    judged = VerdictOut.model_validate(
+        verdict_members(stored.id, stored.verdict, shown, language=language)
+    )
     decision = stored.decision
     return CommentOut(
         **{name: getattr(judged, name) for name in judged.model_fields_set},
@@ -654,9 +667,11 @@ def queue_item_out(item: QueueItem, language: str) -> QueueItemOut:
     )
 
 
-def batch_item_out(index: int, result: VerdictOut | Problem) -> BatchItemOut:
-    """One result of a batch as it is answered."""
+def batch_item_members(index: int, result: dict[str, object] | Problem) -> dict[str, object]:
+    """One result of a batch as it is answered: the members of a `BatchItemOut`.
+
+    `result` is a problem or what `verdict_members` gives.
+    """
     if isinstance(result, Problem):
-        problem = ProblemOut.model_validate(result.body())
-        return BatchItemOut(index=index, status=result.status, problem=problem)
-    return BatchItemOut(index=index, status=200, answer=result)
+        return {"index": index, "status": result.status, "problem": result.body()}
+    return {"index": index, "status": 200, "answer": result}

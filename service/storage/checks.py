@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -68,6 +69,24 @@ def _known_statement(items: str) -> sa.TextualSelect:
 _KNOWN = {dialect: _known_statement(items) for dialect, items in _ITEMS.items()}
 
 
+class _Row(NamedTuple):
+    """What the statement says of an item, in its order."""
+
+    author_seen: int
+    author_accepted: int
+    author_rejected: int
+    ip_rejected: int
+    text_seen: int
+    text_rejected: int
+    author_last_at: datetime | None
+    twin: bool
+    body_mac: str | None
+    comment_id: str | None
+    last_change: int | None
+    last_undo: int | None
+    last_reset: int | None
+
+
 def gather(connection: sa.Connection, keyring: Keyring, batch: Sequence[Asked]) -> list[Known]:
     """What is known of each submission of a batch, in order.
 
@@ -82,7 +101,7 @@ def gather(connection: sa.Connection, keyring: Keyring, batch: Sequence[Asked]) 
         ]
     )
     statement = _KNOWN[connection.dialect.name]
-    found = connection.execute(statement, {"items": items}).mappings().all()
+    found = [_Row(*row) for row in connection.execute(statement, {"items": items})]
     replays = _replays(connection, keys, found)
     earlier = _Earlier()
     known = []
@@ -94,10 +113,10 @@ def gather(connection: sa.Connection, keyring: Keyring, batch: Sequence[Asked]) 
 
 
 def _replays(
-    connection: sa.Connection, keys: Sequence[MatchKeys], found: Sequence[sa.RowMapping]
+    connection: sa.Connection, keys: Sequence[MatchKeys], found: Sequence[_Row]
 ) -> dict[str, StoredComment]:
     again = zip(keys, found, strict=True)
-    ids = [row["comment_id"] for key, row in again if row["body_mac"] == key.body and key.body]
+    ids = [row.comment_id for key, row in again if row.body_mac == key.body and key.body]
     if not ids:
         return {}
     stored = connection.execute(rows.STORED.where(comments.c.id.in_(ids))).mappings()
@@ -131,17 +150,17 @@ class _Earlier:
 def _known_of(
     asked: Asked,
     keys: MatchKeys,
-    row: sa.RowMapping,
+    row: _Row,
     *,
     replays: Mapping[str, StoredComment],
     earlier: _Earlier,
 ) -> Known:
     history = _history(asked, keys, row, earlier=earlier)
     # A site that is gone is told by its key, or at last when the comment is recorded.
-    changes = Changes(row["last_change"] or 0, row["last_undo"] or 0, row["last_reset"] or 0)
-    if row["body_mac"] is not None:
+    changes = Changes(row.last_change or 0, row.last_undo or 0, row.last_reset or 0)
+    if row.body_mac is not None:
         # Another item of the batch may have asked for that comment with the right body.
-        replay = replays.get(row["comment_id"]) if row["body_mac"] == keys.body else None
+        replay = replays.get(row.comment_id or "") if row.body_mac == keys.body else None
         return Known(history, keys, changes, replay=replay, conflict=replay is None)
     place, body = earlier.requests.get(keys.idempotency, (None, ""))
     if place is None or not keys.idempotency:
@@ -150,26 +169,26 @@ def _known_of(
     return Known(history, keys, changes, same_as=place if same else None, conflict=not same)
 
 
-def _history(asked: Asked, keys: MatchKeys, row: sa.RowMapping, *, earlier: _Earlier) -> History:
+def _history(asked: Asked, keys: MatchKeys, row: _Row, *, earlier: _Earlier) -> History:
     def seen(key: str, before: int) -> int:
         return min(COUNT_LIMIT, before + earlier.seen.get(key, 0)) if key else 0
 
-    last_at = row["author_last_at"]
+    last_at = row.author_last_at
     if keys.author and keys.author in earlier.last_at:
         in_batch = earlier.last_at[keys.author]
         last_at = in_batch if last_at is None else max(last_at, in_batch)
     return History(
-        author_seen=seen(keys.author, row["author_seen"]),
-        author_accepted=row["author_accepted"],
-        author_rejected=row["author_rejected"],
-        ip_rejected=row["ip_rejected"],
-        text_seen=seen(keys.text, row["text_seen"]),
-        text_rejected=row["text_rejected"],
+        author_seen=seen(keys.author, row.author_seen),
+        author_accepted=row.author_accepted,
+        author_rejected=row.author_rejected,
+        ip_rejected=row.ip_rejected,
+        text_seen=seen(keys.text, row.text_seen),
+        text_rejected=row.text_rejected,
         # Clocks step back, and two processes have two; nobody wrote in the future.
         seconds_since_author=None
         if last_at is None
         else max(0.0, (asked.received_at - last_at).total_seconds()),
-        same_article_twin=bool(row["twin"]) or seen(keys.twin, 0) > 0,
+        same_article_twin=bool(row.twin) or seen(keys.twin, 0) > 0,
     )
 
 

@@ -5,6 +5,7 @@ Knows SQLite's and PostgreSQL's settings. Does not know a table.
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from service.storage.errors import StoreError, StoreUnavailable
 
 BUSY_SECONDS = 10  # how long SQLite waits for another process' write
+_TURN_SECONDS = 0.0005  # between two looks whether it has ended
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
 _creating = Lock()
@@ -75,10 +77,39 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         # IMMEDIATE, because a deferred transaction that turns into a write can fail half way.
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get("writes", False):
+            _begin_write(connection)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_write(connection: sa.Connection) -> None:
+    """Begin to write as soon as no other process does.
+
+    SQLite itself asks again after ever longer pauses, of 100 ms in the end, so that of two busy
+    processes one waits for seconds while the other has turn after turn.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        while not _has_begun(connection, must=time.monotonic() >= until):
+            time.sleep(_TURN_SECONDS)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
+
+
+def _has_begun(connection: sa.Connection, *, must: bool) -> bool:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    try:
+        driver.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if must or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _open_postgres(url: sa.URL) -> sa.Engine:

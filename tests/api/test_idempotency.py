@@ -165,7 +165,7 @@ def test_two_hundred_at_once_are_all_answered_and_stored(
     if database == "pg":
         server = request.getfixturevalue("postgres_server")
         url = server.url(server.new_database())
-    with running(tmp_path / "var", database=url) as service:
+    with running(tmp_path / "var", database=url, DUYET_MAX_WAIT_SECONDS="60") as service:
         sent = [a_comment(f"Bình luận {n}") for n in range(200)]
         answers = asyncio.run(all_at_once([service.url], service.key, sent, [""] * 200))
         stored = [service.store.comment(None, answer.json()["id"]) for answer in answers]

@@ -21,6 +21,7 @@ from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import (
+    ALWAYS_ADMITTED,
     MOST_WAITING,
     Answer,
     Answered,
@@ -29,6 +30,7 @@ from service.moderation import (
     Overloaded,
     Refused,
 )
+from service.pace import Pace
 from service.serving import Serving
 from service.storage import Site, Store, StoreUnavailable
 from tests.api.service import PROBLEM, Clock, Service, a_comment, model_at, running
@@ -262,6 +264,45 @@ def test_as_many_as_may_wait_are_all_answered(tmp_path: Path) -> None:
             return await moderation.check(site, [says("")] * MOST_WAITING)
 
     assert {type(answer) for answer in asyncio.run(checked())} == {Refused}
+
+
+@pytest.mark.parametrize(("seconds", "admitted"), [(0.01, 100), (60.0, ALWAYS_ADMITTED)])
+def test_who_would_wait_too_long_is_told_when_to_come_back(
+    tmp_path: Path, seconds: float, admitted: int
+) -> None:
+    async def checked() -> list[list[Answer] | BaseException]:
+        async with door(tmp_path) as (moderation, site, _):
+            moderation._pace.took(500, seconds)
+            callers = (moderation.check(site, [says(f"Câu {n}")]) for n in range(100))
+            return await asyncio.gather(*callers, return_exceptions=True)
+
+    outcomes = asyncio.run(checked())
+
+    turned_away = [one for one in outcomes if isinstance(one, Overloaded)]
+    assert len(turned_away) == 100 - admitted
+    assert all(one.retry_after_seconds >= 60 for one in turned_away)
+    assert all(len(ids(one)) == 1 for one in outcomes if isinstance(one, list))
+
+
+def test_a_large_batch_waits_for_others_but_not_for_itself(tmp_path: Path) -> None:
+    async def checked() -> tuple[list[object], list[Answer]]:
+        async with door(tmp_path) as (moderation, site, _):
+            alone = await moderation.check(site, [says("")] * 5000)
+            callers = [moderation.check(site, [says("")] * 20) for _ in range(ALWAYS_ADMITTED)]
+            waiting = [asyncio.ensure_future(caller) for caller in callers]
+            await asyncio.sleep(0)
+            moderation._pace = Pace()  # not as fast as this machine happens to be
+            moderation._pace.took(500, 0.001)
+            moderation._pace.took(128_000, 0.3)  # 256 comments
+            several = [moderation.check(site, [says("")] * n) for n in (1000, 1)]
+            late = await asyncio.gather(*several, return_exceptions=True)
+            await asyncio.gather(*waiting)
+            return [type(one) for one in late], alone
+
+    late, alone = asyncio.run(checked())
+
+    assert late == [Overloaded, list]
+    assert len(alone) == 5000
 
 
 def test_a_single_comment_does_not_wait_for_a_large_batch(tmp_path: Path) -> None:

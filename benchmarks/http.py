@@ -1,0 +1,295 @@
+"""How near the service comes to one that does nothing: every HTTP row of the goals, in one run.
+
+    python -m benchmarks.http --data DIR
+
+Starts the real service (shipped model, every commit fsynced, default settings but for the log
+level, which is warning) and a null ASGI app on the same uvicorn with the same settings, and posts
+the same real comments to both with wrk, in turn. Prints the goal, both figures and the ratio for
+each row, medians of --rounds rounds. Needs wrk (scripts/install-wrk); for PostgreSQL one that can
+be started here, or --postgres with the URL of an empty database.
+
+--folder says where databases lie: an fsync takes as long as that disk's.
+"""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.installation import comments, encoded, installation
+
+LOAD = Path(__file__).with_name("load.lua")
+BATCH = 500
+CONNECTIONS = 64
+BATCH_CONNECTIONS = 2
+
+
+@dataclass(frozen=True)
+class Server:
+    """Something that runs and is to be posted to."""
+
+    port: int
+    key: str
+    process: int | None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What wrk saw in one run. Times are milliseconds."""
+
+    per_second: float
+    p50: float
+    p99: float
+    failed: int
+    cpu: float
+    """Microseconds of the processor for a request, of a server with one process; else NaN."""
+
+
+def cpu_seconds(process: int | None) -> float:
+    """What a process has used so far, where /proc tells."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return math.nan
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every measurement needs."""
+
+    singles: Path
+    batches: Path
+    folder: Path
+    rounds: int
+    seconds: int
+
+    def load(self, server: Server, *, connections: int, batch: bool = False) -> Loaded:
+        """One run of wrk."""
+        port, key, before = server.port, server.key, cpu_seconds(server.process)
+        path = "/v1/comments/batch" if batch else "/v1/comments"
+        file = self.batches if batch else self.singles
+        done = subprocess.run(
+            ["wrk", "-t1", f"-c{connections}", f"-d{self.seconds}s", "--timeout", "10s",
+             "-s", LOAD, f"http://127.0.0.1:{port}{path}", "--", file, key],
+            check=True, text=True, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        told = json.loads(done.stdout.splitlines()[-1])
+        failed = told["failed"] + told["not_200"]
+        cpu = 1e6 * (cpu_seconds(server.process) - before) / max(1, told["requests"])
+        return Loaded(told["requests"] / told["seconds"], told["p50"], told["p99"], failed, cpu)
+
+    def paced(self, server: Server, rate: float) -> dict[str, Any]:
+        """One run at a given rate, in a process of its own."""
+        seconds = str(2 * self.seconds)
+        arguments = [str(server.port), str(self.singles), server.key, str(rate), seconds]
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.paced", *arguments],
+            check=True, text=True, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        told: dict[str, Any] = json.loads(done.stdout)
+        return told
+
+    @contextmanager
+    def service(self, **environment: str) -> Iterator[Server]:
+        """A new installation that runs, its files under `folder`."""
+        with (
+            tempfile.TemporaryDirectory(dir=self.folder) as name,
+            installation(Path(name), **environment) as site,
+        ):
+            site.start()
+            server = Server(site.port, site.key, site.process.pid if site.process else None)
+            self.load(server, connections=CONNECTIONS)  # warm
+            yield server
+
+
+@contextmanager
+def null_app() -> Iterator[Server]:
+    """The server that does nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.null_app", str(port)])
+    try:
+        until = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except ConnectionRefusedError:
+                if time.monotonic() > until or process.poll() is not None:
+                    raise SystemExit("the null app did not start") from None
+                time.sleep(0.05)
+        yield Server(port, "none", process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def fsync_milliseconds(folder: Path, times: int = 50) -> float:
+    """The median of an fsync of one page of a file there."""
+    found = []
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for _ in range(times):
+            file.write(b"x" * 4096)
+            file.flush()
+            started = time.perf_counter()
+            os.fdatasync(file.fileno())
+            found.append(1000 * (time.perf_counter() - started))
+    return statistics.median(found)
+
+
+def told(row: str, goal: str, figures: str, reached: bool) -> None:
+    """Print a row."""
+    print(
+        f"{'reached' if reached else 'MISSED ':7}  {row}\n         goal {goal}; {figures}",
+        flush=True,
+    )
+
+
+def median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def single_rows(bench: Bench) -> float:
+    """The rows of the single route, one worker on SQLite; the comments a second it takes."""
+    with null_app() as null, bench.service() as site:
+        full = []
+        for _ in range(bench.rounds):
+            nothing = bench.load(null, connections=CONNECTIONS)
+            full.append((bench.load(site, connections=CONNECTIONS), nothing))
+        ratio = median([one.per_second / nothing.per_second for one, nothing in full])
+        most = median([one.per_second for one, _ in full])
+        told(
+            f"POST /v1/comments, one worker, SQLite, {CONNECTIONS} connections",
+            "0.30 of the null app or more",
+            f"{ratio:.3f}: {most:.0f} a second, null app "
+            f"{median([n.per_second for _, n in full]):.0f}; p99 "
+            f"{median([one.p99 for one, _ in full]):.1f} ms; processor "
+            f"{median([one.cpu for one, _ in full]):.0f} us a request, null app "
+            f"{median([n.cpu for _, n in full]):.0f}; "
+            f"failed {sum(one.failed for one, _ in full)}",
+            ratio >= 0.30,
+        )
+        alone = []
+        for _ in range(bench.rounds):
+            nothing = bench.load(null, connections=1)
+            one = bench.load(site, connections=1)
+            alone.append((one.p50 - nothing.p50, fsync_milliseconds(bench.folder), one, nothing))
+        added = median([a for a, *_ in alone])
+        over = median([a - fsync for a, fsync, *_ in alone])
+        told(
+            "the same at one connection, added latency, median",
+            "one fsync + 1.5 ms or less",
+            f"{added:.2f} ms, {over:.2f} over an fsync of "
+            f"{median([fsync for _, fsync, *_ in alone]):.2f}: "
+            f"{median([one.p50 for *_, one, _ in alone]):.2f}, null app "
+            f"{median([nothing.p50 for *_, nothing in alone]):.2f}",
+            over <= 1.5,
+        )
+        half = [bench.paced(site, most / 2) for _ in range(bench.rounds)]
+        p99 = median([run["p99"] / run["p50"] for run in half])
+        p999 = median([run["p999"] / run["p50"] for run in half])
+        told(
+            f"at half of that load, {most / 2:.0f} a second, arrivals at random",
+            "p99 4 times the median or less, p99.9 10 times",
+            f"{p99:.1f} and {p999:.1f} times: median {median([r['p50'] for r in half]):.1f} ms, "
+            f"p99 {median([r['p99'] for r in half]):.1f}, "
+            f"p99.9 {median([r['p999'] for r in half]):.1f}; "
+            f"failed {sum(r['failed'] for r in half)}",
+            p99 <= 4 and p999 <= 10,
+        )
+        return batch_row(bench, site, most)
+
+
+def batch_row(bench: Bench, site: Server, single: float) -> float:
+    """The row of the batch route; gives `single` back."""
+    runs = [
+        bench.load(site, connections=BATCH_CONNECTIONS, batch=True) for _ in range(bench.rounds)
+    ]
+    rate = BATCH * median([run.per_second for run in runs])
+    told(
+        f"POST /v1/comments/batch of {BATCH}, {BATCH_CONNECTIONS} connections",
+        "4,000 comments a second or 3 times the single route",
+        f"{rate:.0f} a second, {rate / single:.2f} times {single:.0f}; "
+        f"failed {sum(run.failed for run in runs)}",
+        rate >= 4000 or rate >= 3 * single,
+    )
+    return single
+
+
+def workers_row(bench: Bench, name: str, goal: float, urls: tuple[str, str] | None) -> None:
+    """One worker against two, in turn, each with a database of its own."""
+    one_url, two_url = ({"DUYET_DATABASE_URL": url} for url in urls) if urls else ({}, {})
+    with bench.service(**one_url) as one, bench.service(DUYET_WORKERS="2", **two_url) as two:
+        runs = [
+            (
+                bench.load(one, connections=CONNECTIONS),
+                bench.load(two, connections=CONNECTIONS),
+            )
+            for _ in range(bench.rounds)
+        ]
+    ratio = median([second.per_second / first.per_second for first, second in runs])
+    slower = median([second.p99 / first.p99 for first, second in runs])
+    told(
+        f"two workers, {name}",
+        f"{goal} of one worker or more, p99 within 3 times",
+        f"{ratio:.2f}: {median([two.per_second for _, two in runs]):.0f} a second, one "
+        f"{median([one.per_second for one, _ in runs]):.0f}; p99 {slower:.2f} times: "
+        f"{median([two.p99 for _, two in runs]):.1f} ms, one "
+        f"{median([one.p99 for one, _ in runs]):.1f}; "
+        f"failed {sum(one.failed + two.failed for one, two in runs)}",
+        ratio >= goal and slower <= 3,
+    )
+
+
+def main() -> None:
+    """Measure all rows."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, required=True, help="labelled files")
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--comments", type=int, default=20_000, help="different ones to post")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=6, help="of each run of wrk")
+    parser.add_argument("--postgres", nargs=2, metavar="URL", help="two empty databases")
+    parser.add_argument("--only", choices=["single", "sqlite", "postgres"])
+    options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is not on the PATH; on Debian: sudo scripts/install-wrk")
+    bodies = [encoded(body) for body in comments(options.data, options.comments)]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        singles, batches = folder / "singles", folder / "batches"
+        singles.write_bytes(b"\n".join(bodies))
+        parts = [bodies[at : at + BATCH] for at in range(0, len(bodies), BATCH)]
+        batches.write_bytes(b"\n".join(b"[" + b",".join(p) + b"]" for p in parts))
+        bench = Bench(singles, batches, options.folder, options.rounds, options.seconds)
+        print(
+            f"{len(bodies)} comments of {singles.stat().st_size // len(bodies)} bytes, "
+            f"{bench.rounds} rounds of {bench.seconds} s, fsync "
+            f"{fsync_milliseconds(bench.folder):.2f} ms"
+        )
+        if options.only in (None, "single"):
+            single_rows(bench)
+        if options.only in (None, "sqlite"):
+            workers_row(bench, "SQLite", 1.0, None)
+        if options.only in (None, "postgres"):
+            if options.postgres:
+                workers_row(bench, "PostgreSQL", 1.6, tuple(options.postgres))
+            else:
+                print("skipped  two workers, PostgreSQL\n         give --postgres URL URL")
+
+
+if __name__ == "__main__":
+    main()
