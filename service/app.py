@@ -21,9 +21,10 @@ from service.keyring import Keyring
 from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.moderation import Moderation, Overloaded
+from service.rates import RateLimits
 from service.serving import Serving
 from service.settings import Settings, load_settings
-from service.storage import Store, StoreError, StoreUnavailable, utc_now
+from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_now
 from service.web import pages
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
     deliverability = Deliverability()
+    rates = RateLimits(Buckets.open(settings.sqlalchemy_url), usual=settings.rate_limit)
     moderation = Moderation(store, serving, now=now, deliverability=deliverability, metrics=metrics)
 
     @asynccontextmanager
@@ -93,6 +95,7 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
         # Whatever became of the chores, what was accepted is answered.
         await asyncio.gather(*chores, return_exceptions=True)
         await moderation.drain()
+        await rates.close()
         deliverability.close()
         store.close()
 
@@ -105,7 +108,7 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.include_router(comments.routes(SiteKeys(store), moderation, store, now))
+    app.include_router(comments.routes(SiteKeys(store), rates, moderation, store, now=now))
     app.include_router(health.routes(Readiness(store, serving), metrics))
     secure = settings.own_url.startswith("https://")
     app.include_router(pages.routes(store, secure=secure, now=now))

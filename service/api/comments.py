@@ -41,6 +41,7 @@ from service.api.schemas import (
 )
 from service.moderation import Answer, Answered, Conflict, Failed, Moderation, Refused
 from service.problems import FieldError, Problem
+from service.rates import RateLimits
 from service.storage import (
     AlreadyDecided,
     BadCursor,
@@ -90,27 +91,35 @@ def _with_key(extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def routes(
-    keys: SiteKeys, moderation: Moderation, store: Store, now: Callable[[], datetime]
+    keys: SiteKeys,
+    rates: RateLimits,
+    moderation: Moderation,
+    store: Store,
+    *,
+    now: Callable[[], datetime],
 ) -> APIRouter:
     """Everything under /v1/comments and /v1/queue."""
     router = APIRouter(prefix="/v1", tags=["comments"])
-    _judge_routes(router, keys, moderation)
+    _judge_routes(router, keys, rates, moderation)
     _comment_routes(router, keys, store, now)
     _queue_route(router, keys, store)
     return router
 
 
-def _judge_routes(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> None:
+def _judge_routes(
+    router: APIRouter, keys: SiteKeys, rates: RateLimits, moderation: Moderation
+) -> None:
     @router.post(
         "/comments",
         summary="Judge a comment",
         response_model=VerdictOut,
-        responses=_problems(400, 401, 408, 413, 415, 422, 503),
+        responses=_problems(400, 401, 408, 413, 415, 422, 429, 503),
         openapi_extra=_with_key(_body_of(CommentIn)),
     )
     async def check(request: Request) -> Response:
         """Answered once the comment and its verdict are stored for good."""
         site = await keys.site(request)
+        left = await rates.take(site)
         key = _idempotency_key(request)
         body = await request.body()
         is_long = len(body) > LONG_BODY
@@ -119,13 +128,15 @@ def _judge_routes(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> 
         )
         language = _language(request, submission)
         [answer] = await moderation.check(site, [submission], idempotency_keys=[key])
-        return await _done(lambda: _judged(answer, language), in_thread=is_long)
+        response = await _done(lambda: _judged(answer, language), in_thread=is_long)
+        response.headers.update(left)
+        return response
 
     @router.post(
         "/comments/batch",
         summary="Judge up to 1,000 comments",
         response_model=BatchOut,
-        responses=_problems(400, 401, 408, 413, 415, 422, 503),
+        responses=_problems(400, 401, 408, 413, 415, 422, 429, 503),
         openapi_extra=_with_key(_body_of(CommentIn, many=True)),
     )
     async def check_batch(request: Request) -> Response:
@@ -135,9 +146,11 @@ def _judge_routes(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> 
         stored gets its first answer again, what was not is judged.
         """
         site = await keys.site(request)
+        await rates.take(site, 0)  # before reading what would be refused
         key = _idempotency_key(request)
         body, content_type = await request.body(), request.headers.get("content-type")
         items = await run_in_threadpool(read_batch, body, content_type)
+        left = await rates.take(site, len(items))
         places = [at for at, item in enumerate(items) if isinstance(item, Submission)]
         submissions = [item for item in items if isinstance(item, Submission)]
         answers = await moderation.check(
@@ -147,7 +160,9 @@ def _judge_routes(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> 
             idempotency_keys=[f"{key}\n{at}" for at in places] if key else (),
         )
         languages = [_language(request, submission) for submission in submissions]
-        return await run_in_threadpool(_judged_batch, items, answers, languages)
+        response = await run_in_threadpool(_judged_batch, items, answers, languages)
+        response.headers.update(left)
+        return response
 
 
 def _comment_routes(
