@@ -84,13 +84,15 @@ class _Asking:
 class _Account:
     """One site's bucket, as this process knows it: what it owed at a time, in seconds.
 
-    `unposted` is part of that, in comments, and is below 0 where the bucket gets some back.
+    `unposted` and `posting` are part of that, in comments: what the shared bucket does not know
+    yet, and what it is just being told. Below 0 it gets some back.
     """
 
     limit: Limit
     owed: float
     at: float
     unposted: int = 0
+    posting: int = 0
     asking: list[_Asking] = field(default_factory=list)
 
     def owed_at(self, now: float) -> float:
@@ -98,7 +100,7 @@ class _Account:
 
     def left_at(self, now: float) -> int:
         left = (self.limit.window - self.owed_at(now)) * self.limit.rate
-        return max(0, math.floor(left + 1e-6))  # sums of fractions
+        return max(0, math.floor(left + 1e-3))  # sums of fractions
 
     def owes(self, owed: float, now: float) -> None:
         self.owed, self.at = owed, now
@@ -118,15 +120,18 @@ class _Account:
         return [one for one in asking if not one.answer.done()]
 
     def claim(self, site_id: str, asking: Sequence[_Asking]) -> Claim:
+        self.posting, self.unposted = self.posting + self.unposted, 0
         rate = self.limit.rate
         wanted = tuple(one.comments / rate for one in asking)
-        return Claim(site_id, self.limit.window, self.unposted / rate, wanted)
+        return Claim(site_id, self.limit.window, self.posting / rate, wanted)
 
-    def settles(
-        self, settled: Settled, asking: Sequence[_Asking], *, posted: int, now: float
-    ) -> None:
+    def keeps(self) -> None:
+        """Post again what could not be posted."""
+        self.posting, self.unposted = 0, self.unposted + self.posting
+
+    def settles(self, settled: Settled, asking: Sequence[_Asking], now: float) -> None:
         """Take over what the shared bucket owes, and tell those that asked."""
-        self.unposted -= posted
+        self.posting = 0
         for one, granted in zip(asking, settled.granted, strict=True):
             if not one.answer.done():
                 one.answer.set_result(granted)
@@ -166,7 +171,8 @@ class RateLimits:
             return {}
         self._refuse_unless_left(account, max(1, comments))
         if comments:
-            has_to_ask = account.unposted + comments > account.limit.most_unposted
+            unknown = account.posting + account.unposted + comments
+            has_to_ask = unknown > account.limit.most_unposted
             if not has_to_ask or self._is_alone:
                 self._spend(site, account, comments)
             else:
@@ -180,7 +186,8 @@ class RateLimits:
             await asyncio.wait([self._poster])
         if self._unsettled and not self._is_alone:
             await self._post()
-        self._thread.shutdown()
+        # In a thread: the last settling may still wait for the store.
+        await asyncio.to_thread(self._thread.shutdown)
         self._buckets.close()
 
     def _account(self, site: Site) -> _Account | None:
@@ -251,7 +258,6 @@ class RateLimits:
     async def _post(self) -> None:
         """Settle with the shared buckets once, or keep all for the next time."""
         accounts, self._unsettled = self._unsettled, {}
-        posted = {site_id: account.unposted for site_id, account in accounts.items()}
         asking = {site_id: account.asks() for site_id, account in accounts.items()}
         claims = [a.claim(site_id, asking[site_id]) for site_id, a in accounts.items()]
         loop = asyncio.get_running_loop()
@@ -259,13 +265,15 @@ class RateLimits:
             settled = await loop.run_in_executor(self._thread, self._buckets.settle, claims)
         except StoreError as problem:
             self._goes_alone(str(problem))
+            for account in accounts.values():
+                account.keeps()
             self._unsettled = accounts | self._unsettled
             for one in (one for some in asking.values() for one in some if not one.answer.done()):
                 one.answer.set_result(None)
             return
         self._is_alone = False
         for (site_id, account), new in zip(accounts.items(), settled, strict=True):
-            account.settles(new, asking[site_id], posted=posted[site_id], now=self._clock())
+            account.settles(new, asking[site_id], self._clock())
             if account.unposted:
                 self._unsettled[site_id] = account
 

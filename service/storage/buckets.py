@@ -125,7 +125,7 @@ def settled_of(claim: Claim, owed: float) -> Settled:
     owed = min(most, max(0.0, min(most, max(0.0, owed)) + claim.spent))
     granted = []
     for wanted in claim.wanted:
-        fits = owed + wanted <= claim.window * (1 + 1e-9)  # sums of fractions
+        fits = owed + wanted <= claim.window + 1e-6  # as exact as seconds since 1970 are
         granted.append(fits)
         owed += wanted if fits else 0.0
     return Settled(tuple(granted), owed)
