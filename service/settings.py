@@ -54,7 +54,7 @@ _RANGES: dict[str, str] = {
     "body_timeout_seconds": "a number of seconds above 0, at most 600",
     "rate_limit": RATES,
     "max_connections": "a whole number from 16 to 1000000",
-    "keep_alive_seconds": "a number of seconds from 1 to 3600",
+    "keep_alive_seconds": "a whole number of seconds from 1 to 3600",
 }
 
 
@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     body_timeout_seconds: float = Field(default=30.0, gt=0, le=600, allow_inf_nan=False)
     rate_limit: float = 0.0
     max_connections: int = Field(default=4096, ge=16, le=1_000_000)
-    keep_alive_seconds: float = Field(default=75.0, ge=1, le=3600, allow_inf_nan=False)
+    keep_alive_seconds: int = Field(default=75, ge=1, le=3600)
     public_url: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list_of)] = (
         "127.0.0.1",
