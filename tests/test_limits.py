@@ -329,10 +329,9 @@ def is_closed(connection: socket.socket) -> bool:
 def test_the_longest_idle_are_closed_for_the_new(callers: Callers) -> None:
     opened = [callers.answered() for _ in range(3 * MOST)]
 
-    closed = [is_closed(connection) for connection in opened]
-
-    assert closed == sorted(closed, reverse=True)  # the first are, the last are not
-    assert MOST - MOST // 16 - 1 <= closed.count(False) <= MOST
+    kept = MOST - MOST // 16
+    assert [connection.recv(1) for connection in opened[:-kept]] == [b""] * (3 * MOST - kept)
+    assert not any(is_closed(connection) for connection in opened[-kept + 1 :])
 
 
 def test_who_asked_a_moment_ago_is_not_the_longest_idle(callers: Callers) -> None:
@@ -364,11 +363,13 @@ def test_who_sends_too_slowly_makes_room_for_the_new() -> None:
         slow = [callers.connect(part) for part in (HALF, b"", ASK[:-1]) for _ in range(MOST // 3)]
 
         new = [callers.connect(HALF) for _ in range(10)]
+        too_many = len(slow) + len(new) - MOST
+        assert [c.recv(1) for c in slow[:too_many]] == [b""] * too_many
         for connection in new:
             connection.sendall(ASK[len(HALF) :])
 
         assert all(is_answered(connection) for connection in new)
-        assert [is_closed(c) for c in slow].index(False) == len(slow) + 10 - MOST
+        assert not any(is_closed(c) for c in slow[too_many:])
         callers.close()
 
 
