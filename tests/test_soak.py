@@ -32,6 +32,7 @@ def printed(*arguments: str) -> str:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DUYET_")}
     done = subprocess.run(
         [sys.executable, "-m", *arguments],
+        check=False,
         cwd=ROOT,
         env=clean,
         stdout=subprocess.PIPE,
