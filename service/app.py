@@ -22,9 +22,10 @@ from service.keyring import Keyring
 from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.moderation import Moderation, Overloaded
+from service.rates import RateLimits
 from service.serving import Serving
 from service.settings import Settings, load_settings
-from service.storage import Store, StoreError, StoreUnavailable, utc_now
+from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_now
 from service.tracing import Tracing, are_asked_for
 from service.web import pages
 
@@ -84,6 +85,7 @@ def build(
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
     deliverability = Deliverability()
+    rates = RateLimits(Buckets.open(settings.sqlalchemy_url), usual=settings.rate_limit)
     moderation = Moderation(
         store,
         serving,
@@ -118,6 +120,7 @@ def build(
         # Whatever became of the chores, what was accepted is answered.
         await asyncio.gather(*chores, return_exceptions=True)
         await moderation.drain()
+        await rates.close()
         await _ended(metrics, tracing)
         deliverability.close()
         store.close()
@@ -132,7 +135,7 @@ def build(
         lifespan=lifespan,
     )
     keys = SiteKeys(store)
-    app.include_router(comments.routes(keys, moderation, store, now))
+    app.include_router(comments.routes(keys, rates, moderation, store, now=now))
     app.include_router(health.routes(Readiness(store, serving), metrics))
     secure = settings.own_url.startswith("https://")
     app.include_router(pages.routes(store, secure=secure, now=now))
@@ -141,7 +144,7 @@ def build(
     app.add_middleware(  # first, hence innermost
         Direct,
         path="/v1/comments",
-        answer=comments.CommentDoor(keys, moderation).answer,
+        answer=comments.CommentDoor(keys, rates, moderation).answer,
         answer_to=problems.answers(_PROBLEMS),
     )
     app.add_middleware(

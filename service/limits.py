@@ -1,19 +1,28 @@
-"""How much a caller may send, and how slowly: heads of requests and their bodies.
+"""How much callers may send, how slowly, and over how many connections.
 
-Knows bytes and seconds, uvicorn's protocol and ASGI; not what a request means. Both limits
-answer properly: the caller gets to read the answer although it is still sending, since a
+Knows bytes and seconds, uvicorn's protocol and ASGI; not what a request means. Each limit
+answers properly: the caller gets to read the answer although it is still sending, since a
 connection closed with unread bytes is reset and the answer lost with it.
 """
 
 import asyncio
+import logging
+import resource
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from service.problems import Problem
+
+log = logging.getLogger(__name__)
 
 # After an answer, how much more is read and thrown away, and for how long, before hanging up.
 LINGER_SECONDS = 1.0
@@ -21,6 +30,9 @@ LINGER_BYTES = 16 * 1024 * 1024
 
 # A body left unread that is shorter than this, the server reads away by itself.
 _SHORT_BODY_BYTES = 64 * 1024
+
+RESERVED_FILES = 256
+"""Open files of a process that are no connections of callers: database, log, model, itself."""
 
 _CLOSE = (b"connection", b"close")
 
@@ -30,12 +42,12 @@ class _Refused(HTTPException):
 
 
 class BodyLimit:
-    """ASGI: bodies of at most so many bytes, arriving within so many seconds.
+    """ASGI: bodies of at most so many bytes, arriving within so many seconds, uncompressed.
 
     Bytes are counted as they arrive, whatever Content-Length says; one that announces too much
     is refused unread. `by_path` gives other limits for exact paths. The seconds, more than 0,
     run from when the application first asks for the body until it is complete. Too large is
-    413, too slow 408, and the connection is closed.
+    413, too slow 408, compressed 415, and the connection is closed.
     """
 
     def __init__(
@@ -61,6 +73,9 @@ class BodyLimit:
         if body.announced is not None and body.announced > most:
             await body.refuse(_too_large(most))
             return
+        if body.is_encoded:
+            await body.refuse(_encoded())
+            return
         try:
             await self._app(scope, body.receive, body.send)
         except _Refused:
@@ -76,7 +91,12 @@ class _Body:
     def __init__(
         self, scope: Scope, receive: Receive, send: Send, *, most: int, seconds: float
     ) -> None:
-        self.announced, self._chunked = _announced(scope)
+        headers = dict(scope["headers"])
+        self.announced, self._chunked = _announced(headers)
+        encoding = headers.get(b"content-encoding", b"").strip().lower()
+        self.is_encoded = encoding not in {b"", b"identity"} and bool(
+            self._chunked or self.announced
+        )
         self.refusal: Problem | None = None
         self.started = False
         self._receive = receive
@@ -160,16 +180,19 @@ class _Body:
             return
 
 
-def _announced(scope: Scope) -> tuple[int | None, bool]:
+def _announced(headers: Mapping[bytes, bytes]) -> tuple[int | None, bool]:
     """What Content-Length says, if it can be read, and whether the body comes in chunks."""
-    length, chunked = b"", False
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            length = value
-        elif name == b"transfer-encoding":
-            chunked = True
-    # Of bytes, `isdigit` is true of ASCII digits alone.
-    return (int(length) if length.isdigit() and len(length) < 19 else None), chunked
+    length = headers.get(b"content-length", b"").decode("latin-1")
+    chunked = b"transfer-encoding" in headers
+    return (int(length) if length.isdecimal() and len(length) < 19 else None), chunked
+
+
+def _encoded() -> Problem:
+    return Problem(
+        "wrong_content_type",
+        "Bodies are taken as they are: send it uncompressed, without Content-Encoding.",
+        headers={"Accept-Encoding": "identity"},
+    )
 
 
 def _too_large(most: int) -> Problem:
@@ -180,21 +203,68 @@ def _too_slow(seconds: float) -> Problem:
     return Problem("body_timeout", f"The whole body has to arrive within {seconds:g} seconds.")
 
 
+def connections_that_fit(asked: int) -> int:
+    """How many connections this process can hold open, up to `asked`.
+
+    Raises the soft limit of open files as far as that needs and the hard limit lets. Worker
+    processes inherit it.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = asked + _refused_at_once(asked) + RESERVED_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return asked
+    fit = max(1, (soft - RESERVED_FILES) * 16 // 17 - 16)
+    log.warning("of %d connections only %d fit the limit of open files", asked, fit)
+    return fit
+
+
+def _refused_at_once(most: int) -> int:
+    """Connections over the limit that are told so at the same time; any more are just closed."""
+    return most // 16 + 16
+
+
+@dataclass(slots=True)
+class _Connections:
+    """What the connections of one server are doing, those that have done so longest first.
+
+    `idle` were answered and may ask again, `talking` owe the rest of a request since a time of
+    the loop, `refused` read that there is no room. Whoever is being answered is in none.
+    """
+
+    idle: dict["HeadLimited", float] = field(default_factory=dict)
+    talking: dict["HeadLimited", float] = field(default_factory=dict)
+    refused: dict["HeadLimited", float] = field(default_factory=dict)
+
+
+_OF_SERVER: WeakKeyDictionary[ServerState, _Connections] = WeakKeyDictionary()
+
+
 class HeadTooLarge(Exception):
     """Stops the parser; never seen outside."""
 
 
 class HeadLimited(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with a limit on the head of a request (line and headers).
+    """uvicorn's HTTP protocol, with limits on heads (line and headers) and on connections.
 
     uvicorn bounds heads only when parsing with h11; with httptools one endless header would
     fill the memory. Larger than `max_head_bytes` is 431, not complete `head_seconds` after it
     began is 408, not HTTP at all is 400, each a problem, and the connection is closed. Give
     the class itself to uvicorn, as in `Config(http=HeadLimited)`.
+
+    `limit_concurrency` of the Config is the most connections that are open at once. In the
+    last sixteenth of it each new one closes the one that has been idle longest; when there is
+    no more, the one that has been sending its request longest, if that is `talk_seconds` at
+    least; else the new one is 503. Whoever is being answered is let be, but an answer that
+    its caller does not read for `unread_seconds` is given up.
     """
 
     max_head_bytes = 32 * 1024
     head_seconds = 10.0
+    talk_seconds = 0.1
+    unread_seconds = 30.0
 
     _in_head = True
     # Since the last thing the parser made sense of. It keeps an unfinished header, or one that
@@ -203,22 +273,77 @@ class HeadLimited(HttpToolsProtocol):
     _kept = 0  # of the line and headers, as parsed
     _refused = False
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _doing: dict["HeadLimited", float] | None = None  # the one of `_open` that this is in
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        # uvicorn's own answer to it is plain text, to requests, and lets connections be.
+        self._most, self.limit_concurrency = self.limit_concurrency, None
+        self._open = _OF_SERVER.setdefault(server_state, _Connections())
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
-        """Start the clock for the first head."""
+        """Make room, and start the clock for the first head."""
         super().connection_made(transport)
+        if self._most is not None and not self._finds_room(self._most):
+            self._turn_away(self._most)
+            return
+        self._does(self._open.talking)
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
+        """Stop the clocks."""
+        self._does(None)
         self._stop_clock()
+        self._stop_unread()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The caller does not read as fast as it is answered: not for ever."""
+        super().pause_writing()
+        self._stop_unread()
+        self._unread = self.loop.call_later(self.unread_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It reads."""
+        self._stop_unread()
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """The connection is idle, unless the next request has begun to arrive."""
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._abort_if_unread()
+        elif not self._in_head:
+            # Answered before its body was complete; nobody reads that, and it must end as well.
+            self._timer = self.loop.call_later(self.head_seconds, self.transport.close)
+        elif not self.pipeline:
+            self._does(self._open.talking if self._arrived else self._open.idle)
+
+    def _wait_for_next(self) -> None:
+        self._does(self._open.idle)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close it, even if the last answer is still unread."""
+        super().timeout_keep_alive_handler()
+        self._abort_if_unread()
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless the connection is only waiting for the caller to read the answer."""
         if self._refused:
             return
         self._arrived += len(data)
+        if self._doing is self._open.idle:
+            self._does(self._open.talking)
         if self._in_head and self._timer is None:
             self._start_clock()
         super().data_received(data)
@@ -256,6 +381,11 @@ class HeadLimited(HttpToolsProtocol):
         """The next byte, if any comes, begins another head."""
         super().on_message_complete()
         self._in_head, self._arrived, self._kept = True, 0, 0
+        self._does(None)
+        if self.cycle.response_complete:  # before the body was: uvicorn has set no clock for it
+            self._stop_clock()
+            self._unset_keepalive_if_required()
+            self._wait_for_next()
 
     def send_400_response(self, msg: str) -> None:
         """What the parser could not read: too large a head, or no HTTP. `msg` is not shown."""
@@ -268,6 +398,55 @@ class HeadLimited(HttpToolsProtocol):
         self._kept += size
         if self._kept > self.max_head_bytes:
             raise HeadTooLarge
+
+    def _does(self, doing: dict["HeadLimited", float] | None) -> None:
+        if self._doing is not None:
+            self._doing.pop(self, None)
+        self._doing = doing
+        if doing is not None:
+            doing[self] = self.loop.time()
+
+    def _finds_room(self, most: int) -> bool:
+        """Whether there is room for this new connection, if need be after closing another."""
+        if len(self.connections) <= most - most // 16:
+            return True
+        idle = next(iter(self._open.idle), None)
+        if idle is not None:
+            idle._leave()
+            return True
+        if len(self.connections) <= most:
+            return True
+        slowest = next(iter(self._open.talking), None)
+        if slowest is None or self.loop.time() - self._open.talking[slowest] < self.talk_seconds:
+            return False
+        slowest._leave()
+        return True
+
+    def _leave(self) -> None:
+        """Close, for somebody else; counted no more from now on."""
+        self._does(None)
+        self.connections.discard(self)
+        self.transport.close()
+        self._abort_if_unread()
+
+    def _turn_away(self, most: int) -> None:
+        """Say that there is no room, unless very many are being told so already."""
+        self.connections.discard(self)
+        if len(self._open.refused) >= _refused_at_once(most):
+            self.transport.abort()
+            return
+        self._does(self._open.refused)
+        self._refuse(Problem("overloaded", f"All {most} connections are in use."))
+
+    def _abort_if_unread(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self._stop_unread()
+            self._unread = self.loop.call_later(self.unread_seconds, self.transport.abort)
+
+    def _stop_unread(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
 
     def _start_clock(self) -> None:
         self._timer = self.loop.call_later(self.head_seconds, self._head_is_late)

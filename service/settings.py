@@ -36,8 +36,12 @@ _SHOWN = frozenset(
         "max_batch_bytes",
         "body_timeout_seconds",
         "max_wait_seconds",
+        "rate_limit",
+        "max_connections",
+        "keep_alive_seconds",
     }
 )
+RATES = "0, or a number of comments a second from 0.01 to 1000000"
 _POSTGRES = ("postgresql://", "postgresql+psycopg://")
 
 # What would be right, for the settings that pydantic itself refuses.
@@ -50,6 +54,9 @@ _RANGES: dict[str, str] = {
     "max_batch_bytes": "a whole number of bytes from 1024 to 1073741824 (1 GiB)",
     "max_wait_seconds": "a number of seconds above 0, at most 60",
     "body_timeout_seconds": "a number of seconds above 0, at most 600",
+    "rate_limit": RATES,
+    "max_connections": "a whole number from 16 to 1000000",
+    "keep_alive_seconds": "a whole number of seconds from 1 to 3600",
 }
 
 
@@ -101,6 +108,9 @@ class Settings(BaseSettings):
     max_batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     body_timeout_seconds: float = Field(default=30.0, gt=0, le=600, allow_inf_nan=False)
     max_wait_seconds: float = Field(default=0.5, gt=0, le=60, allow_inf_nan=False)
+    rate_limit: float = 0.0
+    max_connections: int = Field(default=4096, ge=16, le=1_000_000)
+    keep_alive_seconds: int = Field(default=75, ge=1, le=3600)
     public_url: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list_of)] = (
         "127.0.0.1",
@@ -140,6 +150,13 @@ class Settings(BaseSettings):
             if not _HOST_NAME.match(value):
                 _wrong("an IP address or a host name")
         return value if "/" not in value else _wrong("one address, not a network")
+
+    @field_validator("rate_limit")
+    @classmethod
+    def _is_rate(cls, value: float) -> float:
+        if not is_rate(value):
+            _wrong(RATES)
+        return value
 
     @field_validator("data_dir", "models")
     @classmethod
@@ -191,6 +208,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what is passed in: the loader reads the environment, so that tests can too."""
         return (init_settings,)
+
+
+def is_rate(value: float) -> bool:
+    """Whether this is a rate limit: 0 for none, or a number in the range that `RATES` tells."""
+    return value == 0 or 0.01 <= value <= 1_000_000
 
 
 def variable(name: str) -> str:

@@ -13,10 +13,18 @@ from service.limits import HeadLimited
 
 
 @contextmanager
-def served(app: ASGIApp, http: type[asyncio.Protocol] = HeadLimited) -> Iterator[int]:
+def served(
+    app: ASGIApp, http: type[asyncio.Protocol] = HeadLimited, *, connections: int | None = None
+) -> Iterator[int]:
     """Serve `app` on loopback in a thread; gives the port, stops at the end."""
     config = uvicorn.Config(
-        app, http=http, ws="none", log_config=None, access_log=False, server_header=False
+        app,
+        http=http,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=connections,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(config)

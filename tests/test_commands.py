@@ -288,6 +288,31 @@ def test_a_risk_that_cannot_be_stated_is_refused(desk, tmp_path, risks, problem)
     assert desk.store.sites()[0].policy == Policy()
 
 
+def test_a_site_is_given_a_rate_limit_of_its_own_and_loses_it_again(desk):
+    desk.set("DUYET_RATE_LIMIT", "5")
+
+    said = [desk("sites", "limit", "blog", *rate)[1].strip() for rate in ([], ["12.5"], ["0"])]
+    own = desk.store.sites()[0].rate_limit
+    usual = desk.json("sites", "limit", "blog", "usual")
+
+    assert said == [
+        "5 comments a second, as DUYET_RATE_LIMIT says",
+        "12.5 comments a second",
+        "no limit",
+    ]
+    assert own == 0
+    assert (usual["own"], usual["in_force"]) == (None, 5)
+
+
+@pytest.mark.parametrize("rate", ["many", "-- -1", "0.0001", "nan", "inf", "1e12", "5 a second"])
+def test_a_rate_that_is_none_is_refused(desk, rate):
+    status, _, said = desk("sites", "limit", "blog", *rate.split(maxsplit=1))
+
+    assert status == 2
+    assert desk.store.sites()[0].rate_limit is None
+    assert said
+
+
 def test_a_sites_risks_are_put_in_force_and_shown(desk, tmp_path):
     (tmp_path / "policy.json").write_text('{"reject_risk": 0, "queue_risk": 0.05}')
 

@@ -1,13 +1,26 @@
 import asyncio
+import gzip
 import json
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
+from starlette.responses import StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.limits import BodyLimit, HeadLimited
+from service.limits import RESERVED_FILES, BodyLimit, HeadLimited
 from service.problems import Problem, install
+from tests.api.service import a_comment, running
 from tests.serving import exchanged, request, served
 
 LIMIT = 100_000
@@ -37,6 +50,15 @@ def app_that_measures(timeout_seconds: float = 10.0) -> FastAPI:
     )
     install(app)
     return app
+
+
+class Patient(HeadLimited):
+    talk_seconds = 60.0
+
+
+class Impatient(HeadLimited):
+    talk_seconds = 0.0
+    unread_seconds = 0.2
 
 
 @pytest.fixture(scope="module")
@@ -225,3 +247,251 @@ def test_the_body_clock_stops_when_the_body_is_complete() -> None:
     asyncio.run(run())
 
     assert seen == ["http.request", "http.disconnect"]
+
+
+@pytest.mark.parametrize("path", ["/measure", "/batch"])
+def test_a_compressed_body_is_told_to_come_uncompressed(port: int, path: str) -> None:
+    body = gzip.compress(b"{}")
+
+    answer = exchanged(port, request(path, body, headers="Content-Encoding: gzip\r\n"))
+
+    assert problem_of(answer)["code"] == "wrong_content_type"
+    assert "without Content-Encoding" in str(problem_of(answer)["detail"])
+    assert b"\r\naccept-encoding: identity" in answer.lower()
+
+
+def test_a_body_that_is_said_to_be_as_it_is_is_read(port: int) -> None:
+    answer = exchanged(port, request("/measure", b"abc", headers="Content-Encoding: identity\r\n"))
+
+    assert answer.endswith(b"\r\n\r\n3")
+
+
+# ------------------------------------------------------------------ connections
+
+MOST = 32
+ASK = b"POST /measure HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+HALF = ASK[:40]
+
+
+class Callers:
+    """Connections that stay open until the end of a test."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.open: list[socket.socket] = []
+
+    def connect(self, sent: bytes = b"") -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        self.open.append(connection)
+        connection.sendall(sent)
+        return connection
+
+    def answered(self, sent: bytes = ASK) -> socket.socket:
+        """A connection that was answered and is idle now."""
+        connection = self.connect(sent)
+        assert is_answered(connection)
+        return connection
+
+    def close(self) -> None:
+        for connection in self.open:
+            connection.close()
+
+
+@pytest.fixture
+def callers() -> Iterator[Callers]:
+    with served(app_that_measures(), http=Patient, connections=MOST) as port:
+        callers = Callers(port)
+        yield callers
+        callers.close()
+
+
+def is_answered(connection: socket.socket) -> bool:
+    """Whether the length of the body of ASK comes back, read to the end."""
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n3") and (part := connection.recv(65_536)):
+        answer += part
+    return answer.startswith(b"HTTP/1.1 200 ")
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the server has hung up, as far as can be known now."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+    finally:
+        connection.settimeout(20)
+
+
+def test_the_longest_idle_are_closed_for_the_new(callers: Callers) -> None:
+    opened = [callers.answered() for _ in range(3 * MOST)]
+
+    kept = MOST - MOST // 16
+    assert [connection.recv(1) for connection in opened[:-kept]] == [b""] * (3 * MOST - kept)
+    assert not any(is_closed(connection) for connection in opened[-kept + 1 :])
+
+
+def test_who_asked_a_moment_ago_is_not_the_longest_idle(callers: Callers) -> None:
+    first = callers.answered()
+    for _ in range(3 * MOST):
+        callers.answered()
+        first.sendall(ASK)
+        assert is_answered(first)
+
+    assert not is_closed(first)
+
+
+def test_over_the_limit_is_503_while_everybody_is_talking(callers: Callers) -> None:
+    talking = [callers.connect(HALF) for _ in range(MOST)]
+
+    answer = exchanged(callers.port, request("/measure", b"abc"))
+    for connection in talking:
+        connection.sendall(ASK[len(HALF) :])
+
+    assert problem_of(answer)["code"] == "overloaded"
+    assert problem_of(answer)["detail"] == f"All {MOST} connections are in use."
+    assert b"\r\nretry-after: 5\r\n" in answer.lower()
+    assert all(is_answered(connection) for connection in talking)
+
+
+def test_who_sends_too_slowly_makes_room_for_the_new() -> None:
+    with served(app_that_measures(), http=Impatient, connections=MOST) as port:
+        callers = Callers(port)
+        slow = [callers.connect(part) for part in (HALF, b"", ASK[:-1]) for _ in range(MOST // 3)]
+
+        new = [callers.connect(HALF) for _ in range(10)]
+        too_many = len(slow) + len(new) - MOST
+        assert [c.recv(1) for c in slow[:too_many]] == [b""] * too_many
+        for connection in new:
+            connection.sendall(ASK[len(HALF) :])
+
+        assert all(is_answered(connection) for connection in new)
+        assert not any(is_closed(c) for c in slow[too_many:])
+        callers.close()
+
+
+def test_nobody_who_is_being_answered_is_closed() -> None:
+    go_on = threading.Event()
+    entered = threading.Semaphore(0)
+
+    async def waits(scope: Scope, receive: Receive, send: Send) -> None:
+        entered.release()
+        await asyncio.to_thread(go_on.wait, 20)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"done"})
+
+    most = 4  # as many as there are threads to wait in, anywhere
+    with served(quiet(waits), http=Impatient, connections=most) as port:
+        callers = Callers(port)
+        answered = [callers.connect(ASK) for _ in range(most)]
+        for _ in answered:
+            assert entered.acquire(timeout=20)
+
+        refused = [exchanged(port, request("/measure")) for _ in range(10)]
+        go_on.set()
+
+        assert {status_of(answer) for answer in refused} == {503}
+        assert [status_of(connection.recv(65_536)) for connection in answered] == [200] * most
+        callers.close()
+
+
+def quiet(app: ASGIApp) -> ASGIApp:
+    """The app without a lifespan."""
+
+    async def served_app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http"
+        await app(scope, receive, send)
+
+    return served_app
+
+
+def test_very_many_over_the_limit_do_not_wait_to_be_told() -> None:
+    with served(app_that_measures(), http=Patient, connections=16) as port:
+        callers = Callers(port)
+        for _ in range(16):
+            callers.connect(HALF)
+
+        turned_away = [callers.connect() for _ in range(100)]
+        told = [answer_or_nothing(connection) for connection in turned_away]
+
+        assert told.count(b"") >= 1
+        assert {status_of(answer) for answer in told if answer} == {503}
+        callers.close()
+
+
+def answer_or_nothing(connection: socket.socket) -> bytes:
+    with suppress(ConnectionResetError):
+        return connection.recv(65_536)
+    return b""
+
+
+def test_an_answer_that_is_not_read_is_given_up() -> None:
+    given_up = threading.Event()
+
+    async def endless() -> Any:
+        try:
+            while True:
+                yield b"a" * 65_536
+                await asyncio.sleep(0)
+        finally:
+            given_up.set()
+
+    app = FastAPI(docs_url=None, redoc_url=None)
+    app.add_api_route("/endless", lambda: StreamingResponse(endless()), response_model=None)
+    with served(app, http=Impatient, connections=MOST) as port:
+        callers = Callers(port)
+        callers.connect(request("/endless", method="GET"))
+
+        assert given_up.wait(20)
+        callers.close()
+
+
+def test_a_body_that_nobody_waits_for_ends_all_the_same(impatient_port: int) -> None:
+    head = b"POST /locked HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+
+    answer = exchanged(impatient_port, head)
+
+    assert status_of(answer) == 401  # and then the connection was closed, or this would not end
+
+
+@pytest.mark.parametrize(("soft", "hard", "fits"), [(512, 4096, 1000), (300, 300, 25)])
+def test_open_files_are_raised_as_far_as_they_may(soft: int, hard: int, fits: int) -> None:
+    program = (
+        "import resource; from service.limits import connections_that_fit as fit\n"
+        f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
+        "print(fit(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True
+    )
+
+    found, raised = map(int, done.stdout.split())
+    assert found == fits
+    assert found + RESERVED_FILES <= raised <= hard
+
+
+def test_idle_and_slow_connections_take_nothing_from_comments(tmp_path: Path) -> None:
+    """A small form of `python -m benchmarks.connections`."""
+    crowd = 600
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 2 * crowd + RESERVED_FILES:
+        pytest.skip(f"needs {2 * crowd + RESERVED_FILES} open files: `ulimit -n 4096`")
+    with running(tmp_path / "var", DUYET_MAX_CONNECTIONS="64") as service, ExitStack() as stack:
+        callers = Callers(service.port)
+        stack.callback(callers.close)
+        alive = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+        client = stack.enter_context(service.client())
+        times = []
+        for place in range(crowd):
+            callers.connect(HALF if place % 15 == 0 else alive)
+            if place % 10 == 0:
+                started = time.monotonic()
+                answer = client.post("/v1/comments", json=a_comment(f"câu {place}"))
+                times.append(time.monotonic() - started)
+                assert answer.status_code == 200
+
+    assert statistics.median(times) < 1

@@ -3,7 +3,7 @@
 Reads the wire form, calls the one door or the store, writes the wire form. Decides nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -44,6 +44,7 @@ from service.api.schemas import (
 )
 from service.moderation import Answer, Answered, Conflict, Failed, Moderation, Refused
 from service.problems import FieldError, Problem
+from service.rates import RateLimits
 from service.storage import (
     AlreadyDecided,
     BadCursor,
@@ -93,12 +94,17 @@ def _with_key(extra: dict[str, Any]) -> dict[str, Any]:
 
 
 def routes(
-    keys: SiteKeys, moderation: Moderation, store: Store, now: Callable[[], datetime]
+    keys: SiteKeys,
+    rates: RateLimits,
+    moderation: Moderation,
+    store: Store,
+    *,
+    now: Callable[[], datetime],
 ) -> APIRouter:
     """Everything under /v1/comments and /v1/queue."""
     router = APIRouter(prefix="/v1", tags=["comments"])
-    _judge_routes(router, CommentDoor(keys, moderation))
-    _batch_route(router, keys, moderation)
+    _judge_routes(router, CommentDoor(keys, rates, moderation))
+    _batch_route(router, keys, rates, moderation)
     _comment_routes(router, keys, store, now)
     _queue_route(router, keys, store)
     return router
@@ -107,18 +113,20 @@ def routes(
 class CommentDoor:
     """What POST /v1/comments does, below any framework: a request in, its answer's JSON out."""
 
-    def __init__(self, keys: SiteKeys, moderation: Moderation) -> None:
+    def __init__(self, keys: SiteKeys, rates: RateLimits, moderation: Moderation) -> None:
         self._keys = keys
+        self._rates = rates
         self._moderation = moderation
 
-    async def answer(self, scope: Scope, receive: Receive) -> bytes:
-        """The verdict as JSON, once it is stored for good.
+    async def answer(self, scope: Scope, receive: Receive) -> tuple[bytes, Mapping[str, str]]:
+        """The verdict as JSON, once it is stored for good, and what is left of a rate limit.
 
         Raises Problem, Overloaded, StoreUnavailable, ClientDisconnect.
         """
         self._moderation.admit()  # before any work for a comment that would be turned away
         headers = dict(reversed(scope["headers"]))  # of one sent twice, the first counts
         site = await self._keys.site_of(_text(headers, b"authorization"))
+        left = await self._rates.take(site)
         key = _checked_key(_text(headers, b"idempotency-key"))
         body = await body_of(receive)
         content_type = _text(headers, b"content-type")
@@ -130,8 +138,8 @@ class CommentDoor:
         language = visitor_language(_text(headers, b"accept-language"), submission.article.language)
         answer = await self._moderation.check_one(site, submission, idempotency_key=key)
         if is_long:
-            return await run_in_threadpool(_judged, answer, language)
-        return _judged(answer, language)
+            return await run_in_threadpool(_judged, answer, language), left
+        return _judged(answer, language), left
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str:
@@ -143,21 +151,23 @@ def _judge_routes(router: APIRouter, door: CommentDoor) -> None:
         "/comments",
         summary="Judge a comment",
         response_model=VerdictOut,
-        responses=_problems(400, 401, 408, 413, 415, 422, 503),
+        responses=_problems(400, 401, 408, 413, 415, 422, 429, 503),
         openapi_extra=_with_key(_body_of(CommentIn)),
     )
     async def check(request: Request) -> Response:
         """Answered once the comment and its verdict are stored for good."""
-        answer = await door.answer(request.scope, request.receive)
-        return Response(answer, media_type="application/json")
+        body, left = await door.answer(request.scope, request.receive)
+        return Response(body, media_type="application/json", headers=left)
 
 
-def _batch_route(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> None:
+def _batch_route(
+    router: APIRouter, keys: SiteKeys, rates: RateLimits, moderation: Moderation
+) -> None:
     @router.post(
         "/comments/batch",
         summary="Judge up to 1,000 comments",
         response_model=BatchOut,
-        responses=_problems(400, 401, 408, 413, 415, 422, 503),
+        responses=_problems(400, 401, 408, 413, 415, 422, 429, 503),
         openapi_extra=_with_key(_body_of(CommentIn, many=True)),
     )
     async def check_batch(request: Request) -> Response:
@@ -168,9 +178,11 @@ def _batch_route(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> N
         """
         moderation.admit()
         site = await keys.site(request)
+        await rates.take(site, 0)  # before reading what would be refused
         key = _idempotency_key(request)
         body, content_type = await request.body(), request.headers.get("content-type")
         items = await run_in_threadpool(read_batch, body, content_type)
+        left = await rates.take(site, len(items))
         places = [at for at, item in enumerate(items) if isinstance(item, Submission)]
         submissions = [item for item in items if isinstance(item, Submission)]
         answers = await moderation.check(
@@ -180,7 +192,9 @@ def _batch_route(router: APIRouter, keys: SiteKeys, moderation: Moderation) -> N
             idempotency_keys=[f"{key}\n{at}" for at in places] if key else (),
         )
         languages = [_language(request, submission) for submission in submissions]
-        return await run_in_threadpool(_judged_batch, items, answers, languages)
+        response = await run_in_threadpool(_judged_batch, items, answers, languages)
+        response.headers.update(left)
+        return response
 
 
 def _comment_routes(

@@ -4,15 +4,15 @@ FastAPI describes the route, and would serve it as well; through it a request co
 all that is done for its comment (docs/serving-speed.md). Knows ASGI, not what is answered.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Answer = Callable[[Scope, Receive], Awaitable[bytes]]
-"""Gives the JSON that answers a request with 200, or raises."""
+Answer = Callable[[Scope, Receive], Awaitable[tuple[bytes, Mapping[str, str]]]]
+"""Gives the JSON that answers a request with 200, and headers to go with it, or raises."""
 
 _JSON = (b"content-type", b"application/json")
 
@@ -45,15 +45,16 @@ class Direct:
             return
         scope["route"] = self._route  # for logs and metrics
         try:
-            body = await self._answer(scope, receive)
+            body, told = await self._answer(scope, receive)
         except Exception as error:
             response = self._answer_to(error)
             if response is None:
                 raise
             await response(scope, receive, send)
             return
-        length = (b"content-length", b"%d" % len(body))
-        await send({"type": "http.response.start", "status": 200, "headers": [_JSON, length]})
+        headers = [_JSON, (b"content-length", b"%d" % len(body))]
+        headers += [(name.lower().encode(), value.encode()) for name, value in told.items()]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 

@@ -12,7 +12,7 @@ from uvicorn.supervisors import Multiprocess
 
 from service import first_start, logs
 from service.commands.opening import environment, said_plainly
-from service.limits import HeadLimited
+from service.limits import HeadLimited, connections_that_fit
 from service.metrics import shared_by_workers
 from service.settings import Settings, variable
 from service.storage import utc_now
@@ -107,6 +107,8 @@ def _run(settings: Settings, listener: socket.socket) -> None:
         access_log=False,
         server_header=False,
         forwarded_allow_ips=list(settings.trusted_proxies),
+        limit_concurrency=connections_that_fit(settings.max_connections),
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     if not _served(config, listener):

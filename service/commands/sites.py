@@ -1,6 +1,7 @@
 """The commands `duyet sites …`: add and list, renew keys, set policies, reset what was learnt."""
 
 import json
+import math
 import re
 from datetime import timedelta
 from typing import TextIO
@@ -18,6 +19,7 @@ from service.commands.opening import (
     table,
 )
 from service.commands.policy_file import PolicyProblems, changed
+from service.settings import RATES, is_rate
 from service.storage import NameTaken, Site, SiteKey, Store, utc_now
 
 _DURATION = re.compile(r"([0-9]{1,6})([mhd])")
@@ -48,6 +50,32 @@ class Duration(click.ParamType[timedelta]):
         return length
 
 
+USUAL = "usual"
+
+
+class Rate(click.ParamType[float | str]):
+    """Comments a second, 0 for no limit; USUAL for that of the setting."""
+
+    name = "rate"
+
+    def convert(
+        self,
+        value: str | float,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float | str:
+        """The rate, or USUAL."""
+        if value == USUAL:
+            return USUAL
+        try:
+            rate = float(value)
+        except ValueError:
+            rate = math.nan
+        if not is_rate(rate):
+            self.fail(f"must be {RATES}, or {USUAL}", param, ctx)
+        return rate
+
+
 @click.group(
     "sites",
     epilog="""\b
@@ -56,6 +84,7 @@ Examples:
   duyet sites list
   duyet sites rotate-key blog --keep-old-for 24h
   duyet sites forget blog                      unlearn what its decisions taught
+  duyet sites limit blog 50                    at most 50 comments a second, 500 at once
   duyet sites policy blog > policy.json        what is in force
   echo '{"audit_rate": 0.02}' | duyet sites policy blog -""",
 )
@@ -131,6 +160,31 @@ def forget(name: str, *, as_json: bool) -> None:
         change = at.store.forget_decisions(site.id)
     body = {"id": site.id, "name": site.name, "change": change}
     click.echo(json_text(body) if as_json else f"forgot what was learnt of {shown(site.name)}")
+
+
+@sites.command("limit")
+@click.argument("name", type=NAME)
+@click.argument("rate", type=Rate(), required=False)
+@json_option
+def limit(name: str, rate: float | str | None, *, as_json: bool) -> None:
+    """Show how many comments a second a site may send, or with RATE set it.
+
+    RATE is a number of comments a second, 0 for no limit, or `usual` for DUYET_RATE_LIMIT. It
+    counts within two seconds, on every machine, and the log of events keeps what it was.
+    """
+    with installation() as at:
+        site = site_named(at.store, name)
+        if rate is not None:
+            own = None if isinstance(rate, str) else rate
+            site = at.store.set_rate_limit(site.id, own)
+        usual = at.settings.rate_limit
+    in_force = usual if site.rate_limit is None else site.rate_limit
+    if as_json:
+        body = {"own": site.rate_limit, "in_force": in_force}
+        click.echo(json_text({"id": site.id, "name": site.name, **body}))
+        return
+    whose = ", as DUYET_RATE_LIMIT says" if site.rate_limit is None else ""
+    click.echo((f"{in_force:g} comments a second" if in_force else "no limit") + whose)
 
 
 @sites.command("policy")

@@ -1,5 +1,6 @@
 """Everything that lasts: the store, what goes in and out of it, and what can go wrong."""
 
+from service.storage.buckets import Buckets, Claim, Settled
 from service.storage.errors import (
     AlreadyDecided,
     BadCursor,
@@ -40,8 +41,10 @@ __all__ = [
     "AlreadyDecided",
     "Asked",
     "BadCursor",
+    "Buckets",
     "Changes",
     "Checked",
+    "Claim",
     "Event",
     "IdempotencyRace",
     "KeyringMismatch",
@@ -56,6 +59,7 @@ __all__ = [
     "QueuePage",
     "Report",
     "Role",
+    "Settled",
     "Site",
     "SiteKey",
     "Store",

@@ -21,12 +21,17 @@ def new_id(at: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """An installation that sends submissions, with the policy in force."""
+    """An installation that sends submissions, with the policy in force.
+
+    `rate_limit` is its own limit in comments a second, 0 for none; None leaves it to the
+    setting.
+    """
 
     id: str
     name: str
     policy: Policy
     policy_version: str
+    rate_limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

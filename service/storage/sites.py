@@ -19,7 +19,9 @@ from service.storage.tables import policies, site_keys, sites
 
 _PREFIX_LENGTH = len("dk_") + 4  # enough to tell keys apart; 264 bits stay unknown
 
-_SITE = sa.select(sites.c.id, sites.c.name, sites.c.policy_version, policies.c.body).join(
+_SITE = sa.select(
+    sites.c.id, sites.c.name, sites.c.policy_version, policies.c.body, sites.c.rate_limit
+).join(
     policies,
     sa.and_(policies.c.site_id == sites.c.id, policies.c.version == sites.c.policy_version),
 )
@@ -28,8 +30,8 @@ _SITE = sa.select(sites.c.id, sites.c.name, sites.c.policy_version, policies.c.b
 _policy_of = lru_cache(maxsize=256)(Policy.from_json)
 
 
-def _site(site_id: str, name: str, version: str, body: str) -> Site:
-    return Site(site_id, name, _policy_of(body), version)
+def _site(site_id: str, name: str, version: str, body: str, rate_limit: float | None) -> Site:
+    return Site(site_id, name, _policy_of(body), version, rate_limit)
 
 
 def add_site(
@@ -119,6 +121,18 @@ def set_policy(connection: sa.Connection, site_id: str, policy: Policy, *, actor
     connection.execute(statement.values(policy_version=policy.version))
     body = {"from": before.policy_version, "to": policy.version}
     tell(connection, "policy_set", actor, site_id=site_id, body=body)
+    return site(connection, site_id)
+
+
+def set_rate_limit(
+    connection: sa.Connection, site_id: str, rate_limit: float | None, *, actor: Actor
+) -> Site:
+    """Give a site a rate limit of its own, or none of its own. Raises UnknownSite."""
+    before = site(connection, site_id)
+    statement = sites.update().where(sites.c.id == site_id)
+    connection.execute(statement.values(rate_limit=rate_limit))
+    body = {"from": before.rate_limit, "to": rate_limit}
+    tell(connection, "rate_limit_set", actor, site_id=site_id, body=body)
     return site(connection, site_id)
 
 

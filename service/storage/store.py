@@ -162,6 +162,16 @@ class Store:
         with self._writes() as connection:
             return sites.set_policy(connection, site_id, policy, actor=self._actor(by))
 
+    def set_rate_limit(
+        self, site_id: str, rate_limit: float | None, *, by: str = "operator"
+    ) -> Site:
+        """Give a site its own limit in comments a second, 0 for none, or None for the setting's.
+
+        The events keep what it was before. Raises UnknownSite.
+        """
+        with self._writes() as connection:
+            return sites.set_rate_limit(connection, site_id, rate_limit, actor=self._actor(by))
+
     def policy(self, site_id: str, version: str) -> Policy | None:
         """A policy that is or was in force on a site."""
         with self._reads() as connection:

@@ -120,6 +120,15 @@ sites = sa.Table(
     _number("last_change"),
     _number("last_undo"),
     _number("last_reset"),
+    sa.Column("rate_limit", sa.Double, nullable=True),  # comments a second; None is the setting's
+)
+
+rate_buckets = sa.Table(  # worth nothing after a minute: may be emptied at any time
+    "rate_buckets",
+    metadata,
+    _id("site_id", sa.ForeignKey("sites.id"), primary_key=True),
+    sa.Column("full_at", sa.Double, nullable=False),  # seconds since 1970
+    sqlite_with_rowid=False,
 )
 
 policies = sa.Table(  # rows are never changed; a site points to the one in force

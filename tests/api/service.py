@@ -121,7 +121,7 @@ def running(
     other_site, other_key = store.add_site("shop", policy)
     app = build(read, Store.open(read.sqlalchemy_url, keyring, now=clock), now=clock)
     try:
-        with served(app) as port:
+        with served(app, connections=read.max_connections) as port:
             yield Service(port, directory, store, site, other_site, key, other_key)
     finally:
         store.close()

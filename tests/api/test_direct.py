@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from service.api.direct import Direct
 from service.app import build
 from service.keyring import Keyring
 from service.moderation import Overloaded
@@ -36,7 +35,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[bool, 
         own = Store.open(settings.sqlalchemy_url, keyring, now=Clock())
         app = apps[is_direct] = build(settings, own, now=Clock())
         if not is_direct:
-            app.user_middleware = [m for m in app.user_middleware if m.cls != Direct]
+            app.user_middleware = [m for m in app.user_middleware if m.kwargs.get("path") is None]
     assert len(apps[True].user_middleware) == len(apps[False].user_middleware) + 1
     with served(apps[True]) as direct, served(apps[False]) as framework:
         yield {True: direct, False: framework}, key
