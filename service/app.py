@@ -6,8 +6,12 @@ of their work.
 
 import asyncio
 import logging
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -32,6 +36,7 @@ REFRESH_SECONDS = 1.0
 """How often a worker looks whether the champion's name moved."""
 
 QUEUE_COUNT_SECONDS = 15.0
+READINESS_SECONDS = 3.0
 PRUNE_SECONDS = 3600.0
 IDEMPOTENCY_KEPT = timedelta(days=7)
 """How long a request is recognised when it is sent again."""
@@ -43,15 +48,30 @@ class Readiness:
     def __init__(self, store: Store, serving: Serving) -> None:
         self._store = store
         self._serving = serving
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")
+        self._asked: Future[tuple[str, ...]] | None = None
 
     def problems(self) -> Sequence[str]:
-        """What is missing; asks the store."""
+        """What is missing; asks the store, and answers within three seconds even if it hangs."""
+        if self._asked is None or self._asked.done():
+            self._asked = self._thread.submit(self._store_problems)
         try:
-            current = self._store.schema_is_current()
+            found = self._asked.result(READINESS_SECONDS)
+        except TimeoutError:
+            found = ("the store does not answer",)
+        return (*found, *self._serving.problems())
+
+    def _store_problems(self) -> tuple[str, ...]:
+        try:
+            if not self._store.schema_is_current():
+                return ("the schema is not this program's; run `duyet migrate`",)
         except StoreError:
-            return ("the store does not answer", *self._serving.problems())
-        schema = () if current else ("the schema is not this program's; run `duyet migrate`",)
-        return (*schema, *self._serving.problems())
+            return ("the store does not answer",)
+        try:
+            self._store.try_writing()
+        except StoreError:
+            return ("the store cannot be written",)
+        return ()
 
 
 def create() -> FastAPI:
@@ -61,6 +81,7 @@ def create() -> FastAPI:
     """
     settings = load_settings(os.environ)
     logs.configure(settings.log_level, settings.log_format)
+    _end_with_parent()
     store = Store.open(settings.sqlalchemy_url, Keyring(settings.secrets_dir))
     return build(settings, store)
 
@@ -120,6 +141,21 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
     problems.install(app, {StoreUnavailable: "store_unavailable", Overloaded: "overloaded"})
     app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # last, hence outermost
     return app
+
+
+def _end_with_parent() -> None:
+    """Let a worker drain and end when its parent was killed.
+
+    Otherwise it would go on answering, under nobody's care, and keep the port from the next.
+    """
+    if (parent := multiprocessing.parent_process()) is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 async def _every(seconds: float, chore: Callable[[], object]) -> None:

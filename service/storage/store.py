@@ -109,6 +109,11 @@ class Store:
         with self._reads() as connection:
             return schema.revision_of(connection) == schema.head()
 
+    def try_writing(self) -> None:
+        """Commit a change that changes nothing, to see whether that is possible."""
+        with self._writes() as connection:
+            schema.touch(connection)
+
     def prune_idempotency(self, older_than: datetime) -> int:
         """Forget the idempotency keys of requests from before then; how many."""
         with self._writes() as connection:

@@ -67,9 +67,11 @@ def _read(connection: sa.Connection, load: Load, *, strict: bool) -> Ledger:
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
     stored = {(row.id, row.outcome) for row in rows}
     numbers = [row.external_id for row in rows]
-    twice = sorted({n for n in numbers if numbers.count(n) > 1}) if len(set(numbers)) < len(
-        numbers
-    ) else []
+    twice = (
+        sorted({n for n in numbers if numbers.count(n) > 1})
+        if len(set(numbers)) < len(numbers)
+        else []
+    )
     known = {str(number) for number in load.answered}
     return Ledger(
         comments=len(rows),

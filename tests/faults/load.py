@@ -61,7 +61,7 @@ class Load:
         try:
             yield self
             self._no_more.set()
-            until(self._is_idle, within, f"comments are without an answer: {self}")
+            until(self._is_idle, within, lambda: f"comments are without an answer: {self}")
         finally:
             self._over.set()
             for thread in self._threads:
@@ -77,7 +77,9 @@ class Load:
     def reaches(self, more: int, *, within: float = 60) -> float:
         """Wait until so many more comments are answered; the seconds it took."""
         goal = len(self.answered) + more
-        return until(lambda: len(self.answered) >= goal, within, f"no {more} more answers: {self}")
+        return until(
+            lambda: len(self.answered) >= goal, within, lambda: f"no {more} more answers: {self}"
+        )
 
     def __str__(self) -> str:
         said = ", ".join(f"{n} × {status}" for status, n in sorted(self.statuses.items()))

@@ -18,17 +18,17 @@ from typing import Any
 from tests.api.service import model_at
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 _LISTEN_AGAIN_SECONDS = 0.02
 _pause = threading.Event()  # never set: `wait` on it is the pause between two looks
 
 
-def until(condition: Callable[[], object], within: float, what: str) -> float:
+def until(condition: Callable[[], object], within: float, what: str | Callable[[], str]) -> float:
     """Look until `condition` holds; the seconds it took. Fails after `within` seconds."""
     started = time.monotonic()
     while not condition():
         waited = time.monotonic() - started
-        assert waited < within, f"after {waited:.1f} s: {what}"
+        assert waited < within, f"after {waited:.1f} s: {what if isinstance(what, str) else what()}"
         _pause.wait(_LISTEN_AGAIN_SECONDS)
     return time.monotonic() - started
 
@@ -100,7 +100,7 @@ class Running:
                 self.launch()
             return self.status(path) == 200
 
-        seconds = until(answers, START_SECONDS, f"the service does not start: {self.said()}")
+        seconds = until(answers, START_SECONDS, lambda: f"it does not start: {self.said()}")
         if not self.key:
             found = re.search(r"Bearer (\S+?)'", self.log.read_text("utf-8"))
             self.key = found[1] if found else ""
