@@ -27,7 +27,7 @@ from service.metrics import Metrics
 from service.moderation import Moderation, Overloaded
 from service.serving import Serving
 from service.settings import Settings, load_settings
-from service.storage import Store, StoreError, StoreUnavailable, utc_now
+from service.storage import NewerSchema, Store, StoreError, StoreUnavailable, utc_now
 from service.web import pages
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ class Readiness:
         try:
             if not self._store.schema_is_current():
                 return ("the schema is not this program's; run `duyet migrate`",)
+        except NewerSchema as problem:
+            return (str(problem),)
         except StoreError:
             return ("the store does not answer",)
         try:

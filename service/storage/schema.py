@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from service.keyring import Keyring
 from service.storage.engine import patience
-from service.storage.errors import KeyringMismatch
+from service.storage.errors import KeyringMismatch, NewerSchema
 from service.storage.tables import keyring_marks
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -42,8 +42,17 @@ def revision_of(connection: sa.Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def is_current(connection: sa.Connection) -> bool:
+    """Whether a database is at the newest revision. Raises NewerSchema."""
+    revision = revision_of(connection)
+    known = ScriptDirectory.from_config(migration_config()).walk_revisions()
+    if revision is not None and revision not in {script.revision for script in known}:
+        raise NewerSchema
+    return revision == head()
+
+
 def upgrade(connection: sa.Connection) -> None:
-    """Run what is missing, inside the caller's transaction.
+    """Run what is missing, inside the caller's transaction. Raises NewerSchema.
 
     SQLite's transaction already keeps others out; on PostgreSQL the lock is released with it.
     """
@@ -52,7 +61,7 @@ def upgrade(connection: sa.Connection) -> None:
             connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
             connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        if revision_of(connection) != head():
+        if not is_current(connection):
             command.upgrade(migration_config(connection), "head")
 
 

@@ -98,16 +98,17 @@ class Store:
     def migrate(self) -> None:
         """Bring the schema to the newest revision. Safe when several processes start at once.
 
-        Raises KeyringMismatch when the database was written with another keyring.
+        Raises KeyringMismatch when the database was written with another keyring, and
+        NewerSchema.
         """
         with database.transaction(self._engine, writes=True) as connection:
             schema.upgrade(connection)
             schema.check_keyring(connection, self._keyring)
 
     def schema_is_current(self) -> bool:
-        """Whether the database is at the newest revision."""
+        """Whether the database is at the newest revision. Raises NewerSchema."""
         with self._reads() as connection:
-            return schema.revision_of(connection) == schema.head()
+            return schema.is_current(connection)
 
     def try_writing(self) -> None:
         """Commit a change that changes nothing, to see whether that is possible."""

@@ -49,14 +49,15 @@ class Running:
     key: str = ""
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    log: Path = Path()  # beside the data directory unless another one is named
 
     @property
     def models(self) -> Path:
         return self.directory / "models"
 
-    @property
-    def log(self) -> Path:
-        return self.directory / "log"
+    def __post_init__(self) -> None:
+        if self.log == Path():
+            self.log = self.directory / "log"
 
     @property
     def settings(self) -> dict[str, str]:
