@@ -12,7 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from service.problems import Problem
-from service.storage import Site, Store
+from service.spool import Spool
+from service.storage import Site, Store, StoreUnavailable
 
 REMEMBERED_SECONDS = 2.0
 MOST_REMEMBERED = 4096
@@ -24,8 +25,15 @@ LONGEST_KEY = 256
 class SiteKeys:
     """Finds the site of a request by its `Authorization: Bearer` key."""
 
-    def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        spool: Spool | None = None,
+    ) -> None:
         self._store = store
+        self._spool = spool
         self._clock = clock
         self._known: OrderedDict[str, tuple[Site | None, float]] = OrderedDict()
 
@@ -36,11 +44,22 @@ class SiteKeys:
             raise Problem("unknown_key", "Send the site's key as `Authorization: Bearer KEY`.")
         site, until = self._known.get(key, (None, 0.0))
         if self._clock() >= until:
-            site = await run_in_threadpool(self._store.site_of_key, key)
+            site = await self._asked(key, site)
             self._remember(key, site)
         if site is None:
             raise Problem("unknown_key", "`duyet sites list` shows how each site's keys begin.")
         return site
+
+    async def _asked(self, key: str, remembered: Site | None) -> Site | None:
+        """What the store says of a key; with a spool, while the store is away, what it said."""
+        if remembered is None or self._spool is None:
+            return await run_in_threadpool(self._store.site_of_key, key)
+        if self._spool.is_holding():
+            return remembered
+        try:
+            return await run_in_threadpool(self._store.site_of_key, key)
+        except StoreUnavailable:
+            return remembered
 
     def _remember(self, key: str, site: Site | None) -> None:
         self._known[key] = (site, self._clock() + REMEMBERED_SECONDS)

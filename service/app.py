@@ -27,6 +27,7 @@ from service.metrics import Metrics
 from service.moderation import Moderation, Overloaded
 from service.serving import Serving
 from service.settings import Settings, load_settings
+from service.spool import Spool
 from service.storage import NewerSchema, Store, StoreError, StoreUnavailable, utc_now
 from service.web import pages
 
@@ -36,17 +37,23 @@ REFRESH_SECONDS = 1.0
 """How often a worker looks whether the champion's name moved."""
 
 QUEUE_COUNT_SECONDS = 15.0
+REPLAY_SECONDS = 1.0
 READINESS_SECONDS = 3.0
 PRUNE_SECONDS = 3600.0
 IDEMPOTENCY_KEPT = timedelta(days=7)
 """How long a request is recognised when it is sent again."""
 
 
+_AWAY = "the store does not answer"
+_UNWRITABLE = "the store cannot be written"
+
+
 class Readiness:
     """Whether comments can be judged and kept."""
 
-    def __init__(self, store: Store, serving: Serving) -> None:
+    def __init__(self, store: Store, serving: Serving, spool: Spool | None = None) -> None:
         self._store = store
+        self._spool = spool
         self._serving = serving
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")
         self._asked: Future[tuple[str, ...]] | None = None
@@ -58,7 +65,10 @@ class Readiness:
         try:
             found = self._asked.result(READINESS_SECONDS)
         except TimeoutError:
-            found = ("the store does not answer",)
+            found = (_AWAY,)
+        is_away = found in ((_AWAY,), (_UNWRITABLE,))
+        if is_away and self._spool is not None and self._spool.has_room():
+            found = ()  # comments are kept all the same
         return (*found, *self._serving.problems())
 
     def _store_problems(self) -> tuple[str, ...]:
@@ -68,11 +78,11 @@ class Readiness:
         except NewerSchema as problem:
             return (str(problem),)
         except StoreError:
-            return ("the store does not answer",)
+            return (_AWAY,)
         try:
             self._store.try_writing()
         except StoreError:
-            return ("the store cannot be written",)
+            return (_UNWRITABLE,)
         return ()
 
 
@@ -93,7 +103,10 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
     deliverability = Deliverability()
-    moderation = Moderation(store, serving, now=now, deliverability=deliverability, metrics=metrics)
+    spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
+    moderation = Moderation(
+        store, serving, now=now, deliverability=deliverability, metrics=metrics, spool=spool
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -110,6 +123,9 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
                 )
             ),
         ]
+        if spool is not None:
+            replay = _every(REPLAY_SECONDS, lambda: spool.replay(store))
+            chores.append(asyncio.create_task(replay))
         yield
         for chore in chores:
             chore.cancel()
@@ -128,8 +144,8 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.include_router(comments.routes(SiteKeys(store), moderation, store, now))
-    app.include_router(health.routes(Readiness(store, serving), metrics))
+    app.include_router(comments.routes(SiteKeys(store, spool=spool), moderation, store, now))
+    app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
     app.include_router(pages.routes(store, secure=secure, now=now))
     docs.install(app)

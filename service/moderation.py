@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import compress
@@ -32,6 +33,7 @@ from service.deliverability import Deliverability
 from service.learning import Learning
 from service.metrics import Metrics
 from service.serving import Serving
+from service.spool import Spool, SpoolFull
 from service.storage import (
     Asked,
     Checked,
@@ -169,8 +171,10 @@ class Moderation:
         now: Callable[[], datetime],
         deliverability: Deliverability,
         metrics: Metrics,
+        spool: Spool | None = None,
     ) -> None:
         self._store = store
+        self._spool = spool
         self._serving = serving
         self._now = now
         self._deliverability = deliverability
@@ -276,7 +280,7 @@ class Moderation:
         """
         try:
             entries = [self._entry(waiting) for waiting in batch]
-            return self._together(entries, judging or _judged)
+            return self._kept(entries, judging or _judged)
         except StoreUnavailable as problem:
             return [Failed(problem) for _ in batch]
         except Exception as problem:  # to find the one submission at fault
@@ -324,6 +328,37 @@ class Moderation:
         answered = iter(self._passed(passed, judging) if passed else ())
         refused = iter(self._refused([entry for entry in entries if entry.errors]))
         return [next(refused) if entry.errors else next(answered) for entry in entries]
+
+    def _kept(self, entries: Sequence[_Entry], judging: _Judging) -> list[Answer]:
+        """Judged and recorded; with a spool, queued in it while the store is away."""
+        if self._spool is None:
+            return self._together(entries, judging)
+        if not self._spool.is_holding():
+            with suppress(StoreUnavailable):
+                return self._together(entries, judging)
+        return self._spooled(entries, self._spool)
+
+    def _spooled(self, entries: Sequence[_Entry], spool: Spool) -> list[Answer]:
+        """Queue what passes the form, unread, in the spool: the database is away."""
+        passed = [entry for entry in entries if not entry.errors]
+        known = self._store.unrecorded([entry.asked for entry in passed])
+        queued = _undecided([*zip(passed, known, strict=True)], None, {})
+        try:
+            ids = iter(spool.keep(self._store.sealed(queued)))
+        except (OSError, SpoolFull) as problem:
+            log.error("nothing could be spooled: %s", type(problem).__name__)
+            return [Failed(StoreUnavailable("the store is away, the spool full")) for _ in entries]
+        self._count(queued, {})
+        verdicts = iter(queued)
+        answers: list[Answer] = []
+        for entry in entries:
+            if entry.errors:
+                answers.append(Refused(entry.errors))
+                continue
+            id_, verdict = next(ids), next(verdicts).verdict
+            answered = Answered(id_ or "", entry.asked.submission, verdict, entry.site.policy)
+            answers.append(answered if id_ else Conflict())
+        return answers
 
     def _refused(self, entries: Sequence[_Entry]) -> list[Answer]:
         """The form's errors, unless the same request was answered before: policies change."""

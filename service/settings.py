@@ -35,6 +35,8 @@ _SHOWN = frozenset(
         "max_body_bytes",
         "max_batch_bytes",
         "body_timeout_seconds",
+        "spool",
+        "spool_max_bytes",
     }
 )
 _POSTGRES = ("postgresql://", "postgresql+psycopg://")
@@ -48,6 +50,8 @@ _RANGES: dict[str, str] = {
     "max_body_bytes": "a whole number of bytes from 1024 to 67108864 (64 MiB)",
     "max_batch_bytes": "a whole number of bytes from 1024 to 1073741824 (1 GiB)",
     "body_timeout_seconds": "a number of seconds above 0, at most 600",
+    "spool": "on or off",
+    "spool_max_bytes": "a whole number of bytes from 1048576 (1 MiB) to 1099511627776 (1 TiB)",
 }
 
 
@@ -98,6 +102,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=512 * 1024, ge=1024, le=64 * 1024 * 1024)
     max_batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     body_timeout_seconds: float = Field(default=30.0, gt=0, le=600, allow_inf_nan=False)
+    spool: bool = False
+    spool_max_bytes: int = Field(default=256 * 2**20, ge=2**20, le=2**40)
     public_url: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list_of)] = (
         "127.0.0.1",
@@ -121,6 +127,11 @@ class Settings(BaseSettings):
     def secrets_dir(self) -> Path:
         """The installation's keys, readable by their owner only."""
         return self.data_dir / "secrets"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where comments are kept while the database is away."""
+        return self.data_dir / "spool"
 
     @property
     def own_url(self) -> str:

@@ -35,6 +35,7 @@ from service.storage.records import (
     Waiting,
     new_id,
 )
+from service.storage.spooled import SpooledComment
 from service.storage.store import Store, utc_now
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
     "Role",
     "Site",
     "SiteKey",
+    "SpooledComment",
     "Store",
     "StoreError",
     "StoreUnavailable",

@@ -51,11 +51,12 @@ class Kills:
         if self.service.has_ended():  # the port was still taken, or so; a supervisor tries again
             self.service.launch()
         wanted = int(self.service.environment["DUYET_WORKERS"])
-        return (
-            self.load.last_answer > killed
-            and len(self.service.workers()) == wanted
-            and (wanted == 1 or self.service.process.pid not in self.service.workers())
+        workers = self.service.workers()
+        assert self.service.process is not None
+        has_all = len(workers) == wanted and (wanted == 1) == (
+            workers == [self.service.process.pid]
         )
+        return self.load.last_answer > killed and has_all
 
 
 CASES = [
