@@ -81,6 +81,7 @@ def test_a_disk_that_breaks_is_told_and_keeps_what_was_acknowledged(
             one.end()
             # What the operator does: the disk is dead, its content goes to another one.
             one.directory = shutil.copytree(disk / "service", tmp_path / "rescued")
+            one.log = one.directory / "log"
             back = one.start()
 
     found = ledger(sqlite_url(one), load)
