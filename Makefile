@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint format types lock bench bench-quality clean
+.PHONY: help install serve test lint format types lock bench bench-quality drill clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ serve: install  ## install, then run the service on 127.0.0.1:8000
 
 test: $(VENV)/.installed-dev  ## install, then run all tests
 	$(BIN)/python -m pytest
+
+drill: $(VENV)/.installed-dev  ## break everything on purpose, at length: goal and result of each
+	DRILL=complete $(BIN)/python -m pytest tests/faults
 
 lint: $(VENV)/.installed-dev  ## format and style, checked
 	$(BIN)/ruff format --check .

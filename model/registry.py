@@ -148,7 +148,7 @@ class Registry:
         return manifest
 
     def load(self, name: str = CHAMPION) -> Classifier:
-        """A version, checked, its table memory-mapped. Raises RegistryError."""
+        """A version, checked, its table in memory. Raises RegistryError."""
         manifest = self.manifest(name)
         if manifest.features_version != FEATURES_VERSION:
             raise RegistryError(
@@ -306,7 +306,10 @@ class Registry:
             raise RegistryError(f"version {manifest.version}: {_TABLE} cannot be read") from None
         if table.shape != (2**manifest.spec.bits, len(HEADS)) or table.dtype != np.float32:
             raise RegistryError(f"version {manifest.version}: {_TABLE} has the wrong shape")
-        return np.asarray(table)
+        # Not mapped for good: a table that is cut short in place would end the process (SIGBUS).
+        copy = np.array(table)
+        copy.flags.writeable = False
+        return copy
 
 
 def registry_at(root: Path) -> Registry:

@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from service.problems import Problem
-from service.storage import Site, Store
+from service.spool import Spool
+from service.storage import Site, Store, StoreUnavailable
 
 REMEMBERED_SECONDS = 2.0
 MOST_REMEMBERED = 4096
@@ -25,8 +26,15 @@ LONGEST_KEY = 256
 class SiteKeys:
     """Finds the site of a request by its `Authorization: Bearer` key."""
 
-    def __init__(self, store: Store, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        spool: Spool | None = None,
+    ) -> None:
         self._store = store
+        self._spool = spool
         self._clock = clock
         self._known: OrderedDict[str, tuple[Site | None, float]] = OrderedDict()
         self._asked: dict[str, asyncio.Future[Site | None]] = {}
@@ -42,20 +50,30 @@ class SiteKeys:
             raise Problem("unknown_key", "Send the site's key as `Authorization: Bearer KEY`.")
         site, until = self._known.get(key, (None, 0.0))
         if self._clock() >= until:
-            site = await self._looked_up(key)
+            site = await self._looked_up(key, site)
         if site is None:
             raise Problem("unknown_key", "`duyet sites list` shows how each site's keys begin.")
         return site
 
-    async def _looked_up(self, key: str) -> Site | None:
-        """What the store says of a key, asked once for all requests that want to know now."""
+    async def _looked_up(self, key: str, remembered: Site | None) -> Site | None:
+        """What the store says of a key; with a spool, while the store is away, what it said.
+
+        Asked once for all requests that want to know now.
+        """
+        if remembered is not None and self._spool is not None and self._spool.is_holding():
+            return remembered
         asked = self._asked.get(key)
         if asked is None:
             asked = asyncio.ensure_future(run_in_threadpool(self._store.site_of_key, key))
             self._asked[key] = asked
             asked.add_done_callback(lambda _: self._asked.pop(key))
-        # A caller who leaves must not end it for the others.
-        site = await asyncio.shield(asked)
+        try:
+            # A caller who leaves must not end it for the others.
+            site = await asyncio.shield(asked)
+        except StoreUnavailable:
+            if remembered is None or self._spool is None:
+                raise
+            site = remembered
         self._remember(key, site)
         return site
 

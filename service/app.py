@@ -6,8 +6,12 @@ of their work.
 
 import asyncio
 import logging
+import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -25,7 +29,8 @@ from service.moderation import Moderation, Overloaded
 from service.rates import RateLimits
 from service.serving import Serving
 from service.settings import Settings, load_settings
-from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_now
+from service.spool import Spool
+from service.storage import Buckets, NewerSchema, Store, StoreError, StoreUnavailable, utc_now
 from service.tracing import Tracing, are_asked_for
 from service.web import pages
 
@@ -38,29 +43,54 @@ QUEUE_COUNT_SECONDS = 15.0
 SHARE_SECONDS = 1.0
 """How often one of several workers leaves what it has counted for the others."""
 
+REPLAY_SECONDS = 1.0
+READINESS_SECONDS = 3.0
 PRUNE_SECONDS = 3600.0
 IDEMPOTENCY_KEPT = timedelta(days=7)
 """How long a request is recognised when it is sent again."""
 
 
 _PROBLEMS = {StoreUnavailable: "store_unavailable", Overloaded: "overloaded"}
+_AWAY = "the store does not answer"
+_UNWRITABLE = "the store cannot be written"
 
 
 class Readiness:
     """Whether comments can be judged and kept."""
 
-    def __init__(self, store: Store, serving: Serving) -> None:
+    def __init__(self, store: Store, serving: Serving, spool: Spool | None = None) -> None:
         self._store = store
+        self._spool = spool
         self._serving = serving
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")
+        self._asked: Future[tuple[str, ...]] | None = None
 
     def problems(self) -> Sequence[str]:
-        """What is missing; asks the store."""
+        """What is missing; asks the store, and answers within three seconds even if it hangs."""
+        if self._asked is None or self._asked.done():
+            self._asked = self._thread.submit(self._store_problems)
         try:
-            current = self._store.schema_is_current()
+            found = self._asked.result(READINESS_SECONDS)
+        except TimeoutError:
+            found = (_AWAY,)
+        is_away = found in ((_AWAY,), (_UNWRITABLE,))
+        if is_away and self._spool is not None and self._spool.has_room():
+            found = ()  # comments are kept all the same
+        return (*found, *self._serving.problems())
+
+    def _store_problems(self) -> tuple[str, ...]:
+        try:
+            if not self._store.schema_is_current():
+                return ("the schema is not this program's; run `duyet migrate`",)
+        except NewerSchema as problem:
+            return (str(problem),)
         except StoreError:
-            return ("the store does not answer", *self._serving.problems())
-        schema = () if current else ("the schema is not this program's; run `duyet migrate`",)
-        return (*schema, *self._serving.problems())
+            return (_AWAY,)
+        try:
+            self._store.try_writing()
+        except StoreError:
+            return (_UNWRITABLE,)
+        return ()
 
 
 def create() -> FastAPI:
@@ -70,6 +100,7 @@ def create() -> FastAPI:
     """
     settings = load_settings(os.environ)
     logs.configure(settings.log_level, settings.log_format)
+    _end_with_parent()
     store = Store.open(settings.sqlalchemy_url, Keyring(settings.secrets_dir))
     return build(settings, store, tracing=_tracing(os.environ))
 
@@ -85,6 +116,7 @@ def build(
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
     deliverability = Deliverability()
+    spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
     rates = RateLimits(Buckets.open(settings.sqlalchemy_url), usual=settings.rate_limit)
     moderation = Moderation(
         store,
@@ -93,6 +125,7 @@ def build(
         deliverability=deliverability,
         metrics=metrics,
         tracing=tracing,
+        spool=spool,
         most_wait_seconds=settings.max_wait_seconds,
     )
 
@@ -112,6 +145,9 @@ def build(
                 )
             ),
         ]
+        if spool is not None:
+            replay = _every(REPLAY_SECONDS, lambda: spool.replay(store))
+            chores.append(asyncio.create_task(replay))
         if metrics.is_shared:
             chores.append(asyncio.create_task(_every(SHARE_SECONDS, metrics.share)))
         yield {"refused": metrics.refused}  # for what is refused before it is a request
@@ -134,9 +170,9 @@ def build(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    keys = SiteKeys(store)
+    keys = SiteKeys(store, spool=spool)
     app.include_router(comments.routes(keys, rates, moderation, store, now=now))
-    app.include_router(health.routes(Readiness(store, serving), metrics))
+    app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
     app.include_router(pages.routes(store, secure=secure, now=now))
     docs.install(app)
@@ -180,6 +216,21 @@ async def _ended(metrics: Metrics, tracing: Tracing | None) -> None:
         log.warning("the last counts were lost", extra={"problem": type(problem).__name__})
     if tracing is not None:
         await asyncio.to_thread(tracing.close)
+
+
+def _end_with_parent() -> None:
+    """Let a worker drain and end when its parent was killed.
+
+    Otherwise it would go on answering, under nobody's care, and keep the port from the next.
+    """
+    if (parent := multiprocessing.parent_process()) is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 async def _every(seconds: float, chore: Callable[[], object]) -> None:

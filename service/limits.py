@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 16 * 1024 * 1024
 
+# When the service ends, how long an idle connection may still bring a request that was on its way.
+LAST_CALL_SECONDS = 0.5
+
 # A body left unread that is shorter than this, the server reads away by itself.
 _SHORT_BODY_BYTES = 64 * 1024
 
@@ -272,6 +275,7 @@ class HeadLimited(HttpToolsProtocol):
     _arrived = 0
     _kept = 0  # of the line and headers, as parsed
     _refused = False
+    _ends = False
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
     _doing: dict["HeadLimited", float] | None = None  # the one of `_open` that this is in
@@ -371,6 +375,8 @@ class HeadLimited(HttpToolsProtocol):
         self._in_head, self._arrived = False, 0
         self._stop_clock()
         super().on_headers_complete()
+        if self._ends:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """A part of the body is not part of any header."""
@@ -386,6 +392,17 @@ class HeadLimited(HttpToolsProtocol):
             self._stop_clock()
             self._unset_keepalive_if_required()
             self._wait_for_next()
+
+    def shutdown(self) -> None:
+        """The service ends: answer what is under way and say in each answer that it is the last.
+
+        Hanging up at once would reset a request that its caller has sent and nobody has read.
+        """
+        self._ends = True
+        if self.cycle is None or self.cycle.response_started:
+            self.loop.call_later(LAST_CALL_SECONDS, super().shutdown)
+        else:
+            self.cycle.keep_alive = False
 
     def send_400_response(self, msg: str) -> None:
         """What the parser could not read: too large a head, or no HTTP. `msg` is not shown."""

@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -147,8 +147,10 @@ def _safe(text: str) -> str:
 
 class _SafeHandler(logging.StreamHandler[TextIO]):
     def handleError(self, record: logging.LogRecord) -> None:
-        # The inherited method prints the arguments of the record that failed.
-        self.stream.write(f"a log line of {record.name} could not be written\n")
+        # The inherited method prints the arguments of the record that failed. And where the log
+        # lies on a full disk, this line fails like the first; no request must fail with it.
+        with suppress(OSError, ValueError):
+            self.stream.write(f"a log line of {record.name} could not be written\n")
 
 
 def configure(

@@ -14,6 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import compress
@@ -36,6 +37,7 @@ from service.learning import Learning
 from service.metrics import Metrics
 from service.pace import Pace
 from service.serving import Serving
+from service.spool import Spool, SpoolFull
 from service.storage import (
     Asked,
     Checked,
@@ -198,9 +200,11 @@ class Moderation:
         deliverability: Deliverability,
         metrics: Metrics,
         tracing: Tracing | None = None,
+        spool: Spool | None = None,
         most_wait_seconds: float = MOST_WAIT_SECONDS,
     ) -> None:
         self._store = store
+        self._spool = spool
         self._most_wait_seconds = most_wait_seconds
         self._pace = Pace()
         self._in_work = 0
@@ -344,7 +348,7 @@ class Moderation:
         """
         try:
             entries = [self._entry(waiting) for waiting in batch]
-            return self._together(entries, judging or _judged)
+            return self._kept(entries, judging or _judged)
         except StoreUnavailable as problem:
             return [Failed(problem) for _ in batch]
         except Exception as problem:  # to find the one submission at fault
@@ -392,6 +396,37 @@ class Moderation:
         answered = iter(self._passed(passed, judging) if passed else ())
         refused = iter(self._refused([entry for entry in entries if entry.errors]))
         return [next(refused) if entry.errors else next(answered) for entry in entries]
+
+    def _kept(self, entries: Sequence[_Entry], judging: _Judging) -> list[Answer]:
+        """Judged and recorded; with a spool, queued in it while the store is away."""
+        if self._spool is None:
+            return self._together(entries, judging)
+        if not self._spool.is_holding():
+            with suppress(StoreUnavailable):
+                return self._together(entries, judging)
+        return self._spooled(entries, self._spool)
+
+    def _spooled(self, entries: Sequence[_Entry], spool: Spool) -> list[Answer]:
+        """Queue what passes the form, unread, in the spool: the database is away."""
+        passed = [entry for entry in entries if not entry.errors]
+        known = self._store.unrecorded([entry.asked for entry in passed])
+        queued = _undecided([*zip(passed, known, strict=True)], None, {})
+        try:
+            ids = iter(spool.keep(self._store.sealed(queued)))
+        except (OSError, SpoolFull) as problem:
+            log.error("nothing could be spooled: %s", type(problem).__name__)
+            return [Failed(StoreUnavailable("the store is away, the spool full")) for _ in entries]
+        self._count(queued, {})
+        verdicts = iter(queued)
+        answers: list[Answer] = []
+        for entry in entries:
+            if entry.errors:
+                answers.append(Refused(entry.errors))
+                continue
+            id_, verdict = next(ids), next(verdicts).verdict
+            answered = Answered(id_ or "", entry.asked.submission, verdict, entry.site.policy)
+            answers.append(answered if id_ else Conflict())
+        return answers
 
     def _refused(self, entries: Sequence[_Entry]) -> list[Answer]:
         """The form's errors, unless the same request was answered before: policies change."""

@@ -39,6 +39,8 @@ _SHOWN = frozenset(
         "rate_limit",
         "max_connections",
         "keep_alive_seconds",
+        "spool",
+        "spool_max_bytes",
     }
 )
 RATES = "0, or a number of comments a second from 0.01 to 1000000"
@@ -57,6 +59,8 @@ _RANGES: dict[str, str] = {
     "rate_limit": RATES,
     "max_connections": "a whole number from 16 to 1000000",
     "keep_alive_seconds": "a whole number of seconds from 1 to 3600",
+    "spool": "on or off",
+    "spool_max_bytes": "a whole number of bytes from 1048576 (1 MiB) to 1099511627776 (1 TiB)",
 }
 
 
@@ -111,6 +115,8 @@ class Settings(BaseSettings):
     rate_limit: float = 0.0
     max_connections: int = Field(default=4096, ge=16, le=1_000_000)
     keep_alive_seconds: int = Field(default=75, ge=1, le=3600)
+    spool: bool = False
+    spool_max_bytes: int = Field(default=256 * 2**20, ge=2**20, le=2**40)
     public_url: str = ""
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list_of)] = (
         "127.0.0.1",
@@ -134,6 +140,11 @@ class Settings(BaseSettings):
     def secrets_dir(self) -> Path:
         """The installation's keys, readable by their owner only."""
         return self.data_dir / "secrets"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where comments are kept while the database is away."""
+        return self.data_dir / "spool"
 
     @property
     def own_url(self) -> str:

@@ -3,7 +3,9 @@
 Knows how to ask and how to answer; what "ready" takes is the `Readiness` it is given.
 """
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from fastapi import APIRouter, Request, Response
@@ -29,6 +31,8 @@ class Readiness(Protocol):
 def routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
     """`/healthz`, `/readyz` and `/metrics`."""
     router = APIRouter(tags=["operating"])
+    # Threads of its own: when the store hangs, so may all that requests share.
+    asking = ThreadPoolExecutor(2, thread_name_prefix="readyz")
 
     @router.get("/healthz", summary="Whether the process lives")
     async def healthz(response: Response) -> dict[str, str]:
@@ -40,8 +44,8 @@ def routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
         summary="Whether comments can be judged and kept",
         responses={503: {"description": "Not ready; `errors` says what is missing."}},
     )
-    def readyz(response: Response) -> dict[str, str]:
-        missing = readiness.problems()
+    async def readyz(response: Response) -> dict[str, str]:
+        missing = await asyncio.get_running_loop().run_in_executor(asking, readiness.problems)
         if missing:
             errors = [FieldError("", "not_ready", sentence) for sentence in missing]
             raise Problem("not_ready", "; ".join(missing), errors=errors)

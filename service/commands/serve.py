@@ -2,8 +2,9 @@
 
 import errno
 import os
+import signal
 import socket
-from contextlib import suppress
+import sys
 
 import click
 import uvicorn
@@ -118,10 +119,28 @@ def _run(settings: Settings, listener: socket.socket) -> None:
 def _served(config: uvicorn.Config, listener: socket.socket) -> bool:
     """Serve until told to stop; whether it ever began."""
     if config.workers > 1:
-        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor = _Supervisor(config, sockets=[listener])
         supervisor.run()
         return all(worker.exitcode != STARTUP_FAILURE for worker in supervisor.processes)
-    server = uvicorn.Server(config)
-    with suppress(SystemExit):  # uvicorn's way to say that the application did not start
-        server.run(sockets=[listener])
-    return server.started
+    # uvicorn raises the signal it ended by once more when all is answered. The default action
+    # would make of every clean stop a death by a signal.
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except SystemExit as end:  # uvicorn's way to say that the application did not start, too
+        return end.code != STARTUP_FAILURE
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return True
+
+
+class _Supervisor(Multiprocess):
+    """uvicorn's supervisor, which lets go of the port before its workers drain.
+
+    A connection made to a socket that only the supervisor still holds would wait in vain.
+    """
+
+    def terminate_all(self) -> None:
+        for held in self.sockets:
+            held.close()
+        super().terminate_all()

@@ -7,6 +7,7 @@ from service.storage.errors import (
     IdempotencyRace,
     KeyringMismatch,
     NameTaken,
+    NewerSchema,
     NoAddress,
     NothingToUndo,
     StoreError,
@@ -35,6 +36,7 @@ from service.storage.records import (
     Waiting,
     new_id,
 )
+from service.storage.spooled import SpooledComment
 from service.storage.store import Store, utc_now
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "MatchKeys",
     "Moderator",
     "NameTaken",
+    "NewerSchema",
     "NoAddress",
     "NothingToUndo",
     "QueueItem",
@@ -62,6 +65,7 @@ __all__ = [
     "Settled",
     "Site",
     "SiteKey",
+    "SpooledComment",
     "Store",
     "StoreError",
     "StoreUnavailable",

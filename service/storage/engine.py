@@ -12,7 +12,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
+from psycopg.abc import RV, PQGen
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -22,6 +24,7 @@ BUSY_SECONDS = 10  # how long SQLite waits for another process' write
 _TURN_SECONDS = 0.0005  # between two looks whether it has ended
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
+ANSWER_SECONDS = STATEMENT_SECONDS + 5  # how long PostgreSQL may say nothing at all
 _creating = Lock()
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -120,13 +123,53 @@ def _open_postgres(url: sa.URL) -> sa.Engine:
         f" -c timezone=UTC -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
         f" -c idle_in_transaction_session_timeout={2 * milliseconds}"
     )
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         connect_args={"connect_timeout": CONNECT_SECONDS, "options": options},
         hide_parameters=True,
         pool_pre_ping=True,
         pool_timeout=CONNECT_SECONDS,
     )
+
+    @sa.event.listens_for(engine, "do_connect")
+    def connect(_: object, __: object, arguments: Any, options: Any) -> _Answering:
+        return _Answering.connect(*arguments, **options)
+
+    return engine
+
+
+class _Answering(psycopg.Connection[Any]):
+    """A connection that is given up when its server says nothing for too long.
+
+    The server's own time limits are of no use when it, or the network, has frozen; whoever
+    waits would wait until it thaws. A `patient` one waits for as long as it takes.
+    """
+
+    patient = False
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait for an answer. Raises psycopg's OperationalError when there is none."""
+        if timeout is None and not self.patient:
+            timeout = ANSWER_SECONDS
+        try:
+            return super().wait(gen, interval, timeout)
+        except psycopg.errors._WaitTimeout:
+            self.pgconn.finish()  # a late answer must not be taken for that to another question
+            raise
+
+
+@contextmanager
+def patience(connection: sa.Connection) -> Iterator[None]:
+    """Let statements of this block take as long as they take, as those of a migration do."""
+    driver = connection.connection.dbapi_connection
+    if not isinstance(driver, _Answering):
+        yield
+        return
+    driver.patient = True
+    try:
+        yield
+    finally:
+        driver.patient = False
 
 
 @contextmanager

@@ -36,6 +36,13 @@ class KeyringMismatch(StoreError):
         self.file = file
 
 
+class NewerSchema(StoreError):
+    """The database was migrated by a later program than this one."""
+
+    def __init__(self) -> None:
+        super().__init__("the database's schema is newer than this program; install the newer one")
+
+
 class NameTaken(StoreError):
     """A site or moderator has this name already."""
 

@@ -23,11 +23,13 @@ from service.storage import (
     schema,
     sign_in,
     sites,
+    spooled,
 )
 from service.storage import (
     engine as database,
 )
 from service.storage.decided import decided_page
+from service.storage.errors import Unstorable
 from service.storage.events import Actor
 from service.storage.records import (
     Asked,
@@ -45,6 +47,8 @@ from service.storage.records import (
     StoredComment,
 )
 from service.storage.review import SiteIds
+from service.storage.rows import is_storable
+from service.storage.spooled import SpooledComment
 
 SESSION_LIFETIME = timedelta(hours=12)
 MOST_PER_PAGE = 1000
@@ -98,16 +102,22 @@ class Store:
     def migrate(self) -> None:
         """Bring the schema to the newest revision. Safe when several processes start at once.
 
-        Raises KeyringMismatch when the database was written with another keyring.
+        Raises KeyringMismatch when the database was written with another keyring, and
+        NewerSchema.
         """
         with database.transaction(self._engine, writes=True) as connection:
             schema.upgrade(connection)
             schema.check_keyring(connection, self._keyring)
 
     def schema_is_current(self) -> bool:
-        """Whether the database is at the newest revision."""
+        """Whether the database is at the newest revision. Raises NewerSchema."""
         with self._reads() as connection:
-            return schema.revision_of(connection) == schema.head()
+            return schema.is_current(connection)
+
+    def try_writing(self) -> None:
+        """Commit a change that changes nothing, to see whether that is possible."""
+        with self._writes() as connection:
+            schema.touch(connection)
 
     def prune_idempotency(self, older_than: datetime) -> int:
         """Forget the idempotency keys of requests from before then; how many."""
@@ -209,6 +219,27 @@ class Store:
             return
         with self._writes() as connection:
             checks.record(connection, self._keyring, batch)
+
+    def unrecorded(self, batch: Sequence[Asked]) -> list[Known]:
+        """What is known of each submission while the database is away: its keys, no history."""
+        return [spooled.known_of_nobody(self._keyring, asked) for asked in batch]
+
+    def sealed(self, batch: Sequence[Checked]) -> list[SpooledComment]:
+        """A batch to be queued, as it can be kept outside of the database; asks it nothing.
+
+        Raises Unstorable, naming the item.
+        """
+        for index, checked in enumerate(batch):
+            if not is_storable(checked.asked.submission):
+                raise Unstorable(index)
+        return [spooled.as_rows(self._keyring, checked) for checked in batch]
+
+    def replay(self, batch: Sequence[SpooledComment]) -> None:
+        """Record what was kept outside, once, however often it is asked to."""
+        if not batch:
+            return
+        with self._writes() as connection:
+            spooled.replay(connection, batch)
 
     # -------------------------------------------------------------- review
 

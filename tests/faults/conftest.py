@@ -1,0 +1,45 @@
+"""Services that drills may break, and the table they print at the end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.faults.running import Running
+from tests.faults.servers import Server, a_server
+from tests.faults.table import TABLE
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if TABLE.rows:
+        terminalreporter.section("drills")
+        terminalreporter.write_line(TABLE.text())
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Callable[..., Running]]:
+    """Makes services over directories of their own; what still runs at the end is ended."""
+    made: list[Running] = []
+
+    def make(directory: Path | None = None, **environment: str) -> Running:
+        place = directory or tmp_path / f"service-{len(made)}"
+        made.append(Running(place, environment))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[[], Server]]:
+    """Makes PostgreSQL servers with an empty database `duyet`; all are stopped at the end."""
+    with ExitStack() as stack:
+
+        def make() -> Server:
+            made = stack.enter_context(a_server())
+            made.create()
+            return made
+
+        yield make
