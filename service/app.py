@@ -129,6 +129,13 @@ def build(
         most_wait_seconds=settings.max_wait_seconds,
     )
 
+    def empty_spool() -> None:
+        assert spool is not None, "the chore of a spool"
+        try:
+            spool.replay(store)
+        finally:
+            metrics.spool_is(spool.size())
+
     def count_queue() -> None:
         metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
 
@@ -146,8 +153,7 @@ def build(
             ),
         ]
         if spool is not None:
-            replay = _every(REPLAY_SECONDS, lambda: spool.replay(store))
-            chores.append(asyncio.create_task(replay))
+            chores.append(asyncio.create_task(_every(REPLAY_SECONDS, empty_spool)))
         if metrics.is_shared:
             chores.append(asyncio.create_task(_every(SHARE_SECONDS, metrics.share)))
         yield {"refused": metrics.refused}  # for what is refused before it is a request

@@ -144,7 +144,9 @@ class Metrics:
             "duyet_queue_oldest_seconds",
             "Seconds that the oldest of the comments has waited for a person, 0 if none waits.",
         )
-        self._spool = Gauge("duyet_spool_size", "Comments kept on disk until the database is back.")
+        self._spool = Gauge(
+            "duyet_spool_bytes", "Bytes of comments kept on disk until the database is back."
+        )
         self._outbox = Gauge("duyet_outbox_size", "Events that wait to be delivered.")
         self._model = Gauge(
             "duyet_model_info",
@@ -249,9 +251,9 @@ class Metrics:
         age = (now - oldest).total_seconds() if oldest is not None else 0.0
         self._queue_oldest.set((), max(age, 0.0))
 
-    def spool_is(self, comments: int) -> None:
-        """Set how many comments the spool keeps."""
-        self._spool.set((), comments)
+    def spool_is(self, size: int) -> None:
+        """Set how many bytes the spool keeps."""
+        self._spool.set((), size)
 
     def outbox_is(self, events: int) -> None:
         """Set how many events wait to be delivered."""
