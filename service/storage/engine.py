@@ -11,11 +11,18 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.storage.errors import StoreError, StoreUnavailable
+from service.storage.errors import StoreError, StoreUnavailable, WrongEncoding
+
+CONNECTIONS = 8
+"""Connections of one process to PostgreSQL, and to a replica, when nothing else is asked for."""
+
+HOT_CONNECTIONS = 2
+"""Of those, what is kept free for the hot path: its one thread, and one that takes its place."""
 
 BUSY_SECONDS = 10  # how long SQLite waits for another process' write
 CONNECT_SECONDS = 5
@@ -28,10 +35,12 @@ _DRIVERS = {
 }
 
 
-def open_engine(url: str) -> sa.Engine:
+def open_engine(
+    url: str, *, connections: int = CONNECTIONS, read_only: bool = False
+) -> sa.Engine:
     """An engine for `sqlite:///PATH` or `postgresql://…`. Connects to nothing yet.
 
-    A new SQLite file is readable by its owner only. Raises ValueError for any other URL,
+    To PostgreSQL at most `connections` are opened, and kept. A new SQLite file is readable by its owner only. Raises ValueError for any other URL,
     without quoting it: it may hold a password.
     """
     try:
@@ -43,7 +52,7 @@ def open_engine(url: str) -> sa.Engine:
     parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed)
-    return _open_postgres(parsed)
+    return _open_postgres(parsed, connections, read_only=read_only)
 
 
 def _open_sqlite(url: sa.URL) -> sa.Engine:
@@ -81,21 +90,32 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
     return engine
 
 
-def _open_postgres(url: sa.URL) -> sa.Engine:
+def _open_postgres(url: sa.URL, connections: int, *, read_only: bool) -> sa.Engine:
     milliseconds = STATEMENT_SECONDS * 1000
-    # A plan kept from when a table was empty would read all of it a minute later.
+    # A plan kept from when a table was empty would read all of it a minute later. Compiling a
+    # plan over many partitions took a second and saved microseconds.
     options = (
-        "-c plan_cache_mode=force_custom_plan"
+        "-c plan_cache_mode=force_custom_plan -c jit=off"
         f" -c timezone=UTC -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
         f" -c idle_in_transaction_session_timeout={2 * milliseconds}"
+        f" -c default_transaction_read_only={'on' if read_only else 'off'}"
     )
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         connect_args={"connect_timeout": CONNECT_SECONDS, "options": options},
         hide_parameters=True,
         pool_pre_ping=True,
+        pool_size=connections,
+        max_overflow=0,
         pool_timeout=CONNECT_SECONDS,
     )
+
+    @sa.event.listens_for(engine, "connect", insert=True)  # before the dialect reads the version
+    def refuse_bytes_without_an_encoding(connection: psycopg.Connection[Any], _: object) -> None:
+        if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+            raise WrongEncoding
+
+    return engine
 
 
 @contextmanager
