@@ -7,6 +7,7 @@ of their work.
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -23,7 +24,7 @@ from service.metrics import Metrics
 from service.moderation import Moderation, Overloaded
 from service.serving import Serving
 from service.settings import Settings, load_settings
-from service.storage import Store, StoreError, StoreUnavailable, utc_now
+from service.storage import Retention, Store, StoreError, StoreUnavailable, utc_now
 from service.web import pages
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,12 @@ REFRESH_SECONDS = 1.0
 
 QUEUE_COUNT_SECONDS = 15.0
 PRUNE_SECONDS = 3600.0
+KEEP_SECONDS = 3600.0
+"""How often partitions are made ahead, and what is too old is forgotten."""
+
+FORGET_PAUSE_SECONDS = 0.05
+"""How long others may write between two batches of comments that are forgotten."""
+
 IDEMPOTENCY_KEPT = timedelta(days=7)
 """How long a request is recognised when it is sent again."""
 
@@ -61,7 +68,12 @@ def create() -> FastAPI:
     """
     settings = load_settings(os.environ)
     logs.configure(settings.log_level, settings.log_format)
-    store = Store.open(settings.sqlalchemy_url, Keyring(settings.secrets_dir))
+    store = Store.open(
+        settings.sqlalchemy_url,
+        Keyring(settings.secrets_dir),
+        replica_url=settings.sqlalchemy_replica_url,
+        connections=settings.database_connections,
+    )
     return build(settings, store)
 
 
@@ -71,6 +83,13 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
     serving = Serving(settings.models_dir, metrics)
     deliverability = Deliverability()
     moderation = Moderation(store, serving, now=now, deliverability=deliverability, metrics=metrics)
+
+    kept = Retention(settings.retention_days, settings.spoken_retention_days)
+
+    def keep() -> None:
+        store.make_partitions(kept)
+        if kept.days:
+            store.forget(kept, pause=lambda: time.sleep(FORGET_PAUSE_SECONDS))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -86,6 +105,7 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
                     lambda: store.prune_idempotency(now() - IDEMPOTENCY_KEPT),
                 )
             ),
+            asyncio.create_task(_every(KEEP_SECONDS, keep, at_once=True)),
         ]
         yield
         for chore in chores:
@@ -122,10 +142,12 @@ def build(settings: Settings, store: Store, *, now: Callable[[], datetime] = utc
     return app
 
 
-async def _every(seconds: float, chore: Callable[[], object]) -> None:
+async def _every(seconds: float, chore: Callable[[], object], *, at_once: bool = False) -> None:
     """Do a chore again and again in a thread. One that fails is tried again next time."""
     while True:
-        await asyncio.sleep(seconds)
+        if not at_once:
+            await asyncio.sleep(seconds)
+        at_once = False
         try:
             await asyncio.to_thread(chore)
         except (StoreError, OSError) as problem:

@@ -1,8 +1,8 @@
 """The operator's commands: run the service, keep sites, read the queue, take labels out."""
 
-from service.commands.keep import export, keys, migrate
+from service.commands.keep import export, forget, keys, migrate
 from service.commands.moderate import queue, sign_in
 from service.commands.serve import serve
 from service.commands.sites import sites
 
-__all__ = ["export", "keys", "migrate", "queue", "serve", "sign_in", "sites"]
+__all__ = ["export", "forget", "keys", "migrate", "queue", "serve", "sign_in", "sites"]

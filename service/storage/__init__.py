@@ -14,6 +14,7 @@ from service.storage.errors import (
     UnknownModerator,
     UnknownSite,
     Unstorable,
+    WrongEncoding,
 )
 from service.storage.records import (
     Asked,
@@ -34,6 +35,7 @@ from service.storage.records import (
     Waiting,
     new_id,
 )
+from service.storage.retention import Forgotten, Retention
 from service.storage.store import Store, utc_now
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Changes",
     "Checked",
     "Event",
+    "Forgotten",
     "IdempotencyRace",
     "KeyringMismatch",
     "Known",
@@ -55,6 +58,7 @@ __all__ = [
     "QueueOrder",
     "QueuePage",
     "Report",
+    "Retention",
     "Role",
     "Site",
     "SiteKey",
@@ -67,6 +71,7 @@ __all__ = [
     "UnknownSite",
     "Unstorable",
     "Waiting",
+    "WrongEncoding",
     "new_id",
     "utc_now",
 ]

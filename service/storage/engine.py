@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import psycopg
@@ -35,13 +35,12 @@ _DRIVERS = {
 }
 
 
-def open_engine(
-    url: str, *, connections: int = CONNECTIONS, read_only: bool = False
-) -> sa.Engine:
+def open_engine(url: str, *, connections: int = CONNECTIONS, read_only: bool = False) -> sa.Engine:
     """An engine for `sqlite:///PATH` or `postgresql://…`. Connects to nothing yet.
 
-    To PostgreSQL at most `connections` are opened, and kept. A new SQLite file is readable by its owner only. Raises ValueError for any other URL,
-    without quoting it: it may hold a password.
+    To PostgreSQL at most `connections` are opened, and kept. A new SQLite file is readable by
+    its owner only. Raises ValueError for any other URL, without quoting it: it may hold a
+    password.
     """
     try:
         parsed = sa.make_url(url)
@@ -98,7 +97,7 @@ def _open_postgres(url: sa.URL, connections: int, *, read_only: bool) -> sa.Engi
         "-c plan_cache_mode=force_custom_plan -c jit=off"
         f" -c timezone=UTC -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
         f" -c idle_in_transaction_session_timeout={2 * milliseconds}"
-        f" -c default_transaction_read_only={'on' if read_only else 'off'}"
+        + (" -c default_transaction_read_only=on" if read_only else "")
     )
     engine = sa.create_engine(
         url,
@@ -118,25 +117,71 @@ def _open_postgres(url: sa.URL, connections: int, *, read_only: bool) -> sa.Engi
     return engine
 
 
+class Turns:
+    """Lets so many at the database that the hot path, which does not ask, finds a connection.
+
+    A context manager to hold while a connection is in use. Raises StoreUnavailable when it
+    takes too long. SQLite has no such limit.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        size = engine.pool.size() if isinstance(engine.pool, sa.QueuePool) else 0
+        free = max(1, size - HOT_CONNECTIONS) if engine.dialect.name == "postgresql" else 0
+        self._free = BoundedSemaphore(free) if free else None
+
+    def __enter__(self) -> None:
+        if self._free is not None and not self._free.acquire(timeout=CONNECT_SECONDS):
+            raise StoreUnavailable("all connections to the database are in use")
+
+    def __exit__(self, *_: object) -> None:
+        if self._free is not None:
+            self._free.release()
+
+
 @contextmanager
-def transaction(engine: sa.Engine, *, writes: bool) -> Iterator[sa.Connection]:
+def transaction(
+    engine: sa.Engine, *, writes: bool, foreign_keys: bool = True
+) -> Iterator[sa.Connection]:
     """One transaction: committed at the end, undone by any error.
+
+    Without `foreign_keys` SQLite does not check them: the caller keeps them.
 
     Raises StoreUnavailable where the database is away, locked, full, read-only, too slow or
     not migrated, StoreError where it refuses a value, and ValueError for a naive time.
     """
+    with (
+        errors_translated(),
+        engine.connect() as opened,
+        opened.execution_options(writes=writes) as connection,
+        _foreign_keys(connection, checked=foreign_keys),
+        connection.begin(),
+    ):
+        yield connection
+
+
+@contextmanager
+def errors_translated() -> Iterator[None]:
+    """Turn what databases raise into StoreUnavailable, StoreError and ValueError."""
     problem: Exception | None = None
     try:
-        with (
-            engine.connect() as opened,
-            opened.execution_options(writes=writes) as connection,
-            connection.begin(),
-        ):
-            yield connection
+        yield
     except (StatementError, sqlite3.Error, PoolTimeout, OSError, UnicodeError) as error:
         problem = _translated(error)
     if problem is not None:  # outside the handler: a chained error would quote what was stored
         raise problem
+
+
+@contextmanager
+def _foreign_keys(connection: sa.Connection, *, checked: bool) -> Iterator[None]:
+    if checked or connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("PRAGMA foreign_keys = OFF")  # has no effect once a transaction has begun
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys = ON")
 
 
 def _translated(error: Exception) -> Exception:

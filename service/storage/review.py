@@ -6,7 +6,7 @@ transaction that writes everything or nothing.
 
 import base64
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -75,6 +75,12 @@ def queue_size(connection: sa.Connection, site_ids: SiteIds) -> int:
     """How many comments wait."""
     statement = sa.select(sa.func.count()).select_from(queue).where(*_on(queue, site_ids))
     return connection.execute(statement).scalar_one()
+
+
+def still_waiting(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
+    """Which of these comments wait at this moment."""
+    statement = sa.select(queue.c.comment_id).where(queue.c.comment_id.in_(ids))
+    return frozenset(connection.execute(statement).scalars())
 
 
 def queue_page(

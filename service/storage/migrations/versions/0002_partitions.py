@@ -18,7 +18,8 @@ import sqlalchemy as sa
 from alembic import op
 
 from service.storage import partitions
-from service.storage.partitions import PERIOD_DAYS, Partition, first_id, period_start, retried
+from service.storage.partitions import Partition, first_id, period_start, retried
+from service.storage.tables import EPOCH
 
 revision = "0002"
 down_revision = "0001"
@@ -43,20 +44,14 @@ def upgrade() -> None:
         return
     engine = connection.engine
     with op.get_context().autocommit_block():
-        now = datetime.now(UTC)
         with engine.begin() as reading:
             last = reading.exec_driver_sql("SELECT max(id) FROM comments").scalar_one()
-        if last is None:
-            end = period_start(now, PERIOD_DAYS)
-        else:
-            # A day, so that what arrives while it runs still lies below.
-            newest = max(partitions.time_in(last), now + timedelta(days=1))
-            end = period_start(newest, PERIOD_DAYS) + timedelta(days=PERIOD_DAYS)
-        before = Partition("before", "", first_id(end))
+        # A day ahead at least, so that what arrives while it runs still lies below.
+        newest = max(partitions.time_in(last or first_id(EPOCH)), datetime.now(UTC))
+        before = Partition("before", "", first_id(period_start(newest, 1) + timedelta(days=2)))
         for table, key in _KEYS.items():
             _bound(engine, table, key, before.end)
         retried(engine, lambda exchange: _exchange(exchange, before))
-        partitions.make_ahead(engine, now)
 
 
 def _bound(engine: sa.Engine, table: str, key: str, end: str) -> None:
