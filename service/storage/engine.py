@@ -27,6 +27,7 @@ HOT_CONNECTIONS = 2
 BUSY_SECONDS = 10  # how long SQLite waits for another process' write
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
+_FAILURES = (StatementError, sqlite3.Error, PoolTimeout, OSError, UnicodeError)
 _creating = Lock()
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -149,14 +150,19 @@ def transaction(
     Raises StoreUnavailable where the database is away, locked, full, read-only, too slow or
     not migrated, StoreError where it refuses a value, and ValueError for a naive time.
     """
-    with (
-        errors_translated(),
-        engine.connect() as opened,
-        opened.execution_options(writes=writes) as connection,
-        _foreign_keys(connection, checked=foreign_keys),
-        connection.begin(),
-    ):
-        yield connection
+    problem: Exception | None = None
+    try:
+        with (
+            engine.connect() as opened,
+            opened.execution_options(writes=writes) as connection,
+            _foreign_keys(connection, checked=foreign_keys),
+            connection.begin(),
+        ):
+            yield connection
+    except _FAILURES as error:
+        problem = _translated(error)
+    if problem is not None:  # outside the handler: a chained error would quote what was stored
+        raise problem
 
 
 @contextmanager
@@ -165,9 +171,9 @@ def errors_translated() -> Iterator[None]:
     problem: Exception | None = None
     try:
         yield
-    except (StatementError, sqlite3.Error, PoolTimeout, OSError, UnicodeError) as error:
+    except _FAILURES as error:
         problem = _translated(error)
-    if problem is not None:  # outside the handler: a chained error would quote what was stored
+    if problem is not None:  # outside the handler, as above
         raise problem
 
 

@@ -19,7 +19,6 @@ from alembic import op
 
 from service.storage import partitions
 from service.storage.partitions import Partition, first_id, period_start, retried
-from service.storage.tables import EPOCH
 
 revision = "0002"
 down_revision = "0001"
@@ -46,8 +45,11 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():
         with engine.begin() as reading:
             last = reading.exec_driver_sql("SELECT max(id) FROM comments").scalar_one()
+        if last is None:
+            retried(engine, lambda exchange: _exchange(exchange, None))
+            return
         # A day ahead at least, so that what arrives while it runs still lies below.
-        newest = max(partitions.time_in(last or first_id(EPOCH)), datetime.now(UTC))
+        newest = max(partitions.time_in(last), datetime.now(UTC))
         before = Partition("before", "", first_id(period_start(newest, 1) + timedelta(days=2)))
         for table, key in _KEYS.items():
             _bound(engine, table, key, before.end)
@@ -71,7 +73,7 @@ def _bound(engine: sa.Engine, table: str, key: str, end: str) -> None:
     retried(engine, keep)
 
 
-def _exchange(connection: sa.Connection, before: Partition) -> None:
+def _exchange(connection: sa.Connection, before: Partition | None) -> None:
     run = connection.exec_driver_sql
     run(f"LOCK TABLE comments, {', '.join(_CHILDREN)} IN ACCESS EXCLUSIVE MODE")
     for table in _CHILDREN:
@@ -94,6 +96,11 @@ def _exchange(connection: sa.Connection, before: Partition) -> None:
         run(f"CREATE INDEX {index} ON comments {on}")
     for table in _KEYS:
         run(f"CREATE TABLE {table}_rest PARTITION OF {table} DEFAULT")
+        if before is None:
+            # Copied, in case a first comment came just now; there is next to nothing.
+            run(f"INSERT INTO {table} SELECT * FROM {table}_before")
+            run(f"DROP TABLE {table}_before")
+            continue
         run(
             f"ALTER TABLE {table} ATTACH PARTITION {table}_before"
             f" FOR VALUES FROM (MINVALUE) TO ('{before.end}')"
