@@ -65,14 +65,31 @@ class PostgresServer:
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
+    with running_server() as server:
+        if server is None:
+            pytest.skip(HOW_TO_GET_ONE)
+        yield server
+
+
+@contextmanager
+def running_server(listen: str = "") -> Iterator[PostgresServer | None]:
+    """A new server until the block ends; None where there is none that can be started.
+
+    It is reached by its socket, and at the address `listen` by anybody there.
+    """
     directory = Path(tempfile.mkdtemp(prefix="duyet-pg-"))
     try:
         run = _runner(directory)
         if run is None:
-            pytest.skip(HOW_TO_GET_ONE)
+            yield None
+            return
         run("initdb", "-D", "data", "-U", _SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync")
+        if listen:
+            with (directory / "data" / "pg_hba.conf").open("a") as file:
+                file.write("host all all samenet trust\n")
         # Durability is the product's promise to its users, not to a directory deleted below.
-        options = f"-k {directory} -c listen_addresses='' -c fsync=off -c max_connections=60"
+        options = f"-k {directory} -c listen_addresses='{listen}' -c fsync=off"
+        options += " -c max_connections=60"
         run("pg_ctl", "-D", "data", "-w", "-t", "60", "-l", "log", "-o", options, "start")
         try:
             yield PostgresServer(directory, run)

@@ -97,6 +97,7 @@ class _Writer:
             with self._more:
                 self.ids += ids
                 self._more.notify_all()
+            time.sleep(0.005)  # SQLite would not let the migration in between
 
 
 @pytest.fixture
