@@ -28,27 +28,7 @@ from service.storage.partitions import are_made
 LARGEST_BATCH = 256
 SIZES = (1, 4, 16, 64, 256)
 LOADS = (0.2, 0.5, 0.8)
-WORDS = [
-    "bài",
-    "viết",
-    "hay",
-    "quá",
-    "cảm",
-    "ơn",
-    "tác",
-    "giả",
-    "mình",
-    "thấy",
-    "đúng",
-    "là",
-    "giá",
-    "hơi",
-    "cao",
-    "so",
-    "với",
-    "chất",
-    "lượng",
-]
+WORDS = ("bài viết hay quá", "cảm ơn tác giả", "mình thấy đúng", "giá hơi cao", "chất lượng")
 VERDICT = Verdict(
     outcome=Outcome.ACCEPT,
     scores=Scores(0.02, 0.01),
@@ -74,7 +54,7 @@ class Source:
     def _one(self) -> Asked:
         draw = self._random
         self._at += timedelta(milliseconds=1)
-        content = " ".join(draw.choices(WORDS, k=draw.randint(20, 90)))
+        content = " ".join(draw.choices(WORDS, k=draw.randint(8, 30)))
         name = f"a{draw.randrange(5000)}"
         ip = f"203.0.{draw.randrange(256)}.{draw.randrange(256)}"
         author = Author(name, f"{name}@mail.example", "", ip, "Mozilla/5.0 (X11; Linux x86_64)")
