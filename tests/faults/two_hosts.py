@@ -211,7 +211,7 @@ def prepared(directory: Path, url: str) -> Site:
     store = Store.open(url, Keyring.open(directory / "secrets"))
     store.migrate()
     # Every comment waits: without a reason to doubt there would be no queue to agree on.
-    known, key = store.add_site("drill", Policy(thresholds={}, audit_rate=1.0))
+    known, key = store.add_site("drill", Policy(audit_rate=1.0))
     registry = Registry(directory / "models")
     for seed, name in enumerate((CHAMPION, "challenger")):
         version = registry.add(a_manifest(), a_table(seed))
