@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "serve": LazyCommand("service.commands:serve", "Run the service and its queue page."),
         "migrate": LazyCommand("service.commands:migrate", "Bring the database up to date."),
         "doctor": LazyCommand("service.commands:doctor", "Check a deployment, and say what to do."),
+        "forget": LazyCommand("service.commands:forget", "Forget comments that are too old."),
         "sites": LazyCommand("service.commands:sites", "Add and list sites, renew their keys."),
         "keys": LazyCommand(
             "service.commands:keys", "Renew the key that addresses are kept under."

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -30,7 +31,15 @@ from service.rates import RateLimits
 from service.serving import Serving
 from service.settings import Settings, load_settings
 from service.spool import Spool
-from service.storage import Buckets, NewerSchema, Store, StoreError, StoreUnavailable, utc_now
+from service.storage import (
+    Buckets,
+    NewerSchema,
+    Retention,
+    Store,
+    StoreError,
+    StoreUnavailable,
+    utc_now,
+)
 from service.tracing import Tracing, are_asked_for
 from service.web import pages
 
@@ -46,6 +55,12 @@ SHARE_SECONDS = 1.0
 REPLAY_SECONDS = 1.0
 READINESS_SECONDS = 3.0
 PRUNE_SECONDS = 3600.0
+KEEP_SECONDS = 3600.0
+"""How often partitions are made ahead, and what is too old is forgotten."""
+
+FORGET_PAUSE_SECONDS = 0.05
+"""How long others may write between two batches of comments that are forgotten."""
+
 IDEMPOTENCY_KEPT = timedelta(days=7)
 """How long a request is recognised when it is sent again."""
 
@@ -101,7 +116,12 @@ def create() -> FastAPI:
     settings = load_settings(os.environ)
     logs.configure(settings.log_level, settings.log_format)
     _end_with_parent()
-    store = Store.open(settings.sqlalchemy_url, Keyring(settings.secrets_dir))
+    store = Store.open(
+        settings.sqlalchemy_url,
+        Keyring(settings.secrets_dir),
+        replica_url=settings.sqlalchemy_replica_url,
+        connections=settings.database_connections,
+    )
     return build(settings, store, tracing=_tracing(os.environ))
 
 
@@ -139,6 +159,13 @@ def build(
     def count_queue() -> None:
         metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
 
+    kept = Retention(settings.retention_days, settings.spoken_retention_days)
+
+    def keep() -> None:
+        store.make_partitions(kept)
+        if kept.days:
+            store.forget(kept, pause=lambda: time.sleep(FORGET_PAUSE_SECONDS))
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         await asyncio.to_thread(serving.refresh)
@@ -151,6 +178,7 @@ def build(
                     lambda: store.prune_idempotency(now() - IDEMPOTENCY_KEPT),
                 )
             ),
+            asyncio.create_task(_every(KEEP_SECONDS, keep, at_once=True)),
         ]
         if spool is not None:
             chores.append(asyncio.create_task(_every(REPLAY_SECONDS, empty_spool)))
@@ -239,10 +267,12 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-async def _every(seconds: float, chore: Callable[[], object]) -> None:
+async def _every(seconds: float, chore: Callable[[], object], *, at_once: bool = False) -> None:
     """Do a chore again and again in a thread. One that fails is tried again next time."""
     while True:
-        await asyncio.sleep(seconds)
+        if not at_once:
+            await asyncio.sleep(seconds)
+        at_once = False
         try:
             await asyncio.to_thread(chore)
         except (StoreError, OSError) as problem:

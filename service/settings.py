@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 from pydantic_settings import (
     BaseSettings,
@@ -30,6 +37,9 @@ _SHOWN = frozenset(
     {
         "port",
         "workers",
+        "database_connections",
+        "retention_days",
+        "spoken_retention_days",
         "log_level",
         "log_format",
         "max_body_bytes",
@@ -44,12 +54,16 @@ _SHOWN = frozenset(
     }
 )
 RATES = "0, or a number of comments a second from 0.01 to 1000000"
+SHORTEST_RETENTION_DAYS = 8
 _POSTGRES = ("postgresql://", "postgresql+psycopg://")
 
 # What would be right, for the settings that pydantic itself refuses.
 _RANGES: dict[str, str] = {
     "port": "a whole number from 0 to 65535",
     "workers": "a whole number from 1 to 64",
+    "database_connections": "a whole number from 4 to 100",
+    "retention_days": "0, which is for ever, or a whole number of days from 8 to 36500",
+    "spoken_retention_days": "0, which is for ever, or a whole number of days from 8 to 36500",
     "log_level": "debug, info, warning or error",
     "log_format": "text or json",
     "max_body_bytes": "a whole number of bytes from 1024 to 67108864 (64 MiB)",
@@ -101,6 +115,11 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65_535)
     data_dir: Path = Path("var")
     database_url: SecretStr | None = None
+    replica_url: SecretStr | None = None
+    database_connections: int = Field(default=8, ge=4, le=100)
+    # A request is recognised for a week: no comment may be gone before its request is.
+    retention_days: int = Field(default=0, ge=0, le=36_500)
+    spoken_retention_days: int = Field(default=0, ge=0, le=36_500)
     models: Path | None = None
     workers: int = Field(default=1, ge=1, le=64)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
@@ -130,6 +149,11 @@ class Settings(BaseSettings):
             return f"sqlite:///{self.data_dir / 'duyet.db'}"
         url = self.database_url.get_secret_value()
         return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def sqlalchemy_replica_url(self) -> str:
+        """Where the read replica is, with its password; empty when there is none."""
+        return "" if self.replica_url is None else self.replica_url.get_secret_value()
 
     @property
     def models_dir(self) -> Path:
@@ -189,6 +213,25 @@ class Settings(BaseSettings):
                 "sqlite:///PATH, postgresql://USER:PASSWORD@HOST:PORT/NAME "
                 "or postgresql+psycopg://…"
             )
+        return value
+
+    @field_validator("replica_url")
+    @classmethod
+    def _is_replica(cls, value: SecretStr | None) -> SecretStr | None:
+        url = "" if value is None else value.get_secret_value()
+        if value is not None and (url.startswith("sqlite") or not _names_a_database(url)):
+            _wrong("postgresql://USER:PASSWORD@HOST:PORT/NAME or postgresql+psycopg://…")
+        return value
+
+    @field_validator("retention_days", "spoken_retention_days")
+    @classmethod
+    def _outlives_a_request(cls, value: int, info: ValidationInfo) -> int:
+        if 0 < value < SHORTEST_RETENTION_DAYS:
+            _wrong(_RANGES[str(info.field_name)])
+        if info.field_name == "spoken_retention_days" and value:
+            days = info.data.get("retention_days", 0)
+            if not 0 < days <= value:
+                _wrong(f"0, or at least {variable('retention_days')}, which must be set")
         return value
 
     @field_validator("public_url")

@@ -10,7 +10,8 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -31,32 +32,67 @@ class PostgresServer:
     """A running server. Ask it for as many databases as a test needs."""
 
     directory: Path
+    run: Callable[..., None]
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     def url(self, database: str) -> str:
         return f"postgresql://{_SUPERUSER}@/{database}?host={self.directory}"
 
-    def new_database(self) -> str:
+    def new_database(self, encoding: str = "UTF8") -> str:
         """The name of a new, empty database."""
         name = f"test_{next(self._numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+            connection.execute(f"CREATE DATABASE {name} ENCODING {encoding} TEMPLATE template0")
         return name
+
+    @contextmanager
+    def replica(self) -> Iterator[str]:
+        """The directory of the socket of a server that follows this one until the block ends."""
+        directory = self.directory / "replica"
+        self.run(
+            "pg_basebackup", "-D", str(directory), "-R", "-X", "stream", "-c", "fast",
+            "-h", str(self.directory), "-U", _SUPERUSER,
+        )  # fmt: skip
+        sockets = self.directory / "replica-socket"
+        self.run("mkdir", "-p", str(sockets))
+        options = f"-k {sockets} -c listen_addresses='' -c fsync=off -c hot_standby_feedback=on"
+        self.run("pg_ctl", "-D", str(directory), "-w", "-l", "rlog", "-o", options, "start")
+        try:
+            yield str(sockets)
+        finally:
+            self.run("pg_ctl", "-D", str(directory), "-w", "-m", "immediate", "stop")
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
+    with running_server() as server:
+        if server is None:
+            pytest.skip(HOW_TO_GET_ONE)
+        yield server
+
+
+@contextmanager
+def running_server(listen: str = "") -> Iterator[PostgresServer | None]:
+    """A new server until the block ends; None where there is none that can be started.
+
+    It is reached by its socket, and at the address `listen` by anybody there.
+    """
     directory = Path(tempfile.mkdtemp(prefix="duyet-pg-"))
     try:
         run = _runner(directory)
         if run is None:
-            pytest.skip(HOW_TO_GET_ONE)
+            yield None
+            return
         run("initdb", "-D", "data", "-U", _SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync")
+        if listen:
+            with (directory / "data" / "pg_hba.conf").open("a") as file:
+                file.write("host all all samenet trust\n")
         # Durability is the product's promise to its users, not to a directory deleted below.
-        options = f"-k {directory} -c listen_addresses='' -c fsync=off -c max_connections=60"
+        options = f"-k {directory} -c listen_addresses='{listen}' -c fsync=off"
+        options += " -c max_connections=60"
         run("pg_ctl", "-D", "data", "-w", "-t", "60", "-l", "log", "-o", options, "start")
         try:
-            yield PostgresServer(directory)
+            yield PostgresServer(directory, run)
         finally:
             # By the process id in its data directory: this server and no other.
             run("pg_ctl", "-D", "data", "-w", "-m", "immediate", "stop")
@@ -104,7 +140,7 @@ def _run(
     # Not to a pipe: the server would keep it open, and reading it would never end.
     with tempfile.TemporaryFile() as output:
         subprocess.run(
-            [programs / program, *arguments],
+            [programs / program if program != "mkdir" else program, *arguments],
             check=True,
             cwd=directory if program != "postgres" else "/",
             env={"PATH": os.defpath, "LC_ALL": "C", "HOME": str(directory)},

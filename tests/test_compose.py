@@ -95,6 +95,17 @@ def test_the_service_is_published_on_this_machine_only() -> None:
     assert "ports" not in POSTGRES
 
 
+def test_the_proxy_knows_both_services_and_is_published_on_this_machine_only() -> None:
+    services = COMPOSE["services"]
+    config = (ROOT / "deploy" / "nginx.conf").read_text("utf-8")
+    known = set(re.findall(r"server (\S+):8000", config))
+
+    assert known == {*SERVICE["networks"]["default"]["aliases"], "duyet-2"}
+    assert services["duyet-2"]["ports"] == []
+    assert services["proxy"]["ports"][0].startswith("127.0.0.1:")
+    assert services["proxy"]["volumes"] == ["./deploy/nginx.conf:/etc/nginx/nginx.conf:ro"]
+
+
 def test_no_file_has_a_password() -> None:
     passwords = [
         value
@@ -103,7 +114,7 @@ def test_no_file_has_a_password() -> None:
         if "PASSWORD" in name
     ]
 
-    assert passwords == ["${POSTGRES_PASSWORD:-}"] * 2
+    assert set(passwords) == {"${POSTGRES_PASSWORD:-}"}
     assert "PASSWORD" not in DOCKERFILE
 
 

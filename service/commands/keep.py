@@ -1,4 +1,4 @@
-"""The commands that look after what is kept: `migrate`, `keys rotate`, `export labels`."""
+"""The commands that look after what is kept: `migrate`, `forget`, `keys`, `export`."""
 
 import gzip
 import json
@@ -7,6 +7,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +26,7 @@ from service.commands.opening import (
 )
 from service.first_start import CannotPrepare, lay_out
 from service.keyring import Keyring
+from service.storage import Retention
 
 STDOUT = Path("-")
 
@@ -51,6 +53,47 @@ def migrate() -> None:
         with opened(settings, Keyring.open(settings.secrets_dir)) as store:
             store.migrate()
     click.echo("The database is up to date.", err=True)
+
+
+@click.command(
+    "forget",
+    epilog="""\b
+Examples:
+  duyet forget --dry-run                       what DUYET_RETENTION_DAYS would end now
+  duyet export labels -o labels.jsonl.gz && duyet forget""",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be forgotten; forget nothing.")
+@json_option
+def forget(*, dry_run: bool, as_json: bool) -> None:
+    """Forget comments that are older than DUYET_RETENTION_DAYS.
+
+    `duyet serve` does it every hour. What waits in the queue stays, and so does what a person
+    decided or a site reported, unless DUYET_SPOKEN_RETENTION_DAYS ends that too; the log of
+    events stays in any case. On PostgreSQL whole partitions go at once.
+    """
+    with installation() as at:
+        kept = Retention(at.settings.retention_days, at.settings.spoken_retention_days)
+        if dry_run:
+            gone = at.store.to_forget(kept)
+        else:
+            at.store.make_partitions(kept)
+            with _counted("forgotten") as told:
+                gone = at.store.forget(kept, progress=told)
+    if as_json:
+        click.echo(json_text({"dry_run": dry_run} | asdict(gone)))
+        return
+    would = "would be forgotten" if dry_run else "were forgotten"
+    if not kept.days:
+        click.echo("DUYET_RETENTION_DAYS is 0: every comment is kept.")
+        return
+    click.echo(
+        f"{gone.dropped + gone.comments:,} comments and {gone.decisions:,} people's words {would}"
+        + (
+            f"; {gone.dropped:,} of them with {len(gone.partitions)} partitions."
+            if gone.partitions
+            else "."
+        )
+    )
 
 
 @click.group(

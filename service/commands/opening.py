@@ -81,7 +81,12 @@ def installation() -> Iterator[Installation]:
 def opened(settings: Settings, keyring: Keyring) -> Iterator[Store]:
     """The store, closed at the end. Raises click's error for a URL it cannot use."""
     try:
-        store = Store.open(settings.sqlalchemy_url, keyring, now=utc_now)
+        store = Store.open(
+            settings.sqlalchemy_url,
+            keyring,
+            now=utc_now,
+            replica_url=settings.sqlalchemy_replica_url,
+        )
     except ValueError as wrong:
         raise click.ClickException(f"DUYET_DATABASE_URL: {wrong}") from None
     try:

@@ -16,6 +16,7 @@ from service.storage.errors import (
     UnknownModerator,
     UnknownSite,
     Unstorable,
+    WrongEncoding,
 )
 from service.storage.records import (
     Asked,
@@ -36,6 +37,7 @@ from service.storage.records import (
     Waiting,
     new_id,
 )
+from service.storage.retention import Forgotten, Retention
 from service.storage.spooled import SpooledComment
 from service.storage.store import Store, utc_now
 
@@ -48,6 +50,7 @@ __all__ = [
     "Checked",
     "Claim",
     "Event",
+    "Forgotten",
     "IdempotencyRace",
     "KeyringMismatch",
     "Known",
@@ -61,6 +64,7 @@ __all__ = [
     "QueueOrder",
     "QueuePage",
     "Report",
+    "Retention",
     "Role",
     "Settled",
     "Site",
@@ -75,6 +79,7 @@ __all__ = [
     "UnknownSite",
     "Unstorable",
     "Waiting",
+    "WrongEncoding",
     "new_id",
     "utc_now",
 ]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import psycopg
@@ -18,13 +18,20 @@ from psycopg.abc import RV, PQGen
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.storage.errors import StoreError, StoreUnavailable
+from service.storage.errors import StoreError, StoreUnavailable, WrongEncoding
+
+CONNECTIONS = 8
+"""Connections of one process to PostgreSQL, and to a replica, when nothing else is asked for."""
+
+HOT_CONNECTIONS = 2
+"""Of those, what is kept free for the hot path: its one thread, and one that takes its place."""
 
 BUSY_SECONDS = 10  # how long SQLite waits for another process' write
 _TURN_SECONDS = 0.0005  # between two looks whether it has ended
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
 ANSWER_SECONDS = STATEMENT_SECONDS + 5  # how long PostgreSQL may say nothing at all
+_FAILURES = (StatementError, sqlite3.Error, PoolTimeout, OSError, UnicodeError)
 _creating = Lock()
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -33,11 +40,12 @@ _DRIVERS = {
 }
 
 
-def open_engine(url: str) -> sa.Engine:
+def open_engine(url: str, *, connections: int = CONNECTIONS, read_only: bool = False) -> sa.Engine:
     """An engine for `sqlite:///PATH` or `postgresql://…`. Connects to nothing yet.
 
-    A new SQLite file is readable by its owner only. Raises ValueError for any other URL,
-    without quoting it: it may hold a password.
+    To PostgreSQL at most `connections` are opened, and kept. A new SQLite file is readable by
+    its owner only. Raises ValueError for any other URL, without quoting it: it may hold a
+    password.
     """
     try:
         parsed = sa.make_url(url)
@@ -48,7 +56,7 @@ def open_engine(url: str) -> sa.Engine:
     parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed)
-    return _open_postgres(parsed)
+    return _open_postgres(parsed, connections, read_only=read_only)
 
 
 def _open_sqlite(url: sa.URL) -> sa.Engine:
@@ -115,25 +123,34 @@ def _has_begun(connection: sa.Connection, *, must: bool) -> bool:
     return True
 
 
-def _open_postgres(url: sa.URL) -> sa.Engine:
+def _open_postgres(url: sa.URL, connections: int, *, read_only: bool) -> sa.Engine:
     milliseconds = STATEMENT_SECONDS * 1000
-    # A plan kept from when a table was empty would read all of it a minute later.
+    # A plan kept from when a table was empty would read all of it a minute later. Compiling a
+    # plan over many partitions took a second and saved microseconds.
     options = (
-        "-c plan_cache_mode=force_custom_plan"
+        "-c plan_cache_mode=force_custom_plan -c jit=off"
         f" -c timezone=UTC -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
         f" -c idle_in_transaction_session_timeout={2 * milliseconds}"
+        + (" -c default_transaction_read_only=on" if read_only else "")
     )
     engine = sa.create_engine(
         url,
         connect_args={"connect_timeout": CONNECT_SECONDS, "options": options},
         hide_parameters=True,
         pool_pre_ping=True,
+        pool_size=connections,
+        max_overflow=0,
         pool_timeout=CONNECT_SECONDS,
     )
 
     @sa.event.listens_for(engine, "do_connect")
     def connect(_: object, __: object, arguments: Any, options: Any) -> _Answering:
         return _Answering.connect(*arguments, **options)
+
+    @sa.event.listens_for(engine, "connect", insert=True)  # before the dialect reads the version
+    def refuse_bytes_without_an_encoding(connection: psycopg.Connection[Any], _: object) -> None:
+        if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+            raise WrongEncoding
 
     return engine
 
@@ -172,9 +189,34 @@ def patience(connection: sa.Connection) -> Iterator[None]:
         driver.patient = False
 
 
+class Turns:
+    """Lets so many at the database that the hot path, which does not ask, finds a connection.
+
+    A context manager to hold while a connection is in use. Raises StoreUnavailable when it
+    takes too long. SQLite has no such limit.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        size = engine.pool.size() if isinstance(engine.pool, sa.QueuePool) else 0
+        free = max(1, size - HOT_CONNECTIONS) if engine.dialect.name == "postgresql" else 0
+        self._free = BoundedSemaphore(free) if free else None
+
+    def __enter__(self) -> None:
+        if self._free is not None and not self._free.acquire(timeout=CONNECT_SECONDS):
+            raise StoreUnavailable("all connections to the database are in use")
+
+    def __exit__(self, *_: object) -> None:
+        if self._free is not None:
+            self._free.release()
+
+
 @contextmanager
-def transaction(engine: sa.Engine, *, writes: bool) -> Iterator[sa.Connection]:
+def transaction(
+    engine: sa.Engine, *, writes: bool, foreign_keys: bool = True
+) -> Iterator[sa.Connection]:
     """One transaction: committed at the end, undone by any error.
+
+    Without `foreign_keys` SQLite does not check them: the caller keeps them.
 
     Raises StoreUnavailable where the database is away, locked, full, read-only, too slow or
     not migrated, StoreError where it refuses a value, and ValueError for a naive time.
@@ -184,13 +226,39 @@ def transaction(engine: sa.Engine, *, writes: bool) -> Iterator[sa.Connection]:
         with (
             engine.connect() as opened,
             opened.execution_options(writes=writes) as connection,
+            _foreign_keys(connection, checked=foreign_keys),
             connection.begin(),
         ):
             yield connection
-    except (StatementError, sqlite3.Error, PoolTimeout, OSError, UnicodeError) as error:
+    except _FAILURES as error:
         problem = _translated(error)
     if problem is not None:  # outside the handler: a chained error would quote what was stored
         raise problem
+
+
+@contextmanager
+def errors_translated() -> Iterator[None]:
+    """Turn what databases raise into StoreUnavailable, StoreError and ValueError."""
+    problem: Exception | None = None
+    try:
+        yield
+    except _FAILURES as error:
+        problem = _translated(error)
+    if problem is not None:  # outside the handler, as above
+        raise problem
+
+
+@contextmanager
+def _foreign_keys(connection: sa.Connection, *, checked: bool) -> Iterator[None]:
+    if checked or connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("PRAGMA foreign_keys = OFF")  # has no effect once a transaction has begun
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys = ON")
 
 
 def _translated(error: Exception) -> Exception:

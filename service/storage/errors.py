@@ -11,6 +11,16 @@ class StoreUnavailable(StoreError):
     """The database is away, locked, full, read-only or not migrated. Trying again may help."""
 
 
+class WrongEncoding(StoreUnavailable):
+    """The PostgreSQL database keeps bytes of no known encoding."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the PostgreSQL database has the encoding SQL_ASCII, which keeps no Unicode; "
+            "make one with: createdb --encoding=UTF8 --template=template0 NAME"
+        )
+
+
 class Unstorable(StoreError):
     """An item of a batch holds what cannot be kept: NUL, a lone surrogate, a naive time.
 

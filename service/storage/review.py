@@ -6,7 +6,7 @@ transaction that writes everything or nothing.
 
 import base64
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -82,6 +82,12 @@ def oldest_waiting(connection: sa.Connection, site_ids: SiteIds) -> datetime | N
     statement = sa.select(sa.func.min(queue.c.waiting_since)).where(*_on(queue, site_ids))
     since: datetime | None = connection.execute(statement).scalar_one()
     return since
+
+
+def still_waiting(connection: sa.Connection, ids: Sequence[str]) -> frozenset[str]:
+    """Which of these comments wait at this moment."""
+    statement = sa.select(queue.c.comment_id).where(queue.c.comment_id.in_(ids))
+    return frozenset(connection.execute(statement).scalars())
 
 
 def queue_page(

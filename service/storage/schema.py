@@ -1,7 +1,8 @@
 """Bring a database to the newest schema, one process at a time.
 
-Knows Alembic and where the migrations lie. They run in one transaction: a migration that is
-interrupted leaves the schema as it was.
+Knows Alembic and where the migrations lie. On SQLite they run in one transaction: a migration
+that is interrupted leaves the schema as it was. On PostgreSQL each has its own, or several short
+ones, so that nobody who writes waits long; one that is interrupted is run again.
 """
 
 from pathlib import Path
@@ -57,18 +58,30 @@ def is_current(connection: sa.Connection) -> bool:
     return revision == head()
 
 
-def upgrade(connection: sa.Connection) -> None:
-    """Run what is missing, inside the caller's transaction. Raises NewerSchema.
+def upgrade(engine: sa.Engine) -> None:
+    """Run what is missing. Safe when several processes start at once. Raises NewerSchema."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect().execution_options(writes=True) as connection, connection.begin():
+            _run_missing(connection)
+        return
+    with engine.connect() as connection, patience(connection):
+        connection.exec_driver_sql("SET statement_timeout = 0; SET lock_timeout = 0")
+        connection.exec_driver_sql("SET idle_in_transaction_session_timeout = 0")
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK})")
+        connection.commit()
+        try:
+            _run_missing(connection)
+            connection.commit()
+        finally:
+            connection.detach()  # its limits are not the pool's; closing it lets go of the lock
 
-    SQLite's transaction already keeps others out; on PostgreSQL the lock is released with it.
-    """
-    with patience(connection):
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
-            connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
-            connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        if not is_current(connection):
-            command.upgrade(migration_config(connection), "head")
+
+def _run_missing(connection: sa.Connection) -> None:
+    missing = not is_current(connection)
+    if connection.dialect.name == "postgresql":
+        connection.commit()
+    if missing:
+        command.upgrade(migration_config(connection), "head")
 
 
 def check_keyring(connection: sa.Connection, keyring: Keyring) -> None:

@@ -5,8 +5,11 @@ called from threads of its own, never from the event loop.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -18,7 +21,10 @@ from service.storage import (
     checks,
     events,
     labels,
+    partitions,
     readdress,
+    replica,
+    retention,
     review,
     schema,
     sign_in,
@@ -46,10 +52,13 @@ from service.storage.records import (
     SiteKey,
     StoredComment,
 )
+from service.storage.replica import Replica
+from service.storage.retention import Forgotten, Retention
 from service.storage.review import SiteIds
 from service.storage.rows import is_storable
 from service.storage.spooled import SpooledComment
 
+T = TypeVar("T")
 SESSION_LIFETIME = timedelta(hours=12)
 MOST_PER_PAGE = 1000
 
@@ -68,29 +77,61 @@ class Store:
     """
 
     def __init__(
-        self, engine: sa.Engine, keyring: Keyring, *, now: Callable[[], datetime] = utc_now
+        self,
+        engine: sa.Engine,
+        keyring: Keyring,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        replica: Replica | None = None,
     ) -> None:
         self._engine = engine
         self._keyring = keyring
         self._now = now
+        self._replica = replica
+        self._turns = database.Turns(engine)
 
     @classmethod
-    def open(cls, url: str, keyring: Keyring, *, now: Callable[[], datetime] = utc_now) -> "Store":
+    def open(
+        cls,
+        url: str,
+        keyring: Keyring,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        replica_url: str = "",
+        connections: int = database.CONNECTIONS,
+    ) -> "Store":
         """The store in a database: `sqlite:///PATH` or `postgresql://…`. Connects later.
 
-        Raises ValueError for any other URL.
+        Of PostgreSQL up to `connections` are kept, and as many of a replica, which the queue,
+        counts and exports are read from. Raises ValueError for any other URL.
         """
-        return cls(database.open_engine(url), keyring, now=now)
+        engine = database.open_engine(url, connections=connections)
+        read = Replica.open(replica_url, connections) if replica_url else None
+        return cls(engine, keyring, now=now, replica=read)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._engine.dispose()
+        if self._replica is not None:
+            self._replica.close()
 
-    def _reads(self) -> AbstractContextManager[sa.Connection]:
-        return database.transaction(self._engine, writes=False)
+    @contextmanager
+    def _reads(self) -> Iterator[sa.Connection]:
+        with self._turns, database.transaction(self._engine, writes=False) as connection:
+            yield connection
 
-    def _writes(self) -> AbstractContextManager[sa.Connection]:
-        return database.transaction(self._engine, writes=True)
+    @contextmanager
+    def _writes(self) -> Iterator[sa.Connection]:
+        with self._turns, database.transaction(self._engine, writes=True) as connection:
+            yield connection
+
+    def _read_aside(self, read: Callable[[sa.Connection], T]) -> T:
+        """What a read finds at the replica, else, where there is none that can, here."""
+        if self._replica is not None:
+            with suppress(replica.Away):
+                return self._replica.read(read)
+        with self._reads() as connection:
+            return read(connection)
 
     # -------------------------------------------------------------- the database
 
@@ -105,8 +146,9 @@ class Store:
         Raises KeyringMismatch when the database was written with another keyring, and
         NewerSchema.
         """
-        with database.transaction(self._engine, writes=True) as connection:
-            schema.upgrade(connection)
+        with database.errors_translated():
+            schema.upgrade(self._engine)
+        with self._writes() as connection:
             schema.check_keyring(connection, self._keyring)
 
     def schema_is_current(self) -> bool:
@@ -118,6 +160,44 @@ class Store:
         """Commit a change that changes nothing, to see whether that is possible."""
         with self._writes() as connection:
             schema.touch(connection)
+
+    def make_partitions(self, kept: Retention) -> list[str]:
+        """Make the partitions that comments of the next time go to; the names of the new ones.
+
+        One process of all does it at a time; on SQLite there is nothing to do.
+        """
+        if self._engine.dialect.name != "postgresql":
+            return []
+        with database.errors_translated(), partitions.alone(self._engine) as alone:
+            if not alone:
+                return []
+            return partitions.make_ahead(self._engine, self._now(), days=kept.period_days)
+
+    def to_forget(self, kept: Retention) -> Forgotten:
+        """What `forget` would do now."""
+        with self._reads() as connection:
+            return retention.plan(connection, kept, self._now())
+
+    def forget(
+        self,
+        kept: Retention,
+        *,
+        pause: Callable[[], object] = lambda: None,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Forgotten:
+        """Forget the comments that are not to be kept any longer; what they were.
+
+        `pause` is called between batches, so that others may write. Where another process is
+        at it, nothing is done.
+        """
+        with database.errors_translated(), partitions.alone(self._engine) as alone:
+            if not alone:
+                return Forgotten()
+            return retention.forget(self._engine, kept, self._now(), pause=pause, progress=progress)
+
+    def replica_lag_seconds(self) -> float | None:
+        """How far the replica is behind; None without one, or while it does not answer."""
+        return None if self._replica is None else self._replica.lag_seconds()
 
     def prune_idempotency(self, older_than: datetime) -> int:
         """Forget the idempotency keys of requests from before then; how many."""
@@ -206,7 +286,7 @@ class Store:
         """What is known of each submission of a batch, in order, in one round of reads."""
         if not batch:
             return []
-        with self._reads() as connection:
+        with database.transaction(self._engine, writes=False) as connection:
             return checks.gather(connection, self._keyring, batch)
 
     def record(self, batch: Sequence[Checked]) -> None:
@@ -217,7 +297,7 @@ class Store:
         """
         if not batch:
             return
-        with self._writes() as connection:
+        with database.transaction(self._engine, writes=True) as connection:
             checks.record(connection, self._keyring, batch)
 
     def unrecorded(self, batch: Sequence[Asked]) -> list[Known]:
@@ -256,16 +336,25 @@ class Store:
         after: str = "",
         order: QueueOrder = QueueOrder.OLDEST,
     ) -> QueuePage:
-        """Part of the queue, in order. `limit` is from 1 to 1,000. Raises BadCursor."""
+        """Part of the queue, in order. `limit` is from 1 to 1,000. Raises BadCursor.
+
+        From a replica it may lack what came a moment ago, but has nothing that was decided.
+        """
         if not 1 <= limit <= MOST_PER_PAGE:
             raise ValueError(f"limit must be from 1 to {MOST_PER_PAGE}")
-        with self._reads() as connection:
-            return review.queue_page(connection, site_ids, limit=limit, after=after, order=order)
+        page = self._read_aside(
+            lambda c: review.queue_page(c, site_ids, limit=limit, after=after, order=order)
+        )
+        if self._replica is None or not page.items:
+            return page
+        with self._reads() as connection:  # a replica is behind: whoever decided must see it
+            waiting = review.still_waiting(connection, [item.comment.id for item in page.items])
+        items = tuple(item for item in page.items if item.comment.id in waiting)
+        return replace(page, items=items)
 
     def queue_size(self, site_ids: SiteIds) -> int:
         """How many comments wait."""
-        with self._reads() as connection:
-            return review.queue_size(connection, site_ids)
+        return self._read_aside(lambda connection: review.queue_size(connection, site_ids))
 
     def oldest_waiting(self, site_ids: SiteIds) -> datetime | None:
         """Since when the comment has waited that waits longest; None when none does."""
@@ -357,8 +446,9 @@ class Store:
         """
         place: labels.Place | None = None
         while True:
-            with self._reads() as connection:
-                examples, place = labels.labelled_page(connection, site_ids, place, limit=page_size)
+            examples, place = self._read_aside(
+                partial(labels.labelled_page, site_ids=site_ids, after=place, limit=page_size)
+            )
             yield from examples
             if place is None:
                 return

@@ -1,0 +1,1 @@
+"""Drills: what operators really meet, each with the figures printed."""

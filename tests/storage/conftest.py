@@ -9,7 +9,7 @@ import pytest
 from model.policy import Policy
 from service.keyring import Keyring
 from service.storage import Site, Store
-from service.storage.engine import open_engine, transaction
+from service.storage.engine import open_engine
 from service.storage.schema import upgrade
 from service.storage.tables import metadata
 from tests.postgres import PostgresServer, postgres_server
@@ -62,8 +62,7 @@ def url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
 
 def _migrate(url: str) -> None:
     engine = open_engine(url)
-    with transaction(engine, writes=True) as connection:
-        upgrade(connection)
+    upgrade(engine)
     engine.dispose()
 
 

@@ -1,4 +1,7 @@
-"""How Alembic runs the migrations: on the connection it is given, in that transaction."""
+"""How Alembic runs the migrations: on the connection it is given.
+
+In the transaction that it is in, or else each in one of its own.
+"""
 
 from alembic import context
 
@@ -9,6 +12,7 @@ context.configure(
     target_metadata=metadata,
     # SQLite changes little in place; batches copy the table.
     render_as_batch=True,
+    transaction_per_migration=True,
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,0 +1,213 @@
+"""Every earlier schema, with data in it, comes up to the newest while a client writes."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.script import ScriptDirectory
+
+from model.policy import Policy
+from service.keyring import Keyring
+from service.storage import Store, StoreError, StoreUnavailable, WrongEncoding
+from service.storage import schema as migrations
+from service.storage.engine import open_engine
+from service.storage.partitions import all_of, are_made
+from service.storage.schema import migration_config
+from tests.postgres import PostgresServer
+from tests.storage.cases import Clock, accept, asked, found, many, put
+
+REVISIONS = [r.revision for r in ScriptDirectory.from_config(migration_config()).walk_revisions()]
+LONGEST_STALL_SECONDS = 5.0
+"""Far above what was seen (0.6 s), far below what a client waits: the machine may be busy."""
+
+
+def _move(url: str, move: Callable[..., None], revision: str) -> None:
+    engine = open_engine(url)
+    with engine.connect().execution_options(writes=True) as connection:
+        if engine.dialect.name == "sqlite":
+            connection.begin()
+        move(migration_config(connection), revision)
+        connection.commit()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_every_earlier_schema_is_migrated_while_a_client_writes(
+    empty_url: str, keyring: Keyring, clock: Clock, revision: str
+) -> None:
+    _move(empty_url, command.upgrade, revision)
+    store = Store.open(empty_url, keyring, now=clock)
+    site, _ = store.add_site("blog", Policy())
+    before = put(store, *many(300, site, clock))
+    store.decide(None, before[0], accept(clock()))
+    writer = _Writer(store, lambda: put(store, *many(3, site, clock)))
+
+    with writer:
+        store.migrate()
+        writer.goes_on()
+
+    ids = before + writer.ids
+    decided = found(store, before[0])
+    stored = [store.comment(None, comment_id) for comment_id in ids]
+    store.close()
+    assert writer.failures == []
+    assert writer.longest < LONGEST_STALL_SECONDS
+    assert [c.id for c in stored if c] == ids
+    assert decided.decision is not None
+
+
+class _Writer:
+    """Writes until told to stop, as a client would."""
+
+    def __init__(self, store: Store, write: Callable[[], list[str]]) -> None:
+        self._write = write
+        self._more = threading.Condition()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run)
+        self.ids: list[str] = []
+        self.failures: list[StoreError] = []
+        self.longest = 0.0
+
+    def __enter__(self) -> None:
+        self._thread.start()
+        self.goes_on()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped = True
+        self._thread.join()
+
+    def goes_on(self) -> None:
+        """Return once more was written, or writing failed."""
+        with self._more:
+            written = len(self.ids)
+            self._more.wait_for(lambda: len(self.ids) > written or self.failures, 20)
+
+    def _run(self) -> None:
+        while not self._stopped and not self.failures:
+            began = time.monotonic()
+            try:
+                ids = self._write()
+            except StoreError as failure:
+                self.failures.append(failure)
+                ids = []
+            self.longest = max(self.longest, time.monotonic() - began)
+            with self._more:
+                self.ids += ids
+                self._more.notify_all()
+            time.sleep(0.005)  # SQLite would not let the migration in between
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    return postgres_server.url(postgres_server.new_database())
+
+
+@pytest.mark.postgres
+def test_what_was_stored_before_is_the_first_partition_and_was_not_moved(
+    postgres_url: str, keyring: Keyring, clock: Clock
+) -> None:
+    _move(postgres_url, command.upgrade, "0001")
+    store = Store.open(postgres_url, keyring, now=clock)
+    site, _ = store.add_site("blog", Policy())
+    put(store, *many(20, site, clock))
+    file = "SELECT pg_relation_filenode('{}')"
+    with store._reads() as connection:
+        was = connection.exec_driver_sql(file.format("comments")).scalar_one()
+
+    store.migrate()
+
+    with store._reads() as connection:
+        now = connection.exec_driver_sql(file.format("comments_before")).scalar_one()
+        names = [p.name for p in all_of(connection)]
+    store.close()
+    assert now == was
+    assert names == ["before", "rest"]
+
+
+@pytest.mark.postgres
+def test_the_earlier_program_works_on_the_newer_tables_and_can_go_up_again(
+    postgres_url: str, keyring: Keyring, clock: Clock
+) -> None:
+    store = Store.open(postgres_url, keyring, now=clock)
+    store.migrate()
+    _move(postgres_url, command.downgrade, "0001")
+    was_current = store.schema_is_current()
+    site, _ = store.add_site("blog", Policy())
+    ids = put(store, *many(20, site, clock))
+
+    store.migrate()
+
+    stored = [found(store, comment_id).id for comment_id in ids]
+    with store._reads() as connection:
+        cut = are_made(connection)
+    store.close()
+    assert (was_current, cut) == (False, True)
+    assert stored == ids
+
+
+@pytest.mark.postgres
+def test_a_migration_gives_way_to_who_writes_and_succeeds_later(
+    postgres_url: str, keyring: Keyring, clock: Clock
+) -> None:
+    _move(postgres_url, command.upgrade, "0001")
+    store = Store.open(postgres_url, keyring, now=clock)
+    site, _ = store.add_site("blog", Policy())
+    other = Store.open(postgres_url, keyring, now=clock)
+    migration = threading.Thread(target=store.migrate)
+    held = other._engine.connect()
+    held.begin()
+    held.exec_driver_sql("LOCK TABLE comments IN ROW EXCLUSIVE MODE")  # as a writer holds it
+    migration.start()
+    _until_somebody_waits(other)
+
+    ids = put(other, asked(site, clock()))  # while the migration wants the table
+
+    held.rollback()
+    held.close()
+    migration.join()
+    current = store.schema_is_current()
+    store.close()
+    other.close()
+    assert ids
+    assert current
+
+
+def _until_somebody_waits(store: Store) -> None:
+    statement = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"
+    for _ in range(1000):
+        with store._reads() as connection:
+            if connection.exec_driver_sql(statement).scalar_one():
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waited")
+
+
+@pytest.mark.postgres
+def test_a_database_without_an_encoding_is_refused_with_what_to_do(
+    postgres_server: PostgresServer, keyring: Keyring
+) -> None:
+    name = postgres_server.new_database(encoding="SQL_ASCII")
+    store = Store.open(postgres_server.url(name), keyring)
+
+    with pytest.raises(WrongEncoding, match="--encoding=UTF8"):
+        store.migrate()
+    with pytest.raises(StoreUnavailable, match="SQL_ASCII"):
+        store.ping()
+    store.close()
+
+
+def test_a_migration_that_was_run_is_not_run_again(store: Store) -> None:
+    engine = store._engine
+    ran: list[str] = []
+
+    @sa.event.listens_for(engine, "before_cursor_execute")
+    def note(_c: object, _u: object, statement: str, *_: object) -> None:
+        if statement.lstrip().upper().startswith(("CREATE", "ALTER", "DROP", "LOCK")):
+            ran.append(statement)
+
+    migrations.upgrade(engine)
+
+    assert ran == []
