@@ -46,7 +46,7 @@ class Direct:
         scope["route"] = self._route  # for logs and metrics
         try:
             body, told = await self._answer(scope, receive)
-        except Exception as error:
+        except Exception as error:  # the edge: each becomes an answer, or is raised again
             response = self._answer_to(error)
             if response is None:
                 raise

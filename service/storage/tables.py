@@ -226,6 +226,7 @@ queue = sa.Table(  # only what waits
 sa.Index("ix_queue_waiting_since", queue.c.waiting_since, queue.c.comment_id)
 sa.Index("ix_queue_risk", queue.c.risk, queue.c.comment_id)
 sa.Index("ix_queue_site_id", queue.c.site_id, queue.c.waiting_since, queue.c.comment_id)
+sa.Index("ix_queue_site_id_risk", queue.c.site_id, queue.c.risk, queue.c.comment_id)
 
 idempotency = sa.Table(
     "idempotency",
