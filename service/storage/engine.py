@@ -31,7 +31,15 @@ _TURN_SECONDS = 0.0005  # between two looks whether it has ended
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
 ANSWER_SECONDS = STATEMENT_SECONDS + 5  # how long PostgreSQL may say nothing at all
-_FAILURES = (StatementError, sqlite3.Error, PoolTimeout, OSError, UnicodeError)
+# What a driver says outside of a statement, as when a new connection breaks, comes unwrapped.
+_FAILURES = (
+    StatementError,
+    sqlite3.Error,
+    psycopg.Error,
+    PoolTimeout,
+    OSError,
+    UnicodeError,
+)
 _creating = Lock()
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
