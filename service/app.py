@@ -11,8 +11,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -28,12 +27,12 @@ from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.moderation import Moderation, Overloaded
 from service.rates import RateLimits
+from service.readiness import Readiness
 from service.serving import Serving
 from service.settings import Settings, load_settings
 from service.spool import Spool
 from service.storage import (
     Buckets,
-    NewerSchema,
     Retention,
     Store,
     StoreError,
@@ -53,7 +52,6 @@ SHARE_SECONDS = 1.0
 """How often one of several workers leaves what it has counted for the others."""
 
 REPLAY_SECONDS = 1.0
-READINESS_SECONDS = 3.0
 PRUNE_SECONDS = 3600.0
 KEEP_SECONDS = 3600.0
 """How often partitions are made ahead, and what is too old is forgotten."""
@@ -66,46 +64,6 @@ IDEMPOTENCY_KEPT = timedelta(days=7)
 
 
 _PROBLEMS = {StoreUnavailable: "store_unavailable", Overloaded: "overloaded"}
-_AWAY = "the store does not answer"
-_UNWRITABLE = "the store cannot be written"
-
-
-class Readiness:
-    """Whether comments can be judged and kept."""
-
-    def __init__(self, store: Store, serving: Serving, spool: Spool | None = None) -> None:
-        self._store = store
-        self._spool = spool
-        self._serving = serving
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="readiness")
-        self._asked: Future[tuple[str, ...]] | None = None
-
-    def problems(self) -> Sequence[str]:
-        """What is missing; asks the store, and answers within three seconds even if it hangs."""
-        if self._asked is None or self._asked.done():
-            self._asked = self._thread.submit(self._store_problems)
-        try:
-            found = self._asked.result(READINESS_SECONDS)
-        except TimeoutError:
-            found = (_AWAY,)
-        is_away = found in ((_AWAY,), (_UNWRITABLE,))
-        if is_away and self._spool is not None and self._spool.has_room():
-            found = ()  # comments are kept all the same
-        return (*found, *self._serving.problems())
-
-    def _store_problems(self) -> tuple[str, ...]:
-        try:
-            if not self._store.schema_is_current():
-                return ("the schema is not this program's; run `duyet migrate`",)
-        except NewerSchema as problem:
-            return (str(problem),)
-        except StoreError:
-            return (_AWAY,)
-        try:
-            self._store.try_writing()
-        except StoreError:
-            return (_UNWRITABLE,)
-        return ()
 
 
 def create() -> FastAPI:
