@@ -48,6 +48,7 @@ from service.storage import (
     StoredComment,
     StoreError,
     StoreUnavailable,
+    TablesChanged,
     new_id,
 )
 from service.tracing import Stages, Tracing
@@ -69,7 +70,8 @@ MOST_WAITING_CHARACTERS = 64 * 1024 * 1024
 _NO_LETTER = re.compile(r"[\W_]+")  # what `str.isalnum` is not true of
 
 RACES = 5
-"""Times a batch is gathered again when another process took one of its idempotency keys."""
+"""Times a batch is gathered again when another process took one of its idempotency keys, or
+changed the tables."""
 
 
 MOST_WAIT_SECONDS = 0.5
@@ -387,7 +389,7 @@ class Moderation:
         for _ in range(RACES):
             try:
                 return self._check(entries, judging)
-            except IdempotencyRace:
+            except (IdempotencyRace, TablesChanged):
                 continue
         return self._check(entries, judging)
 

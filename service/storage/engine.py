@@ -18,7 +18,7 @@ from psycopg.abc import RV, PQGen
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from service.storage.errors import StoreError, StoreUnavailable, WrongEncoding
+from service.storage.errors import StoreError, StoreUnavailable, TablesChanged, WrongEncoding
 
 CONNECTIONS = 8
 """Connections of one process to PostgreSQL, and to a replica, when nothing else is asked for."""
@@ -276,6 +276,8 @@ def _translated(error: Exception) -> Exception:
     cause: Any = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     named = f"{type(cause).__name__}{f' {code}' if code else ''}"
+    if isinstance(cause, psycopg.errors.CheckViolation):  # none of the tables' own is checked so
+        return TablesChanged("the tables were being changed; do it again")
     if isinstance(error, (IntegrityError, DataError)) or isinstance(cause, UnicodeError):
         return StoreError(f"the database refused a value ({named})")
     if isinstance(cause, ValueError):  # from a column's own type, before the database was asked

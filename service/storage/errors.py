@@ -11,6 +11,10 @@ class StoreUnavailable(StoreError):
     """The database is away, locked, full, read-only or not migrated. Trying again may help."""
 
 
+class TablesChanged(StoreUnavailable):
+    """A partition was made while a row was on its way to another one: do it again."""
+
+
 class WrongEncoding(StoreUnavailable):
     """The PostgreSQL database keeps bytes of no known encoding."""
 

@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
-from service.storage import Checked, Site, Store, StoreUnavailable
+from service.storage import Checked, Site, Store, StoreUnavailable, TablesChanged
+from service.storage.engine import open_engine, transaction
 from tests.storage.cases import EMAIL, VERDICT, Clock, asked, record
 
 pytestmark = pytest.mark.postgres
@@ -99,3 +101,16 @@ def _cut_all(url: str) -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+def test_a_row_that_meets_a_new_partition_on_its_way_is_to_be_written_again(empty_url: str) -> None:
+    engine = open_engine(empty_url)
+    with transaction(engine, writes=True) as connection:
+        connection.execute(sa.text("CREATE TABLE cut (at int) PARTITION BY RANGE (at)"))
+        connection.execute(sa.text("CREATE TABLE rest PARTITION OF cut DEFAULT"))
+        connection.execute(sa.text("CREATE TABLE one PARTITION OF cut FOR VALUES FROM (0) TO (9)"))
+
+    with pytest.raises(TablesChanged), transaction(engine, writes=True) as connection:
+        connection.execute(sa.text("INSERT INTO rest VALUES (5)"))
+
+    engine.dispose()
