@@ -5,6 +5,7 @@ of their work.
 """
 
 import asyncio
+import gc
 import logging
 import multiprocessing
 import os
@@ -13,14 +14,16 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from fastapi import FastAPI
 
 from service import logs, problems
 from service.access import SiteKeys
 from service.api import comments, docs, health, openapi
-from service.api.direct import Direct
+from service.api.direct import App
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.limits import BodyLimit
@@ -89,7 +92,7 @@ def build(
     *,
     now: Callable[[], datetime] = utc_now,
     tracing: Tracing | None = None,
-) -> FastAPI:
+) -> App:
     """The app over a store; it closes that and `tracing` when it ends. `now` is its clock."""
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
@@ -107,53 +110,27 @@ def build(
         most_wait_seconds=settings.max_wait_seconds,
     )
 
-    def empty_spool() -> None:
-        assert spool is not None, "the chore of a spool"
-        try:
-            spool.replay(store)
-        finally:
-            metrics.spool_is(spool.size())
-
-    def count_queue() -> None:
-        metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
-
-    kept = Retention(settings.retention_days, settings.spoken_retention_days)
-
-    def keep() -> None:
-        store.make_partitions(kept)
-        if kept.days:
-            store.forget(kept, pause=lambda: time.sleep(FORGET_PAUSE_SECONDS))
+    chores = _chores(settings, store, serving, metrics, spool, now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         await asyncio.to_thread(serving.refresh)
-        chores = [
-            asyncio.create_task(_every(REFRESH_SECONDS, serving.refresh)),
-            asyncio.create_task(_every(QUEUE_COUNT_SECONDS, count_queue)),
-            asyncio.create_task(
-                _every(
-                    PRUNE_SECONDS,
-                    lambda: store.prune_idempotency(now() - IDEMPOTENCY_KEPT),
-                )
-            ),
-            asyncio.create_task(_every(KEEP_SECONDS, keep, at_once=True)),
-        ]
-        if spool is not None:
-            chores.append(asyncio.create_task(_every(REPLAY_SECONDS, empty_spool)))
-        if metrics.is_shared:
-            chores.append(asyncio.create_task(_every(SHARE_SECONDS, metrics.share)))
+        doing = [asyncio.create_task(_every(chore)) for chore in chores]
+        # What there is now stays: a collection that walks it took a twentieth of a comment's time.
+        gc.collect()
+        gc.freeze()
         yield {"refused": metrics.refused}  # for what is refused before it is a request
-        for chore in chores:
+        for chore in doing:
             chore.cancel()
         # Whatever became of the chores, what was accepted is answered.
-        await asyncio.gather(*chores, return_exceptions=True)
+        await asyncio.gather(*doing, return_exceptions=True)
         await moderation.drain()
         await rates.close()
         await _ended(metrics, tracing)
         deliverability.close()
         store.close()
 
-    app = FastAPI(
+    app = App(
         title="Duyet",
         summary="Comment moderation: accept, reject or queue, with the reason.",
         version=openapi.VERSION,
@@ -170,12 +147,6 @@ def build(
     docs.install(app)
     openapi.describe(app)
     app.add_middleware(  # first, hence innermost
-        Direct,
-        path="/v1/comments",
-        answer=comments.CommentDoor(keys, rates, moderation).answer,
-        answer_to=problems.answers(_PROBLEMS),
-    )
-    app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_body_bytes,
         timeout_seconds=settings.body_timeout_seconds,
@@ -185,6 +156,8 @@ def build(
     app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
+    door = comments.CommentDoor(keys, rates, moderation)
+    app.answer_directly("/v1/comments", door.answer, answer_to=problems.answers(_PROBLEMS))
     return app
 
 
@@ -225,13 +198,63 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-async def _every(seconds: float, chore: Callable[[], object], *, at_once: bool = False) -> None:
-    """Do a chore again and again in a thread. One that fails is tried again next time."""
+@dataclass(frozen=True, slots=True)
+class _Chore:
+    """What is done in a thread every so many seconds, the first time after that or at once."""
+
+    seconds: float
+    do: Callable[[], object]
+    at_once: bool = False
+
+
+def _chores(
+    settings: Settings,
+    store: Store,
+    serving: Serving,
+    metrics: Metrics,
+    spool: Spool | None,
+    now: Callable[[], datetime],
+) -> list[_Chore]:
+    kept = Retention(settings.retention_days, settings.spoken_retention_days)
+
+    def count_queue() -> None:
+        metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
+
+    def prune() -> None:
+        store.prune_idempotency(now() - IDEMPOTENCY_KEPT)
+
+    def keep() -> None:
+        store.make_partitions(kept)
+        if kept.days:
+            store.forget(kept, pause=lambda: time.sleep(FORGET_PAUSE_SECONDS))
+
+    chores = [
+        _Chore(REFRESH_SECONDS, serving.refresh),
+        _Chore(QUEUE_COUNT_SECONDS, count_queue),
+        _Chore(PRUNE_SECONDS, prune),
+        _Chore(KEEP_SECONDS, keep, at_once=True),
+    ]
+    if spool is not None:
+        chores.append(_Chore(REPLAY_SECONDS, partial(_empty, spool, store, metrics)))
+    if metrics.is_shared:
+        chores.append(_Chore(SHARE_SECONDS, metrics.share))
+    return chores
+
+
+def _empty(spool: Spool, store: Store, metrics: Metrics) -> None:
+    try:
+        spool.replay(store)
+    finally:
+        metrics.spool_is(spool.size())
+
+
+async def _every(chore: _Chore) -> None:
+    """Do a chore again and again. One that fails is tried again next time."""
+    if not chore.at_once:
+        await asyncio.sleep(chore.seconds)
     while True:
-        if not at_once:
-            await asyncio.sleep(seconds)
-        at_once = False
         try:
-            await asyncio.to_thread(chore)
+            await asyncio.to_thread(chore.do)
         except (StoreError, OSError) as problem:
             log.warning("a chore failed", extra={"problem": type(problem).__name__})
+        await asyncio.sleep(chore.seconds)

@@ -11,7 +11,7 @@ import resource
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Never
 from weakref import WeakKeyDictionary
 
 from starlette.exceptions import HTTPException
@@ -38,6 +38,9 @@ RESERVED_FILES = 256
 """Open files of a process that are no connections of callers: database, log, model, itself."""
 
 _CLOSE = (b"connection", b"close")
+
+_WHOLE = "duyet.whole_body"
+"""Of a scope: that its body has arrived, so that nobody has to watch the time while it is read."""
 
 
 class _Refused(HTTPException):
@@ -96,12 +99,10 @@ class _Body:
     ) -> None:
         headers = dict(scope["headers"])
         self.announced, self._chunked = _announced(headers)
-        encoding = headers.get(b"content-encoding", b"").strip().lower()
-        self.is_encoded = encoding not in {b"", b"identity"} and bool(
-            self._chunked or self.announced
-        )
+        self.is_encoded = bool(self._chunked or self.announced) and _is_encoded(headers)
         self.refusal: Problem | None = None
         self.started = False
+        self._scope = scope
         self._receive = receive
         self._send = send
         self._most = most
@@ -115,17 +116,23 @@ class _Body:
         """The next part. Raises _Refused when there was too much or it took too long."""
         if self._complete:  # waits for the caller to leave, for as long as the answer takes
             return await self._receive()
-        if self._deadline is None:
-            self._deadline = time.monotonic() + self._seconds
-        try:
-            async with asyncio.timeout(self._deadline - time.monotonic()):
-                message = await self._receive()
-        except TimeoutError:
-            self._give_up(_too_slow(self._seconds))
+        if _WHOLE in self._scope:
+            message = await self._receive()
+        else:
+            message = await self._receive_in_time()
         self._count(message)
         if self._arrived > self._most:
             self._give_up(_too_large(self._most))
         return message
+
+    async def _receive_in_time(self) -> Message:
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._seconds
+        try:
+            async with asyncio.timeout(self._deadline - time.monotonic()):
+                return await self._receive()
+        except TimeoutError:
+            self._give_up(_too_slow(self._seconds))
 
     async def send(self, message: Message) -> None:
         """Pass the application's answer on, unless the body has been refused meanwhile."""
@@ -149,7 +156,7 @@ class _Body:
         )
         await self._send_and_linger({"type": "http.response.body", "body": response.body})
 
-    def _give_up(self, problem: Problem) -> None:
+    def _give_up(self, problem: Problem) -> Never:
         self.refusal = problem
         raise _Refused(problem.status)
 
@@ -188,6 +195,10 @@ def _announced(headers: Mapping[bytes, bytes]) -> tuple[int | None, bool]:
     length = headers.get(b"content-length", b"").decode("latin-1")
     chunked = b"transfer-encoding" in headers
     return (int(length) if length.isdecimal() and len(length) < 19 else None), chunked
+
+
+def _is_encoded(headers: Mapping[bytes, bytes]) -> bool:
+    return headers.get(b"content-encoding", b"").strip().lower() not in {b"", b"identity"}
 
 
 def _encoded() -> Problem:
@@ -386,6 +397,7 @@ class HeadLimited(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The next byte, if any comes, begins another head."""
         super().on_message_complete()
+        self.cycle.scope[_WHOLE] = True  # type: ignore[literal-required]  # a key of our own
         self._in_head, self._arrived, self._kept = True, 0, 0
         self._does(None)
         if self.cycle.response_complete:  # before the body was: uvicorn has set no clock for it

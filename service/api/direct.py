@@ -6,7 +6,9 @@ all that is done for its comment (docs/serving-speed.md). Knows ASGI, not what i
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,32 +19,50 @@ Answer = Callable[[Scope, Receive], Awaitable[tuple[bytes, Mapping[str, str]]]]
 _JSON = (b"content-type", b"application/json")
 
 
-class Direct:
-    """ASGI: answers POST to one exact path by `answer`; all else passes through.
+class App(FastAPI):
+    """FastAPI, with a short way to some routes: past its own layers, through all of ours.
 
-    What `answer` raises becomes what `answer_to` makes of it, and is raised again where that
-    is None. Belongs innermost, so that limits and logs hold for this route as for all.
+    FastAPI knows and describes those routes too.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        path: str,
-        answer: Answer,
-        answer_to: Callable[[Exception], Response | None],
+    def __init__(self, **described: Any) -> None:
+        super().__init__(**described)
+        self.short_ways: dict[str, ASGIApp] = {}
+
+    def answer_directly(
+        self, path: str, answer: Answer, *, answer_to: Callable[[Exception], Response | None]
     ) -> None:
-        self._app = app
-        self._path = path
+        """Answer POST to this exact path by `answer`, inside the middlewares there are by now.
+
+        What it raises becomes what `answer_to` makes of it; None stands for an error that
+        nobody foresaw.
+        """
+        way: ASGIApp = _Direct(path, answer, answer_to)
+        for layer, arguments, named in reversed(self.user_middleware):
+            way = layer(way, *arguments, **named)
+        self.short_ways[path] = way
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http" and scope["method"] == "POST":
+            short = self.short_ways.get(scope["path"])
+            if short is not None:
+                await short(scope, receive, send)
+                return
+        await super().__call__(scope, receive, send)
+
+
+class _Direct:
+    """ASGI: answers one route with 200, or with what becomes of an error."""
+
+    def __init__(
+        self, path: str, answer: Answer, answer_to: Callable[[Exception], Response | None]
+    ) -> None:
         self._answer = answer
         self._answer_to = answer_to
         self._route = _Route(path)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST":
-            await self._app(scope, receive, send)
-            return
         scope["route"] = self._route  # for logs and metrics
         try:
             body, told = await self._answer(scope, receive)
@@ -53,7 +73,8 @@ class Direct:
             await response(scope, receive, send)
             return
         headers = [_JSON, (b"content-length", b"%d" % len(body))]
-        headers += [(name.lower().encode(), value.encode()) for name, value in told.items()]
+        for name, value in told.items():
+            headers.append((name.lower().encode(), value.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
