@@ -24,6 +24,10 @@ LONGEST_STALL_SECONDS = 5.0
 """Far above what is usual, far below what a client waits: the machine may be busy."""
 
 
+def test_the_revisions_are_those_of_the_migrations() -> None:
+    assert [*migrations.revisions()] == REVISIONS[::-1]
+
+
 def _move(url: str, move: Callable[..., None], revision: str) -> None:
     engine = open_engine(url)
     with engine.connect().execution_options(writes=True) as connection:
