@@ -5,6 +5,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 
 import click
 import uvicorn
@@ -13,13 +15,17 @@ from uvicorn.supervisors import Multiprocess
 
 from service import first_start, logs
 from service.commands.opening import environment, said_plainly
+from service.keyring import KeyringError
 from service.limits import HeadLimited, connections_that_fit
 from service.metrics import shared_by_workers
 from service.settings import Settings, variable
-from service.storage import utc_now
+from service.storage import StoreError, StoreUnavailable, WrongEncoding, utc_now
 
 GRACE_SECONDS = 10
 """How long requests may take to end after the service was told to stop."""
+
+ASK_AGAIN_SECONDS = 1.0
+"""How often a database that was away at the start is asked whether it is there."""
 
 
 @click.command(
@@ -38,25 +44,65 @@ def serve() -> None:
 
     An empty data directory is filled first: secrets that only their owner can read, the
     database, a model, a site with its key and an admin. What is needed to send the first
-    comment and to open the queue is printed then, and never again. Ctrl-C or SIGTERM ends
-    it once the running requests have been answered.
+    comment and to open the queue is printed then, and never again. While PostgreSQL is away
+    it runs all the same, not ready, and prepares as soon as it is there. Ctrl-C or SIGTERM
+    ends it once the running requests have been answered.
     """
     with said_plainly():
         settings = environment()
         with _listener(settings) as listener:
             logs.configure(settings.log_level, settings.log_format)
             settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-            click.echo(_told(settings))
+            later = _told_now(settings)
             _run(settings, listener)
+            if later is not None and later.problem:
+                raise click.ClickException(later.problem)
 
 
-def _told(settings: Settings) -> str:
+def _told_now(settings: Settings) -> "_Later | None":
+    """Prepare and tell, or leave that to the time when the database will be there."""
     try:
-        once = first_start.prepare(settings, utc_now)
+        click.echo(_prepared(settings))
     except first_start.CannotPrepare as problem:
         raise click.ClickException(str(problem)) from None
+    except StoreUnavailable as problem:
+        if isinstance(problem, WrongEncoding) or settings.sqlalchemy_url.startswith("sqlite"):
+            raise  # that does not mend itself
+        click.echo(f"{str(problem).capitalize()}; it is asked again until it answers.")
+        click.echo("Comments are answered 503 until then; `duyet doctor` says what is wrong.")
+        return _Later(settings)
+    return None
+
+
+def _prepared(settings: Settings) -> str:
+    once = first_start.prepare(settings, utc_now)
     queue = f"{first_start.reachable_url(settings)}/queue"
     return once or f"The queue is at {queue}; `duyet sign-in` makes a link to sign in with."
+
+
+class _Later:
+    """Prepares, in a thread, once a database that was away answers.
+
+    Where that turns out to be one the service cannot use, it ends it, as a start would;
+    `problem` says why.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.problem = ""
+        self._settings = settings
+        threading.Thread(target=self._prepare, name="preparing", daemon=True).start()
+
+    def _prepare(self) -> None:
+        while True:
+            time.sleep(ASK_AGAIN_SECONDS)
+            try:
+                click.echo(_prepared(self._settings))
+            except StoreUnavailable:
+                continue
+            except (first_start.CannotPrepare, KeyringError, StoreError) as problem:
+                self.problem = str(problem)
+                os.kill(os.getpid(), signal.SIGTERM)
+            return
 
 
 def _listener(settings: Settings) -> socket.socket:

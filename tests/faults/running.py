@@ -102,10 +102,15 @@ class Running:
             return self.status(path) == 200
 
         seconds = until(answers, START_SECONDS, lambda: f"it does not start: {self.said()}")
+        self.read_key()
+        return seconds
+
+    def read_key(self) -> str:
+        """Take the key of the first site, if it was told by now."""
         if not self.key:
             found = re.search(r"Bearer (\S+?)'", self.log.read_text("utf-8"))
             self.key = found[1] if found else ""
-        return seconds
+        return self.key
 
     def has_ended(self) -> bool:
         return self.process is not None and self.process.poll() is not None

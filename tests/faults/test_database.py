@@ -57,6 +57,18 @@ def behind(service: Callable[..., Running], server: Callable[[], Server]) -> Ite
         yield Behind(one, proxy, real, Load(one))
 
 
+@pytest.fixture
+def unreached(
+    service: Callable[..., Running], server: Callable[[], Server]
+) -> Iterator[tuple[Running, Proxy, Server]]:
+    """A service that never ran, and a database that it cannot reach yet."""
+    real = server()
+    with proxied(real.port) as proxy:
+        proxy.cut()
+        url = real.url("duyet", port=proxy.port)
+        yield service(DUYET_DATABASE_URL=url, DUYET_WORKERS="2"), proxy, real
+
+
 def fault(
     behind: Behind,
     name: str,
@@ -146,3 +158,46 @@ def test_a_failover_to_the_standby_loses_nothing(behind: Behind):
             f"told after {told:.1f} s, back {back:.1f} s after the promotion; {behind.load}; "
             f"{found}",
         )
+
+
+def test_a_service_started_before_its_database_prepares_once_that_is_there(
+    unreached: tuple[Running, Proxy, Server],
+):
+    service, proxy, server = unreached
+    service.start(ready=False)
+    status, _, why = service.readiness()
+    assert (status, why) == (503, "the store does not answer")
+    assert service.asked("POST", "/v1/comments", {}, Authorization="Bearer unknown")[0] == 503
+
+    proxy.mend()
+    back = until(lambda: service.status("/readyz") == 200, BACK_SECONDS, service.said)
+
+    until(service.read_key, BACK_SECONDS, service.said)
+    load = Load(service)
+    with load.running(within=60):
+        load.reaches(30)
+    found = ledger(server.url("duyet"), load)
+    assert found.faults == {}
+    assert set(load.statuses) == {200}
+    TABLE.row(
+        "PostgreSQL: away when the service starts",
+        f"it runs, not ready; within {BACK_SECONDS:.0f} s of the database it has made all it needs",
+        f"ready {back:.1f} s after; {load}; {found}",
+    )
+
+
+def test_a_service_ends_when_the_late_database_is_one_of_other_keys(
+    unreached: tuple[Running, Proxy, Server], service: Callable[..., Running]
+):
+    late, proxy, server = unreached
+    first = service(DUYET_DATABASE_URL=server.url("duyet"))
+    first.start()
+    first.stop()
+    late.start(ready=False)
+
+    proxy.mend()
+
+    until(late.has_ended, BACK_SECONDS, "it goes on with keys that are not the database's")
+    assert "is not the one this database was written with" in late.said()
+    assert late.process is not None
+    assert late.process.returncode == 1
