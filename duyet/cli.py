@@ -52,6 +52,7 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         ),
     },
     "Moderate": {
+        "outbox": LazyCommand("service.commands:outbox", "List what sites were not told yet."),
         "sign-in": LazyCommand("service.commands:sign_in", "Print a one-time sign-in link."),
         "queue": LazyCommand("service.commands:queue", "List what waits for a person, and decide."),
         "export": LazyCommand(

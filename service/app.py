@@ -26,6 +26,7 @@ from service.api import akismet, comments, docs, health, openapi
 from service.api.direct import App
 from service.deliverability import Deliverability
 from service.keyring import Keyring
+from service.late_verdicts import LateVerdicts
 from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.moderation import Moderation, Overloaded
@@ -59,6 +60,12 @@ MOST_FORM_BYTES = 64 * 1024 * 1024
 its text comes twice. Nearly all is thrown away as it arrives."""
 
 REPLAY_SECONDS = 1.0
+DELIVER_SECONDS = 2.0
+"""How often a worker looks for late verdicts to tell."""
+
+DELIVERIES_KEPT = timedelta(days=30)
+"""How long what was told, or given up, can be looked at."""
+
 PRUNE_SECONDS = 3600.0
 KEEP_SECONDS = 3600.0
 """How often partitions are made ahead, and what is too old is forgotten."""
@@ -232,6 +239,7 @@ def _chores(
 
     def prune() -> None:
         store.prune_idempotency(now() - IDEMPOTENCY_KEPT)
+        store.forget_deliveries(now() - DELIVERIES_KEPT)
 
     def keep() -> None:
         store.make_partitions(kept)
@@ -244,11 +252,20 @@ def _chores(
         _Chore(PRUNE_SECONDS, prune),
         _Chore(KEEP_SECONDS, keep, at_once=True),
     ]
+    late = LateVerdicts(store, now=now)
+    chores.append(_Chore(DELIVER_SECONDS, partial(_deliver, late, store, metrics)))
     if spool is not None:
         chores.append(_Chore(REPLAY_SECONDS, partial(_empty, spool, store, metrics)))
     if metrics.is_shared:
         chores.append(_Chore(SHARE_SECONDS, metrics.share))
     return chores
+
+
+def _deliver(late: LateVerdicts, store: Store, metrics: Metrics) -> None:
+    try:
+        late.deliver()
+    finally:
+        metrics.outbox_is(store.outbox_size())
 
 
 def _empty(spool: Spool, store: Store, metrics: Metrics) -> None:

@@ -3,7 +3,19 @@
 from service.commands.doctor import doctor
 from service.commands.keep import export, forget, keys, migrate
 from service.commands.moderate import queue, sign_in
+from service.commands.outbox import outbox
 from service.commands.serve import serve
 from service.commands.sites import sites
 
-__all__ = ["doctor", "export", "forget", "keys", "migrate", "queue", "serve", "sign_in", "sites"]
+__all__ = [
+    "doctor",
+    "export",
+    "forget",
+    "keys",
+    "migrate",
+    "outbox",
+    "queue",
+    "serve",
+    "sign_in",
+    "sites",
+]

@@ -28,6 +28,7 @@ from service.storage.errors import (
     Unstorable,
     WrongEncoding,
 )
+from service.storage.outbox import LateVerdict, Undelivered
 from service.storage.records import (
     AkismetOrigin,
     Asked,
@@ -70,6 +71,7 @@ __all__ = [
     "IdempotencyRace",
     "KeyringMismatch",
     "Known",
+    "LateVerdict",
     "MatchKeys",
     "Moderator",
     "Months",
@@ -93,6 +95,7 @@ __all__ = [
     "StoreUnavailable",
     "StoredComment",
     "TablesChanged",
+    "Undelivered",
     "UnknownComment",
     "UnknownModerator",
     "UnknownSite",

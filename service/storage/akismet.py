@@ -178,7 +178,7 @@ def site_of_key(connection: sa.Connection, keyring: Keyring, key: str) -> Akisme
     """The site that a key in clear belongs to, None for an unknown one."""
     statement = sa.select(akismet_sites).where(akismet_sites.c.key_hash == keyring.token_hash(key))
     row = connection.execute(statement).one_or_none()
-    return AkismetSite(site(connection, row.site_id), _choices(row)) if row else None
+    return AkismetSite(site(connection, row.site_id), choices_in(row)) if row else None
 
 
 def choices_of(connection: sa.Connection, site_id: str) -> AkismetChoices | None:
@@ -186,7 +186,7 @@ def choices_of(connection: sa.Connection, site_id: str) -> AkismetChoices | None
     site(connection, site_id)
     statement = sa.select(akismet_sites).where(akismet_sites.c.site_id == site_id)
     row = connection.execute(statement).one_or_none()
-    return _choices(row) if row else None
+    return choices_in(row) if row else None
 
 
 def choose(
@@ -208,7 +208,8 @@ def _as_row(choices: AkismetChoices) -> dict[str, object]:
     }
 
 
-def _choices(row: sa.Row[tuple[object, ...]]) -> AkismetChoices:
+def choices_in(row: sa.Row[tuple[object, ...]]) -> AkismetChoices:
+    """The choices in a row of `akismet_sites`."""
     return AkismetChoices(
         queue=QueueSpoken(row.queue),
         homes=tuple(json.loads(row.homes)),

@@ -15,6 +15,7 @@ from model.addresses import mask_addresses
 from model.decision import Decision, ReportKind
 from model.outcome import Outcome, Scores
 from service.keyring import Keyring
+from service.storage import outbox
 from service.storage.errors import (
     AlreadyDecided,
     BadCursor,
@@ -167,6 +168,7 @@ def decide(
     body = {"outcome": decision.outcome.word, "reason": decision.reason}
     actor = Actor(decision.moderator, decision.at)
     _tell(connection, "decided", held, actor=actor, body=body)
+    outbox.note(connection, comment_id, at=decision.at)
     return _one(connection, comment_id)
 
 
@@ -202,6 +204,7 @@ def undo(
         )
     body = {"outcome": was["outcome"], "by": was["moderator"]}
     _tell(connection, "undone", held, actor=actor, body=body)
+    outbox.note(connection, comment_id, at=actor.at)
     return _one(connection, comment_id)
 
 

@@ -22,6 +22,7 @@ from service.storage import (
     checks,
     events,
     labels,
+    outbox,
     partitions,
     readdress,
     replica,
@@ -39,6 +40,7 @@ from service.storage.akismet import AkismetCheck, AkismetChoices, AkismetSite, C
 from service.storage.decided import decided_page
 from service.storage.errors import Unstorable
 from service.storage.events import Actor
+from service.storage.outbox import LateVerdict, Undelivered
 from service.storage.records import (
     Asked,
     Changes,
@@ -320,6 +322,41 @@ class Store:
         """What became of a site's checks of a month such as "2026-11", by address."""
         with self._reads() as connection:
             return akismet.homes(connection, site_id, month)
+
+    # -------------------------------------------------------------- what is to be told
+
+    def claim_late_verdicts(self, limit: int) -> list[LateVerdict]:
+        """Deliveries that are due, left to the caller for two minutes."""
+        with self._reads() as connection:
+            if not outbox.is_due(connection, self._now()):
+                return []
+        with self._writes() as connection:
+            return outbox.claim(connection, self._keyring, now=self._now(), limit=limit)
+
+    def settle_late_verdict(self, delivery: LateVerdict, *, problem: str, is_final: bool) -> None:
+        """Note what became of a delivery: done without a problem, else again later or given up."""
+        with self._writes() as connection:
+            outbox.settle(connection, delivery, now=self._now(), problem=problem, is_final=is_final)
+
+    def outbox_size(self) -> int:
+        """How many deliveries wait."""
+        with self._reads() as connection:
+            return outbox.size(connection)
+
+    def undelivered(self, *, limit: int = 100) -> list[Undelivered]:
+        """What waits to be delivered or was given up, oldest first."""
+        with self._reads() as connection:
+            return outbox.undelivered(connection, limit=limit)
+
+    def retry_dead_deliveries(self) -> int:
+        """Deliver again, at once, what was given up; how many."""
+        with self._writes() as connection:
+            return outbox.retry_dead(connection, now=self._now())
+
+    def forget_deliveries(self, older_than: datetime) -> int:
+        """Forget what was delivered or given up before then; how many."""
+        with self._writes() as connection:
+            return outbox.forget(connection, older_than)
 
     # -------------------------------------------------------------- checks
 

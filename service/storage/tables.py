@@ -266,6 +266,22 @@ akismet_checks = sa.Table(  # how a comment came; goes with its comment
 sa.Index("ix_akismet_checks_match_key", akismet_checks.c.match_key, akismet_checks.c.comment_id)
 sa.Index("ix_akismet_checks_site_id", akismet_checks.c.site_id, akismet_checks.c.month)
 
+# ------------------------------------------------------------------ what is to be told
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    _id("id", primary_key=True),
+    _id("site_id"),
+    _id("comment_id"),
+    _text("state"),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    _time("due_at"),
+    _text("problem"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_outbox_state", outbox.c.state, outbox.c.due_at)
+
 # ------------------------------------------------------------------ what people said
 
 decisions = sa.Table(  # append-only; `was_*` is what an undo brings back
