@@ -193,9 +193,7 @@ def test_a_burst_passes_and_then_as_much_as_the_rate_says(
     tmp_path: Path, seconds: Seconds, rate: float
 ) -> None:
     async def run() -> tuple[bool, bool, bool, bool]:
-        rates = RateLimits(
-            Buckets(f"sqlite:///{tmp_path / 'away.db'}"), usual=0, clock=seconds
-        )
+        rates = RateLimits(Buckets(f"sqlite:///{tmp_path / 'away.db'}"), usual=0, clock=seconds)
         rates._is_alone = True  # the store has been found away
         site = Site("a", "blog", Policy(), "p", rate)
         at_once = await taken(rates, site, Limit(rate).most_at_once)
@@ -244,9 +242,7 @@ def test_what_was_overspent_is_paid_back(url: str, site: Site, seconds: Seconds)
     rate, limited = 20.0, a_site(site, 20.0)
 
     async def run() -> int:
-        both = [
-            RateLimits(Buckets(url, clock=seconds), usual=0, clock=seconds) for _ in range(2)
-        ]
+        both = [RateLimits(Buckets(url, clock=seconds), usual=0, clock=seconds) for _ in range(2)]
         passed = 0
         for _ in range(200):  # a tenth of a second each
             for rates in both:
