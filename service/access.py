@@ -1,7 +1,8 @@
 """Who is calling: the site behind a key.
 
 Looked up in the store and remembered for two seconds, so that the hot path asks the database
-rarely and a revoked key or a changed policy counts almost at once, on every machine.
+rarely and a revoked key or a changed policy counts almost at once, on every machine. With a spool
+it is kept on disk as well: a process that starts while the store is away knows its callers.
 """
 
 import asyncio
@@ -64,17 +65,25 @@ class SiteKeys:
             return remembered
         asked = self._asked.get(key)
         if asked is None:
-            asked = asyncio.ensure_future(run_in_threadpool(self._store.site_of_key, key))
+            asked = asyncio.ensure_future(run_in_threadpool(self._asked_store, key))
             self._asked[key] = asked
             asked.add_done_callback(lambda _: self._asked.pop(key))
         try:
             # A caller who leaves must not end it for the others.
             site = await asyncio.shield(asked)
         except StoreUnavailable:
-            if remembered is None or self._spool is None:
+            if self._spool is None:
                 raise
-            site = remembered
+            site = remembered or await run_in_threadpool(self._spool.sites.site_of, key)
+            if site is None:
+                raise
         self._remember(key, site)
+        return site
+
+    def _asked_store(self, key: str) -> Site | None:
+        site = self._store.site_of_key(key)
+        if self._spool is not None:
+            self._spool.sites.note(key, site)
         return site
 
     def _remember(self, key: str, site: Site | None) -> None:

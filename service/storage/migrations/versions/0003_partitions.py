@@ -8,8 +8,8 @@ Foreign keys to `comments` end here on PostgreSQL: each row of the hot path paid
 and a row lock, and no partition could be dropped. The code that writes holds the comment's row.
 
 Going back changes nothing: the program of 0002 works on these tables as they are, which
-tests/faults/test_earlier.py has it do. Nobody makes partitions then, and what no partition takes lies in `rest`, lost neither then nor when this runs
-again.
+tests/faults/test_earlier.py has it do. Nobody makes partitions then, and what no partition takes
+lies in `rest`, lost neither then nor when this runs again.
 """
 
 from datetime import UTC, datetime, timedelta
