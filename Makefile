@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test lint format types lock bench bench-quality drill clean
+.PHONY: help install serve test test-clients lint format types lock bench bench-quality drill clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,10 @@ serve: install  ## install, then run the service on 127.0.0.1:8000
 
 test: $(VENV)/.installed-dev  ## install, then run all tests
 	$(BIN)/python -m pytest
+
+test-clients: $(VENV)/.installed-dev  ## install real clients of other protocols, then test with them
+	PYTHON=$(BIN)/python scripts/install-clients
+	$(BIN)/python -m pytest tests/clients
 
 drill: $(VENV)/.installed-dev  ## break everything on purpose, at length: goal and result of each
 	DRILL=complete $(BIN)/python -m pytest tests/faults

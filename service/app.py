@@ -149,7 +149,7 @@ def build(
     secure = settings.own_url.startswith("https://")
     app.include_router(pages.routes(store, secure=secure, now=now))
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
-    app.include_router(akismet.routes(akismet_door))  # last: it takes what is left under /1.1
+    app.include_router(akismet.routes(akismet_door))
     docs.install(app)
     openapi.describe(app)
     app.add_middleware(  # first, hence innermost

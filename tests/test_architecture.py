@@ -74,6 +74,7 @@ BROAD_EXCEPTS = {
     ("model.judging", "_recalled"): "one look at what was learnt",
     ("model.judging", "_scored"): "one score",
     ("model.rules", "hits"): "one rule",
+    ("service.api.akismet.routes", "__call__"): "the edge of a protocol with its own words",
     ("service.api.direct", "__call__"): "the edge of one route, as in service.problems",
     ("service.learning", "_advance"): "the learning of one site",
     ("service.moderation", "_answers"): "one batch, to find the one submission at fault",

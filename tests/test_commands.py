@@ -530,7 +530,7 @@ def test_a_rotation_can_be_finished_without_another_key(desk):
 
     body = desk.json("keys", "rotate", "--finish")
 
-    assert (body["api_key"], body["sealed_again"]) == ("address-2.key", 1)
+    assert (body["key"], body["sealed_again"]) == ("address-2.key", 1)
 
 
 def test_a_rotation_whose_old_key_is_gone_is_one_line(desk):

@@ -18,6 +18,7 @@ _READ_BY_HAND: tuple[type[BaseModel], ...] = (CommentIn, DecisionIn, ReportIn)
 
 # What FastAPI would answer to wrong parameters, and we do not.
 _NEVER_ANSWERED = ("HTTPValidationError", "ValidationError")
+_OTHER_PROTOCOLS = ("/1.1/", "/1.2/")
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
 
 
@@ -51,6 +52,8 @@ def _complete(app: FastAPI) -> dict[str, Any]:
         if path.startswith("/v1/"):
             for operation in operations.values():
                 operation["security"] = [{"site key": []}]
+        if path.startswith(_OTHER_PROTOCOLS):
+            continue  # errors are told in words of their own
         for operation in operations.values():
             operation["responses"] = _answers(operation["responses"])
     return schema

@@ -1,12 +1,12 @@
-"""Seal stored addresses again after a new address key was added.
+"""Seal stored addresses and sites' secrets again after a new address key was added.
 
-Knows which comments an older key sealed. No address leaves a function here.
+Knows what an older key sealed. No address and no secret leaves a function here.
 """
 
 import sqlalchemy as sa
 
-from service.keyring import Keyring
-from service.storage.tables import comments
+from service.keyring import Keyring, key_id_of
+from service.storage.tables import akismet_sites, comments
 
 
 def reencrypt(connection: sa.Connection, keyring: Keyring, *, limit: int) -> int:
@@ -35,8 +35,22 @@ def _sealed_again(
     return {"comment_id": comment_id, "sealed": again}
 
 
+def reseal_secrets(connection: sa.Connection, keyring: Keyring) -> None:
+    """Seal the secrets of all sites again that an older key sealed; there is one for a site.
+
+    Raises service.keyring.UnreadableAddress when an old key is gone.
+    """
+    columns = (akismet_sites.c.site_id, akismet_sites.c.key_cipher)
+    for site_id, sealed in connection.execute(sa.select(*columns).with_for_update()).all():
+        if key_id_of(sealed) != keyring.newest_address_key_id:
+            again = keyring.seal(keyring.unseal(sealed, site_id=site_id), site_id=site_id)
+            change = akismet_sites.update().where(akismet_sites.c.site_id == site_id)
+            connection.execute(change.values(key_cipher=again))
+
+
 def keys_in_use(connection: sa.Connection) -> frozenset[int]:
-    """The ids of the keys that some stored address needs."""
+    """The ids of the keys that some stored address or secret needs."""
     statement = sa.select(comments.c.email_key_id).distinct()
     found = connection.execute(statement.where(comments.c.email_key_id.is_not(None)))
-    return frozenset(found.scalars())
+    secrets = connection.execute(sa.select(akismet_sites.c.key_cipher)).scalars()
+    return frozenset(found.scalars()) | frozenset(map(key_id_of, secrets))

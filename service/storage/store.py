@@ -504,6 +504,8 @@ class Store:
         In batches, each its own transaction: it may be stopped and started again. `progress`
         is told after each batch how many are done.
         """
+        with self._writes() as connection:
+            readdress.reseal_secrets(connection, self._keyring)
         done = 0
         while True:
             with self._writes() as connection:

@@ -16,7 +16,6 @@ from model.decision import ReportKind
 from service.api.akismet.answers import Answer, unavailable
 from service.api.akismet.door import AkismetDoor
 from service.api.akismet.forms import Form, FormReader, charset_of
-from service.problems import Problem
 
 log = logging.getLogger(__name__)
 
@@ -52,17 +51,17 @@ def routes(door: AkismetDoor) -> APIRouter:
         "/1.2/key-sites": (door.key_sites, "Counts by the site's addresses"),
     }
     for path, (called, summary) in posted.items():
-        methods = ["GET", "POST"] if path.startswith("/1.2") else ["POST"]
-        router.add_api_route(
-            path,
-            _answering(called),
-            methods=methods,
-            summary=summary,
-            response_class=Response,
-            responses=_TEXT,
-            openapi_extra=_FORM,
-            operation_id=f"akismet_{path[5:].replace('-', '_')}",
-        )
+        for method in ("GET", "POST") if path.startswith("/1.2") else ("POST",):
+            router.add_api_route(
+                path,
+                _answering(called),
+                methods=[method],
+                summary=summary,
+                response_class=Response,
+                responses=_TEXT,
+                openapi_extra=_FORM if method == "POST" else None,
+                operation_id=f"{method.lower()}{path.replace('/', '_')}",
+            )
     for path, kind in (("submit-spam", ReportKind.SPAM), ("submit-ham", ReportKind.HAM)):
         router.add_api_route(
             f"/1.1/{path}",
@@ -96,17 +95,6 @@ def _plain_routes(router: APIRouter, door: AkismetDoor) -> None:
     @router.get("/1.2/compatible-plugins", summary="None", response_class=Response)
     async def compatible_plugins() -> Response:
         return _response(Answer("[]", media_type="application/json"))
-
-    # A JSON object where a list is expected ends WordPress' settings page.
-    @router.api_route(
-        "/{version}/{path:path}",
-        methods=["GET", "POST", "HEAD", "PUT", "DELETE", "PATCH"],
-        include_in_schema=False,
-    )
-    async def unknown(version: str) -> Response:
-        if version not in {"1.1", "1.2"}:
-            raise Problem("not_found")
-        return _response(Answer("There is no such call.", status=404))
 
 
 async def check(
@@ -224,4 +212,6 @@ def _refusal(scope: Scope, start: Message) -> Answer:
         agent = sent.get(b"user-agent", b"").decode("latin-1")
         return unavailable(user_agent=agent, retry_after=retry_after)
     told = {"Retry-After": retry_after} if retry_after else {}
-    return Answer("It cannot be done now.", told, status=start["status"])
+    # Never a JSON object: where it expects a list, WordPress' settings page dies of one.
+    said = "There is no such call." if start["status"] in (404, 405) else "It cannot be done now."
+    return Answer(said, told, status=start["status"])
