@@ -1,7 +1,8 @@
 """Who is calling: the site behind a key.
 
 Looked up in the store and remembered for two seconds, so that the hot path asks the database
-rarely and a revoked key or a changed policy counts almost at once, on every machine.
+rarely and a revoked key or a changed policy counts almost at once, on every machine. With a spool
+it is kept on disk as well: a process that starts while the store is away knows its callers.
 """
 
 import asyncio
@@ -37,7 +38,9 @@ class SiteKeys:
         clock: Callable[[], float] = time.monotonic,
         spool: Spool | None = None,
     ) -> None:
-        self._sites = _Remembered(store.site_of_key, clock, spool)
+        self._store = store
+        self._spool = spool
+        self._sites = _Remembered(self._site_of_key, clock, spool)
         self._akismet_sites = _Remembered(store.site_of_akismet_key, clock, spool)
 
     async def site(self, request: Request) -> Site:
@@ -57,6 +60,20 @@ class SiteKeys:
     async def akismet_site(self, key: str) -> AkismetSite | None:
         """The site of an Akismet key, None for an unknown one. Raises StoreUnavailable."""
         return await self._akismet_sites.of(key) if len(key) <= LONGEST_KEY else None
+
+    def _site_of_key(self, key: str) -> Site | None:
+        """What the store says, or with a spool, while it is away, what it said last."""
+        if self._spool is None:
+            return self._store.site_of_key(key)
+        try:
+            site = self._store.site_of_key(key)
+        except StoreUnavailable:
+            known = self._spool.sites.site_of(key)
+            if known is None:
+                raise
+            return known
+        self._spool.sites.note(key, site)
+        return site
 
 
 class _Remembered(Generic[Found]):

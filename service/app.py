@@ -109,7 +109,7 @@ def build(
     serving = Serving(settings.models_dir, metrics)
     deliverability = Deliverability()
     spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
-    rates = RateLimits(Buckets.open(settings.sqlalchemy_url), usual=settings.rate_limit)
+    rates = RateLimits(Buckets(settings.sqlalchemy_url), usual=settings.rate_limit)
     moderation = Moderation(
         store,
         serving,

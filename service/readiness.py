@@ -33,7 +33,7 @@ class Readiness:
         except TimeoutError:
             found = (_AWAY,)
         is_away = found in ((_AWAY,), (_UNWRITABLE,))
-        if is_away and self._spool is not None and self._spool.has_room():
+        if is_away and self._spool is not None and self._spool.can_take():
             found = ()  # comments are kept all the same
         return (*found, *self._serving.problems())
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from service.known_sites import KnownSites
 from service.storage import SpooledComment, Store
 
 log = logging.getLogger(__name__)
@@ -53,10 +54,14 @@ class Spool:
 
     directory: Path
     max_bytes: int
+    sites: KnownSites = field(init=False)
     _mutex: Lock = field(default_factory=Lock)
     _own: Path | None = None
     _requests: dict[str, tuple[str, str]] = field(default_factory=dict)  # key: body, comment id
     _followed: dict[str, int] = field(default_factory=dict)  # file: how far it was read
+
+    def __post_init__(self) -> None:
+        self.sites = KnownSites(self.directory)
 
     def is_holding(self) -> bool:
         """Whether comments are kept that the store has not got yet, by any process."""
@@ -65,6 +70,10 @@ class Spool:
     def size(self) -> int:
         """Bytes kept."""
         return sum(_size(path) for path in self._files())
+
+    def can_take(self) -> bool:
+        """Whether comments would be kept: there is room, and a site whose comments they are."""
+        return self.has_room() and self.sites.are_there()
 
     def has_room(self) -> bool:
         """Whether more may be kept: less than nine tenths of what may be is."""

@@ -104,7 +104,7 @@ def test_a_clock_set_back_an_hour_holds_a_site_up_for_a_few_windows_only() -> No
 
 
 def test_processes_see_what_each_other_spent(url: str, site: Site) -> None:
-    one, other = Buckets.open(url), Buckets.open(url)
+    one, other = Buckets(url), Buckets(url)
 
     one.settle([Claim(site.id, WINDOW, 6.0)])
     [seen] = other.settle([Claim(site.id, WINDOW, 0.0, (5.0, 3.5))])
@@ -117,7 +117,7 @@ def test_processes_see_what_each_other_spent(url: str, site: Site) -> None:
 
 def test_buckets_spent_at_once_from_many_threads_add_up(url: str, store: Store) -> None:
     sites = [store.add_site(f"s{n}", Policy())[0] for n in range(3)]
-    opened = [Buckets.open(url) for _ in range(4)]
+    opened = [Buckets(url) for _ in range(4)]
 
     def spend(buckets: Buckets, seed: int) -> None:
         shuffled = random.Random(seed)
@@ -138,7 +138,7 @@ def test_buckets_spent_at_once_from_many_threads_add_up(url: str, store: Store) 
 
 
 def test_emptied_buckets_are_full_ones(url: str, site: Site, store: Store) -> None:
-    buckets = Buckets.open(url)
+    buckets = Buckets(url)
     buckets.settle([Claim(site.id, WINDOW, 9.0)])
     with store._writes() as connection:
         connection.exec_driver_sql("DELETE FROM rate_buckets")
@@ -151,7 +151,7 @@ def test_emptied_buckets_are_full_ones(url: str, site: Site, store: Store) -> No
 
 
 def test_buckets_of_a_database_without_tables_are_away(empty_url: str) -> None:
-    buckets = Buckets.open(empty_url)
+    buckets = Buckets(empty_url)
 
     with pytest.raises(StoreUnavailable):
         buckets.settle([Claim("a", WINDOW, 1.0)])
@@ -174,15 +174,18 @@ async def taken(rates: RateLimits, site: Site, comments: int = 1) -> bool:
     return True
 
 
-def test_no_limit_asks_nobody_and_tells_nothing(tmp_path: Path, site: Site) -> None:
+def test_no_limit_asks_nobody_and_opens_nothing(tmp_path: Path, site: Site) -> None:
+    buckets = Buckets(f"sqlite:///{tmp_path / 'none.db'}")
+
     async def run() -> None:
-        rates = RateLimits(Buckets.open(f"sqlite:///{tmp_path / 'none.db'}"), usual=0)
+        rates = RateLimits(buckets, usual=0)
         assert await rates.take(site, 1000) == {}
         await rates.close()
 
     asyncio.run(run())
 
     assert not (tmp_path / "none.db").exists()
+    assert buckets._engine is None
 
 
 @pytest.mark.parametrize("rate", [0.01, 0.3, 1, 7.5, 100, 100_000])
@@ -190,9 +193,7 @@ def test_a_burst_passes_and_then_as_much_as_the_rate_says(
     tmp_path: Path, seconds: Seconds, rate: float
 ) -> None:
     async def run() -> tuple[bool, bool, bool, bool]:
-        rates = RateLimits(
-            Buckets.open(f"sqlite:///{tmp_path / 'away.db'}"), usual=0, clock=seconds
-        )
+        rates = RateLimits(Buckets(f"sqlite:///{tmp_path / 'away.db'}"), usual=0, clock=seconds)
         rates._is_alone = True  # the store has been found away
         site = Site("a", "blog", Policy(), "p", rate)
         at_once = await taken(rates, site, Limit(rate).most_at_once)
@@ -215,7 +216,7 @@ def test_processes_together_stay_within_the_limit_and_what_each_may_owe(
 
     async def run() -> int:
         all_rates = [
-            RateLimits(Buckets.open(url, clock=seconds), usual=0, clock=seconds)
+            RateLimits(Buckets(url, clock=seconds), usual=0, clock=seconds)
             for _ in range(processes)
         ]
         passed = 0
@@ -241,9 +242,7 @@ def test_what_was_overspent_is_paid_back(url: str, site: Site, seconds: Seconds)
     rate, limited = 20.0, a_site(site, 20.0)
 
     async def run() -> int:
-        both = [
-            RateLimits(Buckets.open(url, clock=seconds), usual=0, clock=seconds) for _ in range(2)
-        ]
+        both = [RateLimits(Buckets(url, clock=seconds), usual=0, clock=seconds) for _ in range(2)]
         passed = 0
         for _ in range(200):  # a tenth of a second each
             for rates in both:
@@ -266,7 +265,7 @@ def test_a_store_that_is_away_leaves_each_process_to_limit_alone(
     site = Site("a", "blog", Policy(), "p", 10.0)
 
     async def run() -> int:
-        nowhere = Buckets.open(f"sqlite:///{tmp_path / 'gone' / 'duyet.db'}")
+        nowhere = Buckets(f"sqlite:///{tmp_path / 'gone' / 'duyet.db'}")
         rates = RateLimits(nowhere, usual=0, clock=seconds)
         passed = sum([await taken(rates, site) for _ in range(300)])
         await rates.close()
@@ -284,7 +283,7 @@ def test_what_was_let_through_while_the_store_was_away_is_posted_when_it_is_back
         connection.exec_driver_sql("ALTER TABLE rate_buckets RENAME TO moved")
 
     async def run() -> float:
-        buckets = Buckets.open(url)
+        buckets = Buckets(url)
         rates = RateLimits(buckets, usual=0)
         for _ in range(60):
             await taken(rates, limited)
@@ -318,7 +317,7 @@ def test_a_store_that_hangs_holds_no_request_for_long(tmp_path: Path, seconds: S
     site = Site("a", "blog", Policy(), "p", 10.0)
 
     async def run() -> tuple[int, float]:
-        rates = RateLimits(Stuck.open(f"sqlite:///{tmp_path / 'x.db'}"), usual=0, clock=seconds)
+        rates = RateLimits(Stuck(f"sqlite:///{tmp_path / 'x.db'}"), usual=0, clock=seconds)
         started = time.monotonic()
         passed = sum(await asyncio.gather(*(taken(rates, site) for _ in range(300))))
         took = time.monotonic() - started
@@ -334,7 +333,7 @@ def test_a_store_that_hangs_holds_no_request_for_long(tmp_path: Path, seconds: S
 
 def test_another_limit_keeps_the_bucket_as_full_as_it_was(tmp_path: Path, seconds: Seconds) -> None:
     async def run() -> tuple[bool, bool]:
-        rates = RateLimits(Buckets.open(f"sqlite:///{tmp_path / 'x.db'}"), usual=0, clock=seconds)
+        rates = RateLimits(Buckets(f"sqlite:///{tmp_path / 'x.db'}"), usual=0, clock=seconds)
         rates._is_alone = True
         assert await taken(rates, Site("a", "blog", Policy(), "p", 10.0), 50)
         wider = Site("a", "blog", Policy(), "p", 100.0)

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import sqlalchemy as sa
 
@@ -54,35 +55,28 @@ class Settled:
 
 
 class Buckets:
-    """The buckets in a database, over a connection of their own. Safe between threads.
+    """The buckets of a database: `sqlite:///PATH` or `postgresql://…`. Safe between threads.
 
-    `clock` gives seconds since 1970 and is asked with SQLite, whose processes share a machine;
-    PostgreSQL's own clock is one for all machines.
+    Its connection is its own, and is opened for the first claim: where no site has a limit
+    there is none. `clock` gives seconds since 1970 and is asked with SQLite, whose processes
+    share a machine; PostgreSQL's own clock is one for all machines.
     """
 
-    def __init__(self, engine: sa.Engine, *, clock: Callable[[], float] = time.time) -> None:
-        self._engine = engine
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._url = url
         self._clock = clock
+        self._engine: sa.Engine | None = None
+        self._opening = Lock()
         self._added: set[str] = set()
-
-    @classmethod
-    def open(cls, url: str, *, clock: Callable[[], float] = time.time) -> "Buckets":
-        """The buckets of a database: `sqlite:///PATH` or `postgresql://…`. Connects later.
-
-        Raises ValueError for any other URL.
-        """
-        engine = open_engine(url)
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", _without_waiting)
-        return cls(engine, clock=clock)
 
     def settle(self, claims: Sequence[Claim]) -> list[Settled]:
         """Count what was spent and grant what fits, for sites that differ, in one transaction.
 
-        Raises StoreUnavailable, and then nothing was counted.
+        Raises StoreUnavailable, and then nothing was counted; ValueError for a URL of neither
+        database.
         """
         ids = sorted(claim.site_id for claim in claims)
-        with transaction(self._engine, writes=True) as connection:
+        with transaction(self._opened(), writes=True) as connection:
             before = self._full_at(connection, ids)
             now = self._now(connection)
             settled = [settled_of(claim, before.get(claim.site_id, 0.0) - now) for claim in claims]
@@ -92,8 +86,17 @@ class Buckets:
         return settled
 
     def close(self) -> None:
-        """Close the connection."""
-        self._engine.dispose()
+        """Close the connection, if there is one."""
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def _opened(self) -> sa.Engine:
+        with self._opening:
+            if self._engine is None:
+                self._engine = open_engine(self._url, connections=1)
+                if self._engine.dialect.name == "sqlite":
+                    sa.event.listen(self._engine, "connect", _without_waiting)
+            return self._engine
 
     def _full_at(self, connection: sa.Connection, ids: Sequence[str]) -> dict[str, float]:
         """When the buckets are full. Locked, in one order, so that none waits crosswise."""

@@ -54,7 +54,12 @@ class Load:
 
     @contextmanager
     def running(self, callers: int = CALLERS, *, within: float = 60) -> Iterator["Load"]:
-        """Post from threads; at the end, wait until every comment has its answer."""
+        """Post from threads; at the end, wait until every comment has its answer.
+
+        Once that is over it may be done again, with the comments after these.
+        """
+        self._over.clear()
+        self._no_more.clear()
         self._threads = [threading.Thread(target=self._call) for _ in range(callers)]
         for thread in self._threads:
             thread.start()

@@ -49,6 +49,7 @@ class Running:
     key: str = ""
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    program: Path = ROOT  # another one's working copy, for one that is earlier
     log: Path = Path()  # beside the data directory unless another one is named
 
     @property
@@ -66,7 +67,7 @@ class Running:
             "DUYET_MODELS": str(self.models),
             "DUYET_PORT": str(self.port),
             "DUYET_LOG_LEVEL": "warning",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.program),
             "PYTHONUNBUFFERED": "1",
         }
         inherited = {n: v for n, v in os.environ.items() if not n.startswith("DUYET_")}
@@ -79,7 +80,7 @@ class Running:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "duyet", "serve"],
                 env=self.settings,
-                cwd=ROOT,
+                cwd=self.program,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

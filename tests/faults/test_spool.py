@@ -14,8 +14,9 @@ from model.judging import undecided
 from model.policy import Policy
 from model.submission import Submission
 from service.keyring import Keyring
+from service.known_sites import KnownSites
 from service.spool import Spool, SpoolFull
-from service.storage import Asked, Checked, SpooledComment, Store, new_id
+from service.storage import Asked, Checked, Site, SpooledComment, Store, new_id
 from tests.faults.ledger import ledger
 from tests.faults.load import Load
 from tests.faults.proxy import proxied
@@ -232,3 +233,70 @@ def test_with_the_database_away_verdicts_flow_and_come_in_exactly_once(
         f"{rounds} times, {kills} kills in the replay; {max(kept)} bytes kept, empty after "
         f"{max(back):.1f} s at most; {load}; {found}",
     )
+
+
+def test_a_start_with_the_database_away_queues_for_the_sites_that_called_before(
+    service: Callable[..., Running], server: Callable[[], Server]
+):
+    real = server()
+    with proxied(real.port) as proxy:
+        url = real.url("duyet", port=proxy.port)
+        one = service(DUYET_DATABASE_URL=url, DUYET_WORKERS="2", DUYET_SPOOL="on")
+        proxy.cut()
+        one.start(ready=False)
+        at_first = one.readiness()[0]  # no site can be known yet
+        proxy.mend()
+        until(one.read_key, 30, one.said)
+        load = Load(one)
+        with load.running(within=60):
+            load.reaches(20)
+        assert one.end() == 0
+        proxy.cut()
+        up = one.start()
+        with load.running(within=60):
+            load.reaches(60)
+        stranger = one.asked("POST", "/v1/comments", {}, Authorization="Bearer dk_stranger")[0]
+        spool = Spool(one.directory / "var" / "spool", 2**28)
+        kept = spool.size()
+        proxy.mend()
+        until(lambda: not spool.is_holding(), 60, "the spool is not replayed")
+
+    found = ledger(real.url("duyet"), load)
+    assert found.faults == {}
+    assert (at_first, stranger) == (503, 503)
+    assert set(load.statuses) == {200}
+    assert kept > 0
+    assert one.key.encode() not in (spool.directory / "sites.json").read_bytes()
+    TABLE.row(
+        "database away at the start, with the spool",
+        "sites that called before are served with queue; everything comes in exactly once",
+        f"up {up:.1f} s after the start; {kept} bytes kept; {load}; {found}",
+    )
+
+
+def test_a_revoked_key_and_a_torn_file_are_known_no_more(tmp_path: Path):
+    site = Site("s1", "báo", Policy(max_links=3), "p1", 2.5)
+    one, other = KnownSites(tmp_path / "spool"), KnownSites(tmp_path / "spool")
+    one.note("dk_mot", site)
+    one.note("dk_hai", site)
+    known = other.site_of("dk_mot"), other.site_of("dk_ba"), other.are_there()
+
+    other.note("dk_mot", None)
+
+    assert known == (site, None, True)
+    assert (one.site_of("dk_mot"), one.site_of("dk_hai")) == (None, site)
+    file = tmp_path / "spool" / "sites.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    file.write_bytes(file.read_bytes()[:-9])
+    assert (one.site_of("dk_hai"), one.are_there()) == (None, False)
+    one.note("dk_hai", site)
+    assert one.site_of("dk_hai") == site
+
+
+def test_a_disk_that_refuses_known_sites_stops_nobody(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    sites = KnownSites(tmp_path / "file" / "spool")
+
+    sites.note("dk_mot", Site("s1", "báo", Policy(), "p1"))
+
+    assert sites.site_of("dk_mot") is None

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from model.policy import Policy
 from model.registry import CHAMPION, Registry
 from service.keyring import Keyring
 from service.storage import Store
+from tests.faults.shared_limit import RATE, flooded
 from tests.judging_cases import a_manifest, a_table
 from tests.postgres import HOW_TO_GET_ONE, running_server
 
@@ -180,12 +182,30 @@ def two_moderators(site: Site) -> float:
     return time.monotonic() - began
 
 
+def rate_limit(site: Site) -> float:
+    """From a limit put in force at one machine until both know it; then both are flooded."""
+
+    def is_limited(client: httpx.Client) -> bool:
+        answer = client.post("/v1/comments", json=comment(time.monotonic_ns()))
+        return "RateLimit" in answer.headers
+
+    site.store.set_rate_limit(site.known.id, RATE)
+    took = seconds_until(lambda: all(is_limited(client) for client in site.clients()))
+    found = flooded([partial(site.client, address) for address in HOSTS.values()], comment)
+    site.store.set_rate_limit(site.known.id, None)
+    seconds_until(lambda: not any(is_limited(client) for client in site.clients()))
+    print(f"  {found}", flush=True)
+    found.check()
+    return took
+
+
 DRILLS: dict[str, Callable[[Site], float]] = {
     "the same request 40 times through the proxy": same_request_everywhere,
     "two decisions on one comment": two_moderators,
     "a decision leaves the other host's queue": decision_seen,
     "a policy change": policy_change,
     "a model swap": model_swap,
+    "a rate limit": rate_limit,
 }
 
 

@@ -6,18 +6,17 @@ from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.script import ScriptDirectory
 
 from model.policy import Policy
 from service.keyring import Keyring
 from service.storage import Store, StoreError, StoreUnavailable, WrongEncoding
 from service.storage import schema as migrations
-from service.storage.engine import open_engine
 from service.storage.partitions import all_of, are_made
 from service.storage.schema import migration_config
 from tests.postgres import PostgresServer
 from tests.storage.cases import Clock, accept, asked, found, many, put
+from tests.storage.schema_moves import move_schema
 
 REVISIONS = [r.revision for r in ScriptDirectory.from_config(migration_config()).walk_revisions()]
 LONGEST_STALL_SECONDS = 5.0
@@ -28,21 +27,11 @@ def test_the_revisions_are_those_of_the_migrations() -> None:
     assert [*migrations.revisions()] == REVISIONS[::-1]
 
 
-def _move(url: str, move: Callable[..., None], revision: str) -> None:
-    engine = open_engine(url)
-    with engine.connect().execution_options(writes=True) as connection:
-        if engine.dialect.name == "sqlite":
-            connection.begin()
-        move(migration_config(connection), revision)
-        connection.commit()
-    engine.dispose()
-
-
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_every_earlier_schema_is_migrated_while_a_client_writes(
     empty_url: str, keyring: Keyring, clock: Clock, revision: str
 ) -> None:
-    _move(empty_url, command.upgrade, revision)
+    move_schema(empty_url, revision)
     store = Store.open(empty_url, keyring, now=clock)
     site, _ = store.add_site("blog", Policy())
     before = put(store, *many(300, site, clock))
@@ -113,7 +102,7 @@ def postgres_url(postgres_server: PostgresServer) -> str:
 def test_what_was_stored_before_is_the_first_partition_and_was_not_moved(
     postgres_url: str, keyring: Keyring, clock: Clock
 ) -> None:
-    _move(postgres_url, command.upgrade, "0001")
+    move_schema(postgres_url, "0001")
     store = Store.open(postgres_url, keyring, now=clock)
     site, _ = store.add_site("blog", Policy())
     put(store, *many(20, site, clock))
@@ -132,12 +121,12 @@ def test_what_was_stored_before_is_the_first_partition_and_was_not_moved(
 
 
 @pytest.mark.postgres
-def test_the_earlier_program_works_on_the_newer_tables_and_can_go_up_again(
+def test_going_back_leaves_the_tables_and_going_up_again_finds_them(
     postgres_url: str, keyring: Keyring, clock: Clock
 ) -> None:
     store = Store.open(postgres_url, keyring, now=clock)
     store.migrate()
-    _move(postgres_url, command.downgrade, "0002")
+    move_schema(postgres_url, "0002")
     was_current = store.schema_is_current()
     site, _ = store.add_site("blog", Policy())
     ids = put(store, *many(20, site, clock))
@@ -156,7 +145,7 @@ def test_the_earlier_program_works_on_the_newer_tables_and_can_go_up_again(
 def test_a_migration_gives_way_to_who_writes_and_succeeds_later(
     postgres_url: str, keyring: Keyring, clock: Clock
 ) -> None:
-    _move(postgres_url, command.upgrade, "0001")
+    move_schema(postgres_url, "0001")
     store = Store.open(postgres_url, keyring, now=clock)
     site, _ = store.add_site("blog", Policy())
     other = Store.open(postgres_url, keyring, now=clock)

@@ -7,9 +7,9 @@ its locks, lets the others go on, and tries again. May be interrupted and run ag
 Foreign keys to `comments` end here on PostgreSQL: each row of the hot path paid for a look-up
 and a row lock, and no partition could be dropped. The code that writes holds the comment's row.
 
-Going back changes nothing: the program of 0002 works on these tables as they are. Nobody makes
-partitions then, and what no partition takes lies in `rest`, lost neither then nor when this runs
-again.
+Going back changes nothing: the program of 0002 works on these tables as they are, which
+tests/faults/test_earlier.py has it do. Nobody makes partitions then, and what no partition takes
+lies in `rest`, lost neither then nor when this runs again.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -109,4 +109,4 @@ def _exchange(connection: sa.Connection, before: Partition | None) -> None:
 
 
 def downgrade() -> None:
-    """Leave the tables as they are: the earlier program works on them."""
+    """Leave the tables as they are; see above."""
