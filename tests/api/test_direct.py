@@ -36,7 +36,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[bool, 
         app = apps[is_direct] = build(settings, own, now=Clock())
         if not is_direct:
             app.short_ways.clear()
-    assert [*apps[True].short_ways] == ["/v1/comments"]
+    assert "/v1/comments" in apps[True].short_ways
     with served(apps[True]) as direct, served(apps[False]) as framework:
         yield {True: direct, False: framework}, key
     store.close()
