@@ -24,6 +24,7 @@ from service.storage.errors import IdempotencyRace, Unstorable
 from service.storage.records import Checked
 from service.storage.tables import (
     UtcTime,
+    akismet_checks,
     comments,
     idempotency,
     in_utc,
@@ -42,6 +43,7 @@ class JudgedRows:
     comments: Sequence[rows.Row]
     verdicts: Sequence[rows.Row]
     queue: Sequence[rows.Row]
+    akismet_checks: Sequence[rows.Row]
     idempotency: Sequence[rows.Row]
 
 
@@ -59,6 +61,7 @@ def judged_rows(keyring: Keyring, batch: Sequence[Checked], dialect: str) -> Jud
         [rows.comment_row(keyring, c, stored) for c in batch],
         [rows.verdict_row(c) for c in batch],
         [rows.queue_row(c, stored) for c in batch if c.verdict.outcome is Outcome.QUEUE],
+        [rows.akismet_row(keyring, c) for c in batch if c.asked.origin is not None],
         # In order of the key, so that two processes never wait for each other crosswise.
         sorted(requests, key=itemgetter(0)),
     )
@@ -82,13 +85,15 @@ def _sqlite_insert(table: sa.Table) -> str:
     return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(table.columns))})"
 
 
-_INSERTS = {table: _sqlite_insert(table) for table in (comments, verdicts, queue, idempotency)}
+_TABLES = (comments, verdicts, queue, akismet_checks, idempotency)
+_INSERTS = {table: _sqlite_insert(table) for table in _TABLES}
 
 
 def _on_sqlite(driver: Driver, judged: JudgedRows) -> bool:
     driver.run_for_each(_INSERTS[comments], judged.comments)
     driver.run_for_each(_INSERTS[verdicts], judged.verdicts)
     driver.run_for_each(_INSERTS[queue], judged.queue)
+    driver.run_for_each(_INSERTS[akismet_checks], judged.akismet_checks)
     try:
         driver.run_for_each(_INSERTS[idempotency], judged.idempotency)
     except sqlite3.IntegrityError:
@@ -122,16 +127,23 @@ def _part(table: sa.Table, place: int) -> str:
     )
 
 
-_POSTGRES = postgresql.dialect()
+_POSTGRES: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 _BATCH = (
     "WITH batch AS MATERIALIZED (SELECT CAST(%s AS jsonb) AS tables),"
     f" written AS ({_part(comments, 0)}), judged AS ({_part(verdicts, 1)}),"
-    f" waiting AS ({_part(queue, 2)}) {_part(idempotency, 3)}"
+    f" waiting AS ({_part(queue, 2)}), told AS ({_part(akismet_checks, 3)})"
+    f" {_part(idempotency, 4)}"
 )
 
 
 def _on_postgres(driver: Driver, judged: JudgedRows) -> bool:
-    tables = (judged.comments, judged.verdicts, judged.queue, judged.idempotency)
+    tables = (
+        judged.comments,
+        judged.verdicts,
+        judged.queue,
+        judged.akismet_checks,
+        judged.idempotency,
+    )
     try:
         text = to_json(tables, bytes_mode="hex", inf_nan_mode="strings").decode()
     except PydanticSerializationError:  # its text quotes what cannot be written

@@ -211,6 +211,20 @@ def idempotency_row(checked: Checked, stored: StoredTime) -> Row:
     return (keys.idempotency, keys.body, asked.comment_id, stored(asked.received_at))
 
 
+def akismet_row(keyring: Keyring, checked: Checked) -> Row:
+    """The row of `akismet_checks` for a comment that came by that protocol."""
+    asked, origin = checked.asked, checked.asked.origin
+    assert origin is not None, "only what came so has such a row"
+    return (
+        asked.comment_id,
+        asked.site_id,
+        keyring.match_key("akismet", asked.site_id, origin.match),
+        mask_addresses(origin.home),
+        f"{asked.received_at:%Y-%m}",
+        mask_addresses(origin.callback),
+    )
+
+
 _HISTORY = {f.name: f.default for f in fields(History)}
 _history_values = attrgetter(*_HISTORY)
 _NOTHING_KNOWN = _history_values(History())

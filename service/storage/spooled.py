@@ -13,7 +13,7 @@ from model.submission import History
 from service.keyring import Keyring
 from service.storage import rows
 from service.storage.records import Asked, Checked, Known
-from service.storage.tables import comments, idempotency, in_utc, queue, verdicts
+from service.storage.tables import akismet_checks, comments, idempotency, in_utc, queue, verdicts
 
 NamedRow = dict[str, Any]
 """A row by the names of its columns, so that it outlives a change of their order."""
@@ -55,6 +55,8 @@ def as_rows(keyring: Keyring, checked: Checked) -> SpooledComment:
     }
     if checked.known.keys.idempotency:
         found[idempotency] = rows.idempotency_row(checked, in_utc)
+    if checked.asked.origin is not None:
+        found[akismet_checks] = rows.akismet_row(keyring, checked)
     return SpooledComment(
         {
             table.name: dict(zip(table.columns.keys(), values, strict=True))
@@ -75,6 +77,8 @@ def replay(connection: sa.Connection, batch: Sequence[SpooledComment]) -> None:
     fresh = [comment for id_, comment in by_id.items() if id_ not in there]
     for table in (comments, verdicts, queue):
         _insert(connection, table, [comment.by_table[table.name] for comment in fresh])
+    checked = [c.by_table for c in fresh if "akismet_checks" in c.by_table]
+    _insert(connection, akismet_checks, [tables["akismet_checks"] for tables in checked])
     _insert(connection, idempotency, _new_requests(connection, fresh))
     _let_wait(connection, [by_id[id_] for id_ in there])
 

@@ -102,8 +102,9 @@ def test_a_clock_that_jumps_both_ways_stops_nothing(
         [(span,)] = connection.execute("SELECT max(received_at) - min(received_at) FROM comments")
     connection.close()
     assert span > 9 * 365 * 86_400 * 1e6  # microseconds: the process did see other years
-    # A jump was seen to cost one request a 503 (of thousands); the caller's second try passes.
-    assert set(load.statuses) <= {200, 503}
+    # libfaketime lets a sleep fail (EINVAL) that a jump falls into, which no kernel does; of
+    # thousands of requests one that waits for SQLite's turn then gets a 503, and passes again.
+    assert set(load.statuses) <= {200}, one.said()
     assert load.broken == 0
     TABLE.row(
         "clock of a process jumps (libfaketime)",
