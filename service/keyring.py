@@ -154,6 +154,8 @@ class Keyring:
 
         A /64 is what one subscriber is given, who may take another address in it at will.
         """
+        if not ip:
+            return ""
         plain = _four_bytes(ip)
         if plain is not None:
             return self._name(b"ip", site_id, f"4:{int.from_bytes(plain, 'big'):x}")

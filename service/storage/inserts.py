@@ -8,7 +8,8 @@ JSON text by one statement: one round trip, and a text is cheaper to hand over t
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from functools import lru_cache
 from operator import itemgetter
 
 import psycopg
@@ -36,15 +37,11 @@ from service.storage.tables import (
 _STORED_TIME: dict[str, rows.StoredTime] = {"sqlite": microseconds_of, "postgresql": in_utc}
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class JudgedRows:
-    """The rows of a batch, in the order in which they are written."""
+JudgedRows = dict[sa.Table, list[rows.Row]]
+"""Rows by table, in the order in which they are written; no table without a row.
 
-    comments: Sequence[rows.Row]
-    verdicts: Sequence[rows.Row]
-    queue: Sequence[rows.Row]
-    akismet_checks: Sequence[rows.Row]
-    idempotency: Sequence[rows.Row]
+So a program that is ahead of its database's schema does not name a table it has nothing for.
+"""
 
 
 def judged_rows(keyring: Keyring, batch: Sequence[Checked], dialect: str) -> JudgedRows:
@@ -57,14 +54,15 @@ def judged_rows(keyring: Keyring, batch: Sequence[Checked], dialect: str) -> Jud
             raise Unstorable(index)
     stored = _STORED_TIME[dialect]
     requests = [rows.idempotency_row(c, stored) for c in batch if c.known.keys.idempotency]
-    return JudgedRows(
-        [rows.comment_row(keyring, c, stored) for c in batch],
-        [rows.verdict_row(c) for c in batch],
-        [rows.queue_row(c, stored) for c in batch if c.verdict.outcome is Outcome.QUEUE],
-        [rows.akismet_row(keyring, c) for c in batch if c.asked.origin is not None],
+    judged = {
+        comments: [rows.comment_row(keyring, c, stored) for c in batch],
+        verdicts: [rows.verdict_row(c) for c in batch],
+        queue: [rows.queue_row(c, stored) for c in batch if c.verdict.outcome is Outcome.QUEUE],
+        akismet_checks: [rows.akismet_row(keyring, c) for c in batch if c.asked.origin],
         # In order of the key, so that two processes never wait for each other crosswise.
-        sorted(requests, key=itemgetter(0)),
-    )
+        idempotency: sorted(requests, key=itemgetter(0)),
+    }
+    return {table: found for table, found in judged.items() if found}
 
 
 def insert(driver: Driver, judged: JudgedRows) -> None:
@@ -80,23 +78,19 @@ def insert(driver: Driver, judged: JudgedRows) -> None:
 # ------------------------------------------------------------------ SQLite
 
 
+@lru_cache(maxsize=16)
 def _sqlite_insert(table: sa.Table) -> str:
     names = ", ".join(table.columns.keys())
     return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(table.columns))})"
 
 
-_TABLES = (comments, verdicts, queue, akismet_checks, idempotency)
-_INSERTS = {table: _sqlite_insert(table) for table in _TABLES}
-
-
 def _on_sqlite(driver: Driver, judged: JudgedRows) -> bool:
-    driver.run_for_each(_INSERTS[comments], judged.comments)
-    driver.run_for_each(_INSERTS[verdicts], judged.verdicts)
-    driver.run_for_each(_INSERTS[queue], judged.queue)
-    driver.run_for_each(_INSERTS[akismet_checks], judged.akismet_checks)
     try:
-        driver.run_for_each(_INSERTS[idempotency], judged.idempotency)
+        for table, found in judged.items():
+            driver.run_for_each(_sqlite_insert(table), found)
     except sqlite3.IntegrityError:
+        if table is not idempotency:
+            raise
         return True
     return False
 
@@ -128,30 +122,23 @@ def _part(table: sa.Table, place: int) -> str:
 
 
 _POSTGRES: sa.Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-_BATCH = (
-    "WITH batch AS MATERIALIZED (SELECT CAST(%s AS jsonb) AS tables),"
-    f" written AS ({_part(comments, 0)}), judged AS ({_part(verdicts, 1)}),"
-    f" waiting AS ({_part(queue, 2)}), told AS ({_part(akismet_checks, 3)})"
-    f" {_part(idempotency, 4)}"
-)
+
+
+@lru_cache(maxsize=32)  # a few combinations of tables
+def _postgres_insert(tables: tuple[sa.Table, ...]) -> str:
+    *others, last = (_part(table, place) for place, table in enumerate(tables))
+    written = "".join(f", part_{place} AS ({part})" for place, part in enumerate(others))
+    return f"WITH batch AS MATERIALIZED (SELECT CAST(%s AS jsonb) AS tables){written} {last}"
 
 
 def _on_postgres(driver: Driver, judged: JudgedRows) -> bool:
-    tables = (
-        judged.comments,
-        judged.verdicts,
-        judged.queue,
-        judged.akismet_checks,
-        judged.idempotency,
-    )
-    try:
-        text = to_json(tables, bytes_mode="hex", inf_nan_mode="strings").decode()
-    except PydanticSerializationError:  # its text quotes what cannot be written
-        text = None
+    text = None
+    with suppress(PydanticSerializationError):  # its text quotes what cannot be written
+        text = to_json([*judged.values()], bytes_mode="hex", inf_nan_mode="strings").decode()
     if text is None:
         raise UnicodeError("no text: it holds half of a surrogate pair")
     try:
-        driver.run(_BATCH, (text,))
+        driver.run(_postgres_insert(tuple(judged)), (text,))
     except psycopg.IntegrityError as error:
         if error.diag.table_name != idempotency.name:
             raise
