@@ -15,13 +15,17 @@ import ipaddress
 import os
 import re
 import secrets
+import socket
 import stat
 import unicodedata
+from functools import lru_cache
 from pathlib import Path
 
 import idna
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
@@ -53,6 +57,8 @@ class Keyring:
         self._match = _read_key(directory / "match.key")
         self._token = _read_key(directory / "token.key")
         self._address_keys = _read_address_keys(directory)
+        # A copy of what the key, the purpose and the site made of the hash costs half of a new one.
+        self._begun = lru_cache(maxsize=1024)(self._begin)
 
     @classmethod
     def open(cls, directory: Path) -> "Keyring":
@@ -75,12 +81,12 @@ class Keyring:
     @property
     def address_key_ids(self) -> tuple[int, ...]:
         """The ids of the keys that open addresses, oldest first; the last one encrypts."""
-        return tuple(sorted(self._address_keys))
+        return tuple(self._address_keys)
 
     @property
     def newest_address_key_id(self) -> int:
         """The id of the key that encrypts."""
-        return max(self._address_keys)
+        return next(reversed(self._address_keys))
 
     def add_address_key(self) -> int:
         """Make a new key that encrypts from now on; its id.
@@ -148,6 +154,11 @@ class Keyring:
 
         A /64 is what one subscriber is given, who may take another address in it at will.
         """
+        if not ip:
+            return ""
+        plain = _four_bytes(ip)
+        if plain is not None:
+            return self._name(b"ip", site_id, f"4:{int.from_bytes(plain, 'big'):x}")
         read = _read_ip(ip)
         if read is None:
             return ""
@@ -177,8 +188,14 @@ class Keyring:
     def _name(self, purpose: bytes, site_id: str, value: str) -> str:
         if not value:
             return ""
-        message = b"\0".join((purpose, site_id.encode(), value.encode("utf-8", "surrogatepass")))
-        return hmac.digest(self._match, message, "sha256").hex()[:32]
+        mac = self._begun(purpose, site_id).copy()
+        mac.update(value.encode("utf-8", "surrogatepass"))
+        return mac.finalize().hex()[:32]
+
+    def _begin(self, purpose: bytes, site_id: str) -> HMAC:
+        mac = HMAC(self._match, SHA256())
+        mac.update(b"\0".join((purpose, site_id.encode(), b"")))
+        return mac
 
 
 def key_id_of(sealed: bytes) -> int:
@@ -195,6 +212,8 @@ def new_token() -> str:
 
 def normal_address(email: str) -> str:
     """An address in the form it is matched by; whatever is not an address is casefolded."""
+    if email.isascii():
+        return email.strip().lower()
     text = unicodedata.normalize("NFKC", email).strip().casefold()
     local, at, domain = text.rpartition("@")
     if domain.isascii():
@@ -208,12 +227,24 @@ def normal_address(email: str) -> str:
 
 def masked_ip(ip: str) -> str:
     """The network an IP lies in: IPv4 cut to /24, IPv6 to /48; "" for anything else."""
+    plain = _four_bytes(ip)
+    if plain is not None:
+        return f"{plain[0]}.{plain[1]}.{plain[2]}.0/24"
     read = _read_ip(ip)
     if read is None:
         return ""
     if read.version == 4:
         return f"{ipaddress.IPv4Address(int(read) >> 8 << 8)}/24"
     return f"{ipaddress.IPv6Address(int(read) >> 80 << 80)}/48"
+
+
+def _four_bytes(ip: str) -> bytes | None:
+    """An IPv4 address that is written as most are; None for anything else, which may be one."""
+    # A tenth of what `ipaddress` takes, and no more lenient: both want four plain decimals.
+    try:
+        return socket.inet_pton(socket.AF_INET, ip)
+    except (OSError, ValueError):
+        return None
 
 
 def _read_ip(ip: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -1,31 +1,20 @@
 """The hot path: what is known of a batch in one read, a judged batch in one write.
 
-Knows the matching of authors, IPs, texts and repeated requests. Judges nothing.
+Knows the matching of authors, IPs, texts and repeated requests. Judges nothing. Its statements
+go to the driver itself: what SQLAlchemy does for each of them cost as much as the rest.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
-from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
-from model.outcome import Outcome
 from model.submission import History
-from service.keyring import Keyring
 from service.storage import rows
-from service.storage.errors import IdempotencyRace, Unstorable
-from service.storage.records import Asked, Changes, Checked, Known, MatchKeys, StoredComment
-from service.storage.tables import (
-    UtcTime,
-    akismet_checks,
-    comments,
-    idempotency,
-    queue,
-    verdicts,
-)
+from service.storage.engine import Driver
+from service.storage.records import Asked, Changes, Known, MatchKeys, StoredComment
+from service.storage.tables import comments, idempotency, in_utc, time_of
 
 COUNT_LIMIT = 1000
 """Counts of a History stop here, so that a flood cannot make its own check slow."""
@@ -34,12 +23,13 @@ _ITEMS = {
     "sqlite": """
         SELECT key AS place, value ->> 0 AS author, value ->> 1 AS ip, value ->> 2 AS text,
                value ->> 3 AS twin, value ->> 4 AS idempotency, value ->> 5 AS site
-        FROM json_each(:items)""",
+        FROM json_each(?)""",
     "postgresql": """
         SELECT place, value ->> 0 AS author, value ->> 1 AS ip, value ->> 2 AS text,
                value ->> 3 AS twin, value ->> 4 AS idempotency, value ->> 5 AS site
-        FROM jsonb_array_elements(CAST(:items AS jsonb)) WITH ORDINALITY AS item (value, place)""",
+        FROM jsonb_array_elements(CAST(%s AS jsonb)) WITH ORDINALITY AS item (value, place)""",
 }
+_TIME: dict[str, Callable[[Any], datetime]] = {"sqlite": time_of, "postgresql": in_utc}
 
 
 def _counted(condition: str) -> str:
@@ -47,12 +37,13 @@ def _counted(condition: str) -> str:
         SELECT 1 FROM comments WHERE {condition} LIMIT {COUNT_LIMIT}) AS counted)"""
 
 
-def _known_statement(items: str) -> sa.TextualSelect:
+def _known_statement(items: str) -> str:
     """One row per item of the batch, in order. Each count is a short walk along an index.
 
-    Subqueries and no joins: a planner that expects many items would read a table whole.
+    Subqueries and no joins: a planner that expects many items would read a table whole. What
+    is asked for NULL is not looked for.
     """
-    text = f"""
+    return f"""
         WITH item AS MATERIALIZED ({items})
         SELECT
           {_counted("author_key = item.author")} AS author_seen,
@@ -70,13 +61,12 @@ def _known_statement(items: str) -> sa.TextualSelect:
           (SELECT last_undo FROM sites WHERE id = item.site) AS last_undo,
           (SELECT last_reset FROM sites WHERE id = item.site) AS last_reset
         FROM item ORDER BY item.place"""
-    return sa.text(text).columns(author_last_at=UtcTime)
 
 
 _KNOWN = {dialect: _known_statement(items) for dialect, items in _ITEMS.items()}
 
 
-class _Row(NamedTuple):
+class FoundRow(NamedTuple):
     """What the statement says of an item, in its order."""
 
     author_seen: int
@@ -94,40 +84,62 @@ class _Row(NamedTuple):
     last_reset: int | None
 
 
-def gather(connection: sa.Connection, keyring: Keyring, batch: Sequence[Asked]) -> list[Known]:
+def look_up(driver: Driver, batch: Sequence[Asked], keys: Sequence[MatchKeys]) -> list[FoundRow]:
+    """What the database says of each item, in order, in one statement.
+
+    How far a site's decisions have come is said with the first item of each site only.
+    """
+    sites: set[str] = set()
+    items = []
+    for asked, k in zip(batch, keys, strict=True):
+        site = None if asked.site_id in sites else asked.site_id
+        sites.add(asked.site_id)
+        items.append((k.author or None, k.ip or None, k.text, k.twin, k.idempotency or None, site))
+    found = driver.fetch(_KNOWN[driver.dialect], (rows.compact(items),))
+    time = _TIME[driver.dialect]
+    return [
+        FoundRow._make(row if row[6] is None else (*row[:6], time(row[6]), *row[7:]))
+        for row in found
+    ]
+
+
+def replayed_ids(keys: Sequence[MatchKeys], found: Sequence[FoundRow]) -> list[str]:
+    """The comments that the same requests made before."""
+    again = zip(keys, found, strict=True)
+    return [row.comment_id for key, row in again if row.comment_id and row.body_mac == key.body]
+
+
+def replays(connection: sa.Connection, ids: Sequence[str]) -> dict[str, StoredComment]:
+    """Comments by their ids."""
+    stored = connection.execute(rows.STORED.where(comments.c.id.in_(ids))).mappings()
+    return {row["id"]: rows.stored_comment(row) for row in stored}
+
+
+def known(
+    batch: Sequence[Asked],
+    keys: Sequence[MatchKeys],
+    found: Sequence[FoundRow],
+    replays: Mapping[str, StoredComment],
+) -> list[Known]:
     """What is known of each submission of a batch, in order.
 
-    One statement, and a second only where a request is repeated. Earlier items of the batch
-    count as seen by later ones.
+    Earlier items of the batch count as seen by later ones.
     """
-    keys = [rows.match_keys(keyring, asked) for asked in batch]
-    items = rows.compact(
-        [
-            (k.author, k.ip, k.text, k.twin, k.idempotency, asked.site_id)
-            for k, asked in zip(keys, batch, strict=True)
-        ]
-    )
-    statement = _KNOWN[connection.dialect.name]
-    found = [_Row(*row) for row in connection.execute(statement, {"items": items})]
-    replays = _replays(connection, keys, found)
+    # A site that is gone is told by its key, or at last when the comment is recorded.
+    changes = {
+        asked.site_id: Changes(row.last_change, row.last_undo or 0, row.last_reset or 0)
+        for asked, row in zip(batch, found, strict=True)
+        if row.last_change is not None
+    }
+    unknown = Changes()
     earlier = _Earlier()
     known = []
     for asked, key, row in zip(batch, keys, found, strict=True):
-        one = _known_of(asked, key, row, replays=replays, earlier=earlier)
+        so_far = changes.get(asked.site_id, unknown)
+        one = _known_of(asked, key, row, changes=so_far, replays=replays, earlier=earlier)
         earlier.note(asked, one)
         known.append(one)
     return known
-
-
-def _replays(
-    connection: sa.Connection, keys: Sequence[MatchKeys], found: Sequence[_Row]
-) -> dict[str, StoredComment]:
-    again = zip(keys, found, strict=True)
-    ids = [row.comment_id for key, row in again if row.body_mac == key.body and key.body]
-    if not ids:
-        return {}
-    stored = connection.execute(rows.STORED.where(comments.c.id.in_(ids))).mappings()
-    return {row["id"]: rows.stored_comment(row) for row in stored}
 
 
 class _Earlier:
@@ -157,14 +169,13 @@ class _Earlier:
 def _known_of(
     asked: Asked,
     keys: MatchKeys,
-    row: _Row,
+    row: FoundRow,
     *,
+    changes: Changes,
     replays: Mapping[str, StoredComment],
     earlier: _Earlier,
 ) -> Known:
     history = _history(asked, keys, row, earlier=earlier)
-    # A site that is gone is told by its key, or at last when the comment is recorded.
-    changes = Changes(row.last_change or 0, row.last_undo or 0, row.last_reset or 0)
     if row.body_mac is not None:
         # Another item of the batch may have asked for that comment with the right body.
         replay = replays.get(row.comment_id or "") if row.body_mac == keys.body else None
@@ -176,7 +187,7 @@ def _known_of(
     return Known(history, keys, changes, same_as=place if same else None, conflict=not same)
 
 
-def _history(asked: Asked, keys: MatchKeys, row: _Row, *, earlier: _Earlier) -> History:
+def _history(asked: Asked, keys: MatchKeys, row: FoundRow, *, earlier: _Earlier) -> History:
     def seen(key: str, before: int) -> int:
         return min(COUNT_LIMIT, before + earlier.seen.get(key, 0)) if key else 0
 
@@ -197,67 +208,6 @@ def _history(asked: Asked, keys: MatchKeys, row: _Row, *, earlier: _Earlier) -> 
         else max(0.0, (asked.received_at - last_at).total_seconds()),
         same_article_twin=bool(row.twin) or seen(keys.twin, 0) > 0,
     )
-
-
-class _Insert:
-    """An insert of many rows, compiled once for a database.
-
-    What is compiled and the values bound are the tables' own; only what SQLAlchemy would
-    work out anew for each row is worked out once, which halves its share of a write.
-    """
-
-    def __init__(self, table: sa.Table, dialect: sa.Dialect) -> None:
-        compiled = table.insert().compile(dialect=dialect)
-        self._statement = compiled.string
-        processors = ((c.name, c.type.dialect_impl(dialect)) for c in table.columns)
-        bound = ((name, kind.bind_processor(dialect)) for name, kind in processors)
-        self._bound = [(name, bind) for name, bind in bound if bind is not None]
-        self._in_order = itemgetter(*compiled.positiontup) if compiled.positiontup else None
-
-    def __call__(self, connection: sa.Connection, found: list[rows.Row]) -> None:
-        for row in found:
-            for name, bind in self._bound:
-                row[name] = bind(row[name])
-        values = [self._in_order(row) for row in found] if self._in_order else found
-        connection.exec_driver_sql(self._statement, values)
-
-
-_compiled = lru_cache(maxsize=32)(_Insert)  # a few tables for each engine
-
-
-def _insert_all(connection: sa.Connection, table: sa.Table, found: list[rows.Row]) -> None:
-    if found:
-        _compiled(table, connection.dialect)(connection, found)
-
-
-def record(connection: sa.Connection, keyring: Keyring, batch: Sequence[Checked]) -> None:
-    """Write a judged batch: submissions, verdicts, queue, idempotency keys.
-
-    Raises Unstorable before anything is written, IdempotencyRace when a request with the same
-    key was recorded since `gather`.
-    """
-    for index, checked in enumerate(batch):
-        if not rows.is_storable(checked.asked.submission):
-            raise Unstorable(index)
-    waiting = [rows.queue_row(c) for c in batch if c.verdict.outcome is Outcome.QUEUE]
-    requests = [rows.idempotency_row(c) for c in batch if c.known.keys.idempotency]
-    _insert_all(connection, comments, [rows.comment_row(keyring, c) for c in batch])
-    _insert_all(connection, verdicts, [rows.verdict_row(c) for c in batch])
-    _insert_all(connection, queue, waiting)
-    by_akismet = [rows.akismet_row(keyring, c) for c in batch if c.asked.origin is not None]
-    _insert_all(connection, akismet_checks, by_akismet)
-    # In order of the key, so that two processes never wait for each other crosswise.
-    _record_requests(connection, sorted(requests, key=itemgetter("key_mac")))
-
-
-def _record_requests(connection: sa.Connection, requests: list[rows.Row]) -> None:
-    raced = False
-    try:
-        _insert_all(connection, idempotency, requests)
-    except IntegrityError:
-        raced = True
-    if raced:  # outside the handler: a chained error would carry the driver's message
-        raise IdempotencyRace("a request with the same idempotency key was recorded meanwhile")
 
 
 def prune_idempotency(connection: sa.Connection, older_than: datetime) -> int:

@@ -6,11 +6,11 @@ Knows SQLite's and PostgreSQL's settings. Does not know a table.
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 import sqlalchemy as sa
@@ -40,7 +40,16 @@ _FAILURES = (
     OSError,
     UnicodeError,
 )
+_REFUSALS = (
+    IntegrityError,
+    DataError,
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    psycopg.IntegrityError,
+    psycopg.DataError,
+)
 _creating = Lock()
+T = TypeVar("T")
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
     "postgres": "postgresql+psycopg",
@@ -100,33 +109,33 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
     def begin(connection: sa.Connection) -> None:
         # IMMEDIATE, because a deferred transaction that turns into a write can fail half way.
         if connection.get_execution_options().get("writes", False):
-            _begin_write(connection)
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            _begin_write(driver)
         else:
             connection.exec_driver_sql("BEGIN")
 
     return engine
 
 
-def _begin_write(connection: sa.Connection) -> None:
+def _begin_write(connection: sqlite3.Connection) -> None:
     """Begin to write as soon as no other process does.
 
     SQLite itself asks again after ever longer pauses, of 100 ms in the end, so that of two busy
     processes one waits for seconds while the other has turn after turn.
     """
     until = time.monotonic() + BUSY_SECONDS
-    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    connection.execute("PRAGMA busy_timeout = 0")
     try:
         while not _has_begun(connection, must=time.monotonic() >= until):
             time.sleep(_TURN_SECONDS)
     finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
+        connection.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
 
 
-def _has_begun(connection: sa.Connection, *, must: bool) -> bool:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)
+def _has_begun(connection: sqlite3.Connection, *, must: bool) -> bool:
     try:
-        driver.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
         if must or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
             raise
@@ -247,6 +256,77 @@ def transaction(
         raise problem
 
 
+class Driver:
+    """A connection as the driver has it, for the hot path; statements in the driver's own form."""
+
+    def __init__(self, dialect: str, connection: Any) -> None:
+        self.dialect = dialect
+        self._connection = connection
+
+    def fetch(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """All rows of a statement."""
+        found: list[tuple[Any, ...]] = self._connection.execute(statement, values).fetchall()
+        return found
+
+    def run(self, statement: str, values: Sequence[Any]) -> None:
+        """A statement that gives no rows."""
+        self._connection.execute(statement, values)
+
+    def run_for_each(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """A statement for each row of values."""
+        cursor = self._connection.cursor()
+        try:
+            cursor.executemany(statement, rows)
+        finally:
+            cursor.close()
+
+
+def directly(engine: sa.Engine, work: Callable[[Driver], T], *, writes: bool) -> T:
+    """What `work` gives, done in one transaction by the driver itself.
+
+    On PostgreSQL every statement is committed by itself, which saves two round trips: `work`
+    must be one statement. Raises as `transaction` does.
+    """
+    problem: Exception | None = None
+    try:
+        return _done(engine, work, writes=writes)
+    except _FAILURES as error:
+        problem = _translated(error)
+    raise problem  # outside the handler, as above
+
+
+def _done(engine: sa.Engine, work: Callable[[Driver], T], *, writes: bool) -> T:
+    pooled = engine.raw_connection()
+    try:
+        connection: Any = pooled.driver_connection
+        if isinstance(connection, sqlite3.Connection):
+            return _done_on_sqlite(connection, work, writes=writes)
+        connection.autocommit = True
+        try:
+            return work(Driver("postgresql", connection))
+        finally:
+            if not connection.closed:
+                connection.autocommit = False
+    except psycopg.Error as error:
+        if connection.closed:
+            pooled.invalidate(error)
+        raise
+    finally:
+        pooled.close()  # what has not been committed is rolled back by the pool
+
+
+def _done_on_sqlite(
+    connection: sqlite3.Connection, work: Callable[[Driver], T], *, writes: bool
+) -> T:
+    if writes:
+        _begin_write(connection)
+    else:
+        connection.execute("BEGIN")
+    found = work(Driver("sqlite", connection))
+    connection.commit()
+    return found
+
+
 @contextmanager
 def errors_translated() -> Iterator[None]:
     """Turn what databases raise into StoreUnavailable, StoreError and ValueError."""
@@ -278,7 +358,7 @@ def _translated(error: Exception) -> Exception:
     named = f"{type(cause).__name__}{f' {code}' if code else ''}"
     if isinstance(cause, psycopg.errors.CheckViolation):  # none of the tables' own is checked so
         return TablesChanged("the tables were being changed; do it again")
-    if isinstance(error, (IntegrityError, DataError)) or isinstance(cause, UnicodeError):
+    if isinstance(error, _REFUSALS) or isinstance(cause, UnicodeError):
         return StoreError(f"the database refused a value ({named})")
     if isinstance(cause, ValueError):  # from a column's own type, before the database was asked
         return ValueError(str(cause))

@@ -5,6 +5,7 @@ Knows which tables such a comment has rows in. Does not know where they are kept
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,14 +13,17 @@ from model.submission import History
 from service.keyring import Keyring
 from service.storage import rows
 from service.storage.records import Asked, Checked, Known
-from service.storage.tables import akismet_checks, comments, idempotency, queue, verdicts
+from service.storage.tables import akismet_checks, comments, idempotency, in_utc, queue, verdicts
+
+NamedRow = dict[str, Any]
+"""A row by the names of its columns, so that it outlives a change of their order."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpooledComment:
     """A queued comment as the rows that it will have, by table. Its address is sealed."""
 
-    by_table: dict[str, rows.Row] = field(repr=False)
+    by_table: dict[str, NamedRow] = field(repr=False)
 
     @property
     def id(self) -> str:
@@ -45,15 +49,20 @@ def known_of_nobody(keyring: Keyring, asked: Asked) -> Known:
 def as_rows(keyring: Keyring, checked: Checked) -> SpooledComment:
     """A comment whose verdict is `queue`, sealed for keeping."""
     found = {
-        "comments": rows.comment_row(keyring, checked),
-        "verdicts": rows.verdict_row(checked),
-        "queue": rows.queue_row(checked),
+        comments: rows.comment_row(keyring, checked, in_utc),
+        verdicts: rows.verdict_row(checked),
+        queue: rows.queue_row(checked, in_utc),
     }
     if checked.known.keys.idempotency:
-        found["idempotency"] = rows.idempotency_row(checked)
+        found[idempotency] = rows.idempotency_row(checked, in_utc)
     if checked.asked.origin is not None:
-        found["akismet_checks"] = rows.akismet_row(keyring, checked)
-    return SpooledComment(found)
+        found[akismet_checks] = rows.akismet_row(keyring, checked)
+    return SpooledComment(
+        {
+            table.name: dict(zip(table.columns.keys(), values, strict=True))
+            for table, values in found.items()
+        }
+    )
 
 
 def replay(connection: sa.Connection, batch: Sequence[SpooledComment]) -> None:
@@ -74,7 +83,7 @@ def replay(connection: sa.Connection, batch: Sequence[SpooledComment]) -> None:
     _let_wait(connection, [by_id[id_] for id_ in there])
 
 
-def _new_requests(connection: sa.Connection, fresh: Sequence[SpooledComment]) -> list[rows.Row]:
+def _new_requests(connection: sa.Connection, fresh: Sequence[SpooledComment]) -> list[NamedRow]:
     """The first of each request that the database does not know.
 
     One that it does know was answered before the database went away, and again, with another
@@ -108,6 +117,6 @@ def _ids(connection: sa.Connection, column: sa.Column[str], among: Sequence[str]
     return set(connection.scalars(sa.select(column).where(column.in_(among))).all())
 
 
-def _insert(connection: sa.Connection, table: sa.Table, found: list[rows.Row]) -> None:
+def _insert(connection: sa.Connection, table: sa.Table, found: list[NamedRow]) -> None:
     if found:
         connection.execute(table.insert(), found)

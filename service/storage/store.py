@@ -21,6 +21,7 @@ from service.storage import (
     akismet,
     checks,
     events,
+    inserts,
     labels,
     outbox,
     partitions,
@@ -28,6 +29,7 @@ from service.storage import (
     replica,
     retention,
     review,
+    rows,
     schema,
     sign_in,
     sites,
@@ -364,8 +366,16 @@ class Store:
         """What is known of each submission of a batch, in order, in one round of reads."""
         if not batch:
             return []
-        with database.transaction(self._engine, writes=False) as connection:
-            return checks.gather(connection, self._keyring, batch)
+        with database.errors_translated():
+            keys = [rows.match_keys(self._keyring, asked) for asked in batch]
+        found = database.directly(
+            self._engine, lambda driver: checks.look_up(driver, batch, keys), writes=False
+        )
+        replays: dict[str, StoredComment] = {}
+        if ids := checks.replayed_ids(keys, found):
+            with database.transaction(self._engine, writes=False) as connection:
+                replays = checks.replays(connection, ids)
+        return checks.known(batch, keys, found, replays)
 
     def record(self, batch: Sequence[Checked]) -> None:
         """Write a judged batch, all or nothing; it is durable when this returns.
@@ -375,8 +385,9 @@ class Store:
         """
         if not batch:
             return
-        with database.transaction(self._engine, writes=True) as connection:
-            checks.record(connection, self._keyring, batch)
+        with database.errors_translated():
+            judged = inserts.judged_rows(self._keyring, batch, self._engine.dialect.name)
+        database.directly(self._engine, lambda driver: inserts.insert(driver, judged), writes=True)
 
     def unrecorded(self, batch: Sequence[Asked]) -> list[Known]:
         """What is known of each submission while the database is away: its keys, no history."""
