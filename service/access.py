@@ -8,13 +8,14 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from service.problems import Problem
 from service.spool import Spool
-from service.storage import Site, Store, StoreUnavailable
+from service.storage import AkismetSite, Site, Store, StoreUnavailable
 
 REMEMBERED_SECONDS = 2.0
 MOST_REMEMBERED = 4096
@@ -23,8 +24,11 @@ MOST_REMEMBERED = 4096
 LONGEST_KEY = 256
 
 
+Found = TypeVar("Found")
+
+
 class SiteKeys:
-    """Finds the site of a request by its `Authorization: Bearer` key."""
+    """Finds the site of a request by its `Authorization: Bearer` key, or by an Akismet key."""
 
     def __init__(
         self,
@@ -33,11 +37,8 @@ class SiteKeys:
         clock: Callable[[], float] = time.monotonic,
         spool: Spool | None = None,
     ) -> None:
-        self._store = store
-        self._spool = spool
-        self._clock = clock
-        self._known: OrderedDict[str, tuple[Site | None, float]] = OrderedDict()
-        self._asked: dict[str, asyncio.Future[Site | None]] = {}
+        self._sites = _Remembered(store.site_of_key, clock, spool)
+        self._akismet_sites = _Remembered(store.site_of_akismet_key, clock, spool)
 
     async def site(self, request: Request) -> Site:
         """The site that calls. Raises Problem 401, and StoreUnavailable."""
@@ -48,37 +49,57 @@ class SiteKeys:
         scheme, _, key = authorization.partition(" ")
         if scheme.lower() != "bearer" or not 0 < len(key) <= LONGEST_KEY:
             raise Problem("unknown_key", "Send the site's key as `Authorization: Bearer KEY`.")
-        site, until = self._known.get(key, (None, 0.0))
-        if self._clock() >= until:
-            site = await self._looked_up(key, site)
+        site = await self._sites.of(key)
         if site is None:
             raise Problem("unknown_key", "`duyet sites list` shows how each site's keys begin.")
         return site
 
-    async def _looked_up(self, key: str, remembered: Site | None) -> Site | None:
-        """What the store says of a key; with a spool, while the store is away, what it said.
+    async def akismet_site(self, key: str) -> AkismetSite | None:
+        """The site of an Akismet key, None for an unknown one. Raises StoreUnavailable."""
+        return await self._akismet_sites.of(key) if len(key) <= LONGEST_KEY else None
 
-        Asked once for all requests that want to know now.
-        """
+
+class _Remembered(Generic[Found]):
+    """What the store says of keys, for a while; with a spool, while it is away, what it said."""
+
+    def __init__(
+        self,
+        look_up: Callable[[str], Found | None],
+        clock: Callable[[], float],
+        spool: Spool | None,
+    ) -> None:
+        self._look_up = look_up
+        self._clock = clock
+        self._spool = spool
+        self._known: OrderedDict[str, tuple[Found | None, float]] = OrderedDict()
+        self._asked: dict[str, asyncio.Future[Found | None]] = {}
+
+    async def of(self, key: str) -> Found | None:
+        """What belongs to a key. Raises StoreUnavailable."""
+        found, until = self._known.get(key, (None, 0.0))
+        return found if self._clock() < until else await self._looked_up(key, found)
+
+    async def _looked_up(self, key: str, remembered: Found | None) -> Found | None:
+        """Asked once for all requests that want to know now."""
         if remembered is not None and self._spool is not None and self._spool.is_holding():
             return remembered
         asked = self._asked.get(key)
         if asked is None:
-            asked = asyncio.ensure_future(run_in_threadpool(self._store.site_of_key, key))
+            asked = asyncio.ensure_future(run_in_threadpool(self._look_up, key))
             self._asked[key] = asked
             asked.add_done_callback(lambda _: self._asked.pop(key))
         try:
             # A caller who leaves must not end it for the others.
-            site = await asyncio.shield(asked)
+            found = await asyncio.shield(asked)
         except StoreUnavailable:
             if remembered is None or self._spool is None:
                 raise
-            site = remembered
-        self._remember(key, site)
-        return site
+            found = remembered
+        self._remember(key, found)
+        return found
 
-    def _remember(self, key: str, site: Site | None) -> None:
-        self._known[key] = (site, self._clock() + REMEMBERED_SECONDS)
+    def _remember(self, key: str, found: Found | None) -> None:
+        self._known[key] = (found, self._clock() + REMEMBERED_SECONDS)
         self._known.move_to_end(key)
         while len(self._known) > MOST_REMEMBERED:
             self._known.popitem(last=False)

@@ -22,7 +22,7 @@ from fastapi import FastAPI
 
 from service import logs, problems
 from service.access import SiteKeys
-from service.api import comments, docs, health, openapi
+from service.api import akismet, comments, docs, health, openapi
 from service.api.direct import App
 from service.deliverability import Deliverability
 from service.keyring import Keyring
@@ -53,6 +53,10 @@ REFRESH_SECONDS = 1.0
 QUEUE_COUNT_SECONDS = 15.0
 SHARE_SECONDS = 1.0
 """How often one of several workers leaves what it has counted for the others."""
+
+MOST_FORM_BYTES = 64 * 1024 * 1024
+"""Of a comment that comes as a form: a visitor's own form may be 8 MiB, all of it escaped, and
+its text comes twice. Nearly all is thrown away as it arrives."""
 
 REPLAY_SECONDS = 1.0
 PRUNE_SECONDS = 3600.0
@@ -144,20 +148,26 @@ def build(
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
     app.include_router(pages.routes(store, secure=secure, now=now))
+    akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
+    app.include_router(akismet.routes(akismet_door))  # last: it takes what is left under /1.1
     docs.install(app)
     openapi.describe(app)
     app.add_middleware(  # first, hence innermost
         BodyLimit,
         max_bytes=settings.max_body_bytes,
         timeout_seconds=settings.body_timeout_seconds,
-        by_path={"/v1/comments/batch": settings.max_batch_bytes},
+        by_path={"/v1/comments/batch": settings.max_batch_bytes}
+        | dict.fromkeys(akismet.WITH_COMMENTS, MOST_FORM_BYTES),
     )
+    app.add_middleware(akismet.Guard)
     problems.install(app, _PROBLEMS)
     app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
     door = comments.CommentDoor(keys, rates, moderation)
-    app.answer_directly("/v1/comments", door.answer, answer_to=problems.answers(_PROBLEMS))
+    answer_to = problems.answers(_PROBLEMS)
+    app.answer_directly("/v1/comments", door.answer, answer_to=answer_to)
+    app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
     return app
 
 

@@ -32,6 +32,10 @@ _KEY_TEXT = re.compile(rb"duyet-key-1 ([0-9a-f]{64})\n")
 _ADDRESS_KEY_NAME = re.compile(r"address-([1-9][0-9]{0,8})\.key")
 
 
+_OF_SITE = ""
+"""In place of a comment's id, for what belongs to a site as a whole."""
+
+
 class KeyringError(Exception):
     """The keys cannot be used. The message names the file and what would be right."""
 
@@ -114,6 +118,14 @@ class Keyring:
         except (InvalidTag, ValueError):
             raise UnreadableAddress("a stored address does not belong where it lies") from None
         return address.decode()
+
+    def seal(self, secret: str, *, site_id: str) -> bytes:
+        """A secret of a site that has to be told again later, sealed as addresses are."""
+        return self.encrypt_address(secret, site_id=site_id, comment_id=_OF_SITE)
+
+    def unseal(self, sealed: bytes, *, site_id: str) -> str:
+        """The secret that `seal` sealed. Raises UnreadableAddress."""
+        return self.decrypt_address(sealed, site_id=site_id, comment_id=_OF_SITE)
 
     def _address_key(self, key_id: int) -> AESGCM:
         if key_id not in self._address_keys:  # another process may have added it since

@@ -39,6 +39,7 @@ from service.pace import Pace
 from service.serving import Serving
 from service.spool import Spool, SpoolFull
 from service.storage import (
+    AkismetOrigin,
     Asked,
     Checked,
     IdempotencyRace,
@@ -138,6 +139,8 @@ class _Waiting:
     submission: Submission
     idempotency_key: str
     received_at: datetime
+    origin: AkismetOrigin | None
+    is_test: bool
 
 
 class _Call:
@@ -153,8 +156,18 @@ class _Call:
         self.stages: Stages | None = None
         self._left = 0
 
-    def add(self, submission: Submission, idempotency_key: str, received_at: datetime) -> None:
-        waiting = _Waiting(self, self._left, submission, idempotency_key, received_at)
+    def add(
+        self,
+        submission: Submission,
+        idempotency_key: str,
+        received_at: datetime,
+        *,
+        origin: AkismetOrigin | None = None,
+        is_test: bool = False,
+    ) -> None:
+        waiting = _Waiting(
+            self, self._left, submission, idempotency_key, received_at, origin, is_test
+        )
         self.waiting.append(waiting)
         self.answers.append(_UNANSWERED)
         self.characters += _size_of(submission)
@@ -239,24 +252,45 @@ class Moderation:
         if not submissions:
             return []
         self.admit(len(submissions))
-        call = self._enter(site, submissions, idempotency_keys or [""] * len(submissions))
+        call = _Call(site, asyncio.get_running_loop().create_future())
+        for submission, key in zip(
+            submissions, idempotency_keys or [""] * len(submissions), strict=True
+        ):
+            call.add(submission, key, self._now())
+        return await self._answered(call)
+
+    async def check_one(
+        self,
+        site: Site,
+        submission: Submission,
+        *,
+        idempotency_key: str = "",
+        origin: AkismetOrigin | None = None,
+        is_test: bool = False,
+    ) -> Answer:
+        """The answer for one submission, once it is committed. Raises as `check` does.
+
+        With an `origin` the site's form has been checked by its client, and is not again. A
+        test is judged and leaves nothing behind; its answer has no id.
+        """
+        self.admit()
+        call = _Call(site, asyncio.get_running_loop().create_future())
+        call.add(submission, idempotency_key, self._now(), origin=origin, is_test=is_test)
+        [answer] = await self._answered(call)
+        return answer
+
+    async def _answered(self, call: _Call) -> list[Answer]:
+        self._enter(call)
         if self._runner is None or self._runner.done():
             self._runner = asyncio.create_task(self._run())
         await call.done
         if self._tracing is not None and call.stages is not None:
             self._tracing.judged(call.arrived, call.stages)
         away = [a.error for a in call.answers if _is_away(a)]
-        if len(away) == len(submissions):
+        if len(away) == len(call.answers):
             # Not the error itself: many callers raise, and each would lengthen its traceback.
             raise StoreUnavailable(str(away[0]))
         return call.answers
-
-    async def check_one(
-        self, site: Site, submission: Submission, *, idempotency_key: str = ""
-    ) -> Answer:
-        """The answer for one submission, once it is committed. Raises as `check` does."""
-        [answer] = await self.check(site, (submission,), idempotency_keys=(idempotency_key,))
-        return answer
 
     def admit(self, submissions: int = 1) -> None:
         """Raises Overloaded if so many more would wait too long; cheap, to be asked early.
@@ -282,21 +316,16 @@ class Moderation:
         self._thread.shutdown()
         await asyncio.to_thread(self._learning.close)
 
-    def _enter(
-        self, site: Site, submissions: Sequence[Submission], idempotency_keys: Sequence[str]
-    ) -> _Call:
-        call = _Call(site, asyncio.get_running_loop().create_future())
-        for submission, key in zip(submissions, idempotency_keys, strict=True):
-            call.add(submission, key, self._now())
+    def _enter(self, call: _Call) -> None:
+        submissions = len(call.answers)
         if (
-            self._waiting + len(submissions) > MOST_WAITING
+            self._waiting + submissions > MOST_WAITING
             or self._waiting_characters > MOST_WAITING_CHARACTERS
         ):
             raise Overloaded
         self._calls.append(call)
-        self._waiting += len(submissions)
+        self._waiting += submissions
         self._waiting_characters += call.characters
-        return call
 
     # -------------------------------------------------------------- on the event loop
 
@@ -370,8 +399,11 @@ class Moderation:
             received_at=waiting.received_at,
             normal_text=_NO_LETTER.sub("", readable(submission.content)),
             idempotency_key=waiting.idempotency_key,
+            origin=waiting.origin,
+            is_test=waiting.is_test,
         )
-        return _Entry(site, asked, self._errors(site, submission))
+        errors = self._errors(site, submission) if waiting.origin is None else ()
+        return _Entry(site, asked, errors)
 
     def _errors(self, site: Site, submission: Submission) -> tuple[FieldError, ...]:
         rules = site.policy.form
@@ -410,7 +442,7 @@ class Moderation:
 
     def _spooled(self, entries: Sequence[_Entry], spool: Spool) -> list[Answer]:
         """Queue what passes the form, unread, in the spool: the database is away."""
-        passed = [entry for entry in entries if not entry.errors]
+        passed = [entry for entry in entries if not (entry.errors or entry.asked.is_test)]
         known = self._store.unrecorded([entry.asked for entry in passed])
         queued = _undecided([*zip(passed, known, strict=True)], None, {})
         try:
@@ -424,6 +456,9 @@ class Moderation:
         for entry in entries:
             if entry.errors:
                 answers.append(Refused(entry.errors))
+                continue
+            if entry.asked.is_test:
+                answers.append(Failed(StoreUnavailable("the store is away")))
                 continue
             id_, verdict = next(ids), next(verdicts).verdict
             answered = Answered(id_ or "", entry.asked.submission, verdict, entry.site.policy)
@@ -455,12 +490,13 @@ class Moderation:
             started_judging = time.perf_counter()
             fresh = judging(asked, classifier, learnt)
         judged = time.perf_counter()
-        if fresh:
-            self._store.record(fresh)
+        kept = [checked for checked in fresh if not checked.asked.is_test]
+        if kept:
+            self._store.record(kept)
         recorded = time.perf_counter()
         self._stages = Stages(len(entries), started, gathered, started_judging, judged, recorded)
         self._metrics.judged_together(self._stages)
-        self._count(fresh, learnt)
+        self._count(kept, learnt)
         checked = iter(fresh)
         answers: list[Answer] = []
         for entry, k, new in zip(entries, known, is_fresh, strict=True):
@@ -544,7 +580,8 @@ def _answer(
     policy = entry.site.policy
     if checked is not None:
         asked = checked.asked
-        return Answered(asked.comment_id, asked.submission, checked.verdict, policy)
+        id_ = "" if asked.is_test else asked.comment_id
+        return Answered(id_, asked.submission, checked.verdict, policy)
     if known.replay is not None:
         return _replayed(known.replay, policy)
     if known.same_as is not None:

@@ -195,7 +195,7 @@ def test_a_name_that_cannot_be_shown_is_refused_unrepeated(desk, name):
 
 
 def test_listed_keys_show_only_how_they_begin(desk):
-    key = desk.json("sites", "rotate-key", "blog")["key"]
+    key = desk.json("sites", "rotate-key", "blog")["api_key"]
 
     [listed] = desk.json("sites", "list")
 
@@ -206,9 +206,9 @@ def test_listed_keys_show_only_how_they_begin(desk):
 
 def test_a_rotated_key_ends_the_old_one_at_once(empty):
     empty("migrate")
-    old = empty.json("sites", "add", "blog")["key"]
+    old = empty.json("sites", "add", "blog")["api_key"]
 
-    new = empty.json("sites", "rotate-key", "blog")["key"]
+    new = empty.json("sites", "rotate-key", "blog")["api_key"]
 
     assert empty.store.site_of_key(old) is None
     assert empty.store.site_of_key(new) is not None
@@ -216,7 +216,7 @@ def test_a_rotated_key_ends_the_old_one_at_once(empty):
 
 def test_an_old_key_may_be_kept_for_a_while(empty):
     empty("migrate")
-    old = empty.json("sites", "add", "blog")["key"]
+    old = empty.json("sites", "add", "blog")["api_key"]
 
     empty.json("sites", "rotate-key", "blog", "--keep-old-for", "24h")
 
@@ -530,7 +530,7 @@ def test_a_rotation_can_be_finished_without_another_key(desk):
 
     body = desk.json("keys", "rotate", "--finish")
 
-    assert (body["key"], body["sealed_again"]) == ("address-2.key", 1)
+    assert (body["api_key"], body["sealed_again"]) == ("address-2.key", 1)
 
 
 def test_a_rotation_whose_old_key_is_gone_is_one_line(desk):

@@ -63,6 +63,7 @@ LONG_BODY = 8 * 1024
 """Bytes from which on a body is read and its comment made publishable in a thread: the worst
 64 KiB take 0.1 s, a usual comment less than the way to a thread."""
 
+_JSON = {"Content-Type": "application/json"}
 _PROBLEM = {"model": ProblemOut}
 
 
@@ -138,8 +139,8 @@ class CommentDoor:
         language = visitor_language(_text(headers, b"accept-language"), submission.article.language)
         answer = await self._moderation.check_one(site, submission, idempotency_key=key)
         if is_long:
-            return await run_in_threadpool(_judged, answer, language), left
-        return _judged(answer, language), left
+            return await run_in_threadpool(_judged, answer, language), {**_JSON, **left}
+        return _judged(answer, language), {**_JSON, **left}
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str:
@@ -156,8 +157,8 @@ def _judge_routes(router: APIRouter, door: CommentDoor) -> None:
     )
     async def check(request: Request) -> Response:
         """Answered once the comment and its verdict are stored for good."""
-        body, left = await door.answer(request.scope, request.receive)
-        return Response(body, media_type="application/json", headers=left)
+        body, headers = await door.answer(request.scope, request.receive)
+        return Response(body, headers=headers)
 
 
 def _batch_route(

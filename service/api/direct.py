@@ -14,9 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 Answer = Callable[[Scope, Receive], Awaitable[tuple[bytes, Mapping[str, str]]]]
-"""Gives the JSON that answers a request with 200, and headers to go with it, or raises."""
-
-_JSON = (b"content-type", b"application/json")
+"""Gives what answers a request with 200, and its headers but for the length, or raises."""
 
 
 class App(FastAPI):
@@ -72,7 +70,7 @@ class _Direct:
                 raise
             await response(scope, receive, send)
             return
-        headers = [_JSON, (b"content-length", b"%d" % len(body))]
+        headers = [(b"content-length", b"%d" % len(body))]
         for name, value in told.items():
             headers.append((name.lower().encode(), value.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -20,7 +20,16 @@ from service.commands.opening import (
 )
 from service.commands.policy_file import PolicyProblems, changed
 from service.settings import RATES, is_rate
-from service.storage import NameTaken, Site, SiteKey, Store, utc_now
+from service.storage import (
+    AkismetChoices,
+    NameTaken,
+    QueueSpoken,
+    Site,
+    SiteKey,
+    Store,
+    home_of,
+    utc_now,
+)
 
 _DURATION = re.compile(r"([0-9]{1,6})([mhd])")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -85,6 +94,7 @@ Examples:
   duyet sites rotate-key blog --keep-old-for 24h
   duyet sites forget blog                      unlearn what its decisions taught
   duyet sites limit blog 50                    at most 50 comments a second, 500 at once
+  duyet sites akismet blog --home https://blog.example --queue recheck
   duyet sites policy blog > policy.json        what is in force
   echo '{"audit_rate": 0.02}' | duyet sites policy blog -""",
 )
@@ -105,7 +115,12 @@ def add(name: str, *, as_json: bool) -> None:
             site, key = at.store.add_site(name, Policy())
         except NameTaken:
             raise click.ClickException("there is a site of that name already") from None
-    _tell_key(site, key, as_json)
+        akismet_key = at.store.new_akismet_key(site.id)
+    if as_json:
+        click.echo(json_text(_keys_told(site, key) | {"akismet_key": akismet_key}))
+        return
+    _tell_key(site, key, machine=False)
+    click.echo(f"Its key for clients of Akismet: {akismet_key}", err=True)
 
 
 @sites.command("list")
@@ -187,6 +202,74 @@ def limit(name: str, rate: float | str | None, *, as_json: bool) -> None:
     click.echo((f"{in_force:g} comments a second" if in_force else "no limit") + whose)
 
 
+class Home(click.ParamType[str]):
+    """The address of a site, with a scheme or without."""
+
+    name = "url"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The address without scheme and last slash."""
+        home = home_of(value)
+        if not home:
+            self.fail("must be an address such as https://blog.example/news", param, ctx)
+        return home
+
+
+@sites.command("akismet")
+@click.argument("name", type=NAME)
+@click.option("--new-key", is_flag=True, help="Make a key, which ends the one before at once.")
+@click.option(
+    "--queue",
+    type=click.Choice([spoken.value for spoken in QueueSpoken]),
+    help="What clients are told of a comment that waits (docs/akismet.md).",
+)
+@click.option(
+    "--home",
+    "homes",
+    type=Home(),
+    multiple=True,
+    help="The site's address, again for each: no other may use the key, only it is called back.",
+)
+@click.option("--discard/--no-discard", default=None, help="Let clients drop blatant spam unseen.")
+@click.option(
+    "--private/--no-private", default=None, help="Call back to addresses of the local network."
+)
+@json_option
+def akismet(  # noqa: PLR0913  one for each option
+    name: str,
+    *,
+    new_key: bool,
+    queue: str | None,
+    homes: tuple[str, ...],
+    discard: bool | None,
+    private: bool | None,
+    as_json: bool,
+) -> None:
+    """Show or change how a site is served in Akismet's protocol; a new key is shown this once."""
+    with installation() as at:
+        site = site_named(at.store, name)
+        choices = at.store.akismet_choices(site.id)
+        key = at.store.new_akismet_key(site.id) if new_key or choices is None else None
+        before = choices or AkismetChoices()
+        after = AkismetChoices(
+            queue=QueueSpoken(queue) if queue else before.queue,
+            homes=homes or before.homes,
+            discards=before.discards if discard is None else discard,
+            reaches_private=before.reaches_private if private is None else private,
+        )
+        if after != before:
+            at.store.set_akismet_choices(site.id, after)
+    told: dict[str, object] = {"akismet_key": key} if key else {}
+    told |= {"queue": after.queue.value, "homes": [*after.homes]}
+    told |= {"discard": after.discards, "private": after.reaches_private}
+    if as_json:
+        click.echo(json_text(told))
+        return
+    for title, value in told.items():
+        said = ", ".join(value) or "any" if isinstance(value, list) else str(value).lower()
+        click.echo(f"{title.replace('_', ' ')}: {said}")
+
+
 @sites.command("policy")
 @click.argument("name", type=NAME)
 @click.argument("file", type=click.File(encoding="utf-8"), required=False)
@@ -217,10 +300,14 @@ def _read(before: Policy, file: TextIO) -> Policy:
 
 def _tell_key(site: Site, key: str, machine: bool) -> None:
     if machine:
-        click.echo(json_text({"id": site.id, "name": site.name, "key": key}))
+        click.echo(json_text(_keys_told(site, key)))
         return
     click.echo(key)
     click.echo(f"This key of the site {shown(site.name)} is shown this once.", err=True)
+
+
+def _keys_told(site: Site, key: str) -> dict[str, str]:
+    return {"id": site.id, "name": site.name, "api_key": key}
 
 
 def _keys_in_use(store: Store, site: Site) -> list[SiteKey]:

@@ -1,5 +1,14 @@
 """Everything that lasts: the store, what goes in and out of it, and what can go wrong."""
 
+from service.storage.akismet import (
+    AkismetCheck,
+    AkismetChoices,
+    AkismetSite,
+    Counts,
+    Months,
+    QueueSpoken,
+    home_of,
+)
 from service.storage.buckets import Buckets, Claim, Settled
 from service.storage.errors import (
     AlreadyDecided,
@@ -20,6 +29,7 @@ from service.storage.errors import (
     WrongEncoding,
 )
 from service.storage.records import (
+    AkismetOrigin,
     Asked,
     Changes,
     Checked,
@@ -43,6 +53,10 @@ from service.storage.spooled import SpooledComment
 from service.storage.store import Store, utc_now
 
 __all__ = [
+    "AkismetCheck",
+    "AkismetChoices",
+    "AkismetOrigin",
+    "AkismetSite",
     "AlreadyDecided",
     "Asked",
     "BadCursor",
@@ -50,6 +64,7 @@ __all__ = [
     "Changes",
     "Checked",
     "Claim",
+    "Counts",
     "Event",
     "Forgotten",
     "IdempotencyRace",
@@ -57,6 +72,7 @@ __all__ = [
     "Known",
     "MatchKeys",
     "Moderator",
+    "Months",
     "NameTaken",
     "NewerSchema",
     "NoAddress",
@@ -64,6 +80,7 @@ __all__ = [
     "QueueItem",
     "QueueOrder",
     "QueuePage",
+    "QueueSpoken",
     "Report",
     "Retention",
     "Role",
@@ -82,6 +99,7 @@ __all__ = [
     "Unstorable",
     "Waiting",
     "WrongEncoding",
+    "home_of",
     "new_id",
     "utc_now",
 ]

@@ -18,7 +18,14 @@ from service.keyring import Keyring
 from service.storage import rows
 from service.storage.errors import IdempotencyRace, Unstorable
 from service.storage.records import Asked, Changes, Checked, Known, MatchKeys, StoredComment
-from service.storage.tables import UtcTime, comments, idempotency, queue, verdicts
+from service.storage.tables import (
+    UtcTime,
+    akismet_checks,
+    comments,
+    idempotency,
+    queue,
+    verdicts,
+)
 
 COUNT_LIMIT = 1000
 """Counts of a History stop here, so that a flood cannot make its own check slow."""
@@ -136,7 +143,7 @@ class _Earlier:
         """Remember an item, unless it will not be recorded."""
         place, keys = self._place, known.keys
         self._place += 1
-        if known.replay or known.conflict or known.same_as is not None:
+        if asked.is_test or known.replay or known.conflict or known.same_as is not None:
             return
         for key in (keys.author, keys.text, keys.twin):
             self.seen[key] = self.seen.get(key, 0) + 1
@@ -237,6 +244,8 @@ def record(connection: sa.Connection, keyring: Keyring, batch: Sequence[Checked]
     _insert_all(connection, comments, [rows.comment_row(keyring, c) for c in batch])
     _insert_all(connection, verdicts, [rows.verdict_row(c) for c in batch])
     _insert_all(connection, queue, waiting)
+    by_akismet = [rows.akismet_row(keyring, c) for c in batch if c.asked.origin is not None]
+    _insert_all(connection, akismet_checks, by_akismet)
     # In order of the key, so that two processes never wait for each other crosswise.
     _record_requests(connection, sorted(requests, key=itemgetter("key_mac")))
 

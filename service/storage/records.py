@@ -49,11 +49,25 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class AkismetOrigin:
+    """How a comment came by Akismet's protocol.
+
+    `match` is what all spellings of it have in common, `home` the address of the site as its
+    client names it, `callback` where a late verdict is told, "" for nowhere.
+    """
+
+    match: str = field(repr=False)
+    home: str
+    callback: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """A submission about to be judged.
 
     `comment_id` comes from `new_id`; `normal_text` is the content's normal form, by which
-    equal texts are found; `idempotency_key` is the caller's, empty when there is none. The
+    equal texts are found; `idempotency_key` is the caller's, empty when there is none. One that
+    `is_test` is judged and not recorded. `origin` is None but for Akismet's protocol. The
     address and IP in `submission` are in clear: this is the last place where they are.
     """
 
@@ -63,6 +77,8 @@ class Asked:
     received_at: datetime
     normal_text: str = field(repr=False)
     idempotency_key: str = field(default="", repr=False)
+    origin: AkismetOrigin | None = None
+    is_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,20 @@ def idempotency_row(checked: Checked) -> Row:
     }
 
 
+def akismet_row(keyring: Keyring, checked: Checked) -> Row:
+    """The row of `akismet_checks` for a comment that came by that protocol."""
+    asked, origin = checked.asked, checked.asked.origin
+    assert origin is not None, "only what came so has such a row"
+    return {
+        "comment_id": asked.comment_id,
+        "site_id": asked.site_id,
+        "match_key": keyring.match_key("akismet", asked.site_id, origin.match),
+        "home": mask_addresses(origin.home),
+        "month": f"{asked.received_at:%Y-%m}",
+        "callback": mask_addresses(origin.callback),
+    }
+
+
 _NOTHING_KNOWN = History()
 _HISTORY = {f.name: f.default for f in fields(History)}
 

@@ -12,7 +12,7 @@ from model.submission import History
 from service.keyring import Keyring
 from service.storage import rows
 from service.storage.records import Asked, Checked, Known
-from service.storage.tables import comments, idempotency, queue, verdicts
+from service.storage.tables import akismet_checks, comments, idempotency, queue, verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ def as_rows(keyring: Keyring, checked: Checked) -> SpooledComment:
     }
     if checked.known.keys.idempotency:
         found["idempotency"] = rows.idempotency_row(checked)
+    if checked.asked.origin is not None:
+        found["akismet_checks"] = rows.akismet_row(keyring, checked)
     return SpooledComment(found)
 
 
@@ -66,6 +68,8 @@ def replay(connection: sa.Connection, batch: Sequence[SpooledComment]) -> None:
     fresh = [comment for id_, comment in by_id.items() if id_ not in there]
     for table in (comments, verdicts, queue):
         _insert(connection, table, [comment.by_table[table.name] for comment in fresh])
+    checked = [c.by_table for c in fresh if "akismet_checks" in c.by_table]
+    _insert(connection, akismet_checks, [tables["akismet_checks"] for tables in checked])
     _insert(connection, idempotency, _new_requests(connection, fresh))
     _let_wait(connection, [by_id[id_] for id_ in there])
 

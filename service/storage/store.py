@@ -18,6 +18,7 @@ from model.experience import Decided
 from model.policy import Policy
 from service.keyring import Keyring
 from service.storage import (
+    akismet,
     checks,
     events,
     labels,
@@ -34,6 +35,7 @@ from service.storage import (
 from service.storage import (
     engine as database,
 )
+from service.storage.akismet import AkismetCheck, AkismetChoices, AkismetSite, Counts, Months
 from service.storage.decided import decided_page
 from service.storage.errors import Unstorable
 from service.storage.events import Actor
@@ -279,6 +281,45 @@ class Store:
         """How far the decisions of a site have come. Raises UnknownSite."""
         with self._reads() as connection:
             return sites.changes(connection, site_id)
+
+    # -------------------------------------------------------------- Akismet's protocol
+
+    def new_akismet_key(self, site_id: str, *, by: str = "operator") -> str:
+        """A new key in clear, which replaces an earlier one at once. Raises UnknownSite."""
+        with self._writes() as connection:
+            return akismet.new_key(connection, self._keyring, site_id, actor=self._actor(by))
+
+    def site_of_akismet_key(self, key: str) -> AkismetSite | None:
+        """The site that a key in clear belongs to, None for an unknown one."""
+        with self._reads() as connection:
+            return akismet.site_of_key(connection, self._keyring, key)
+
+    def akismet_choices(self, site_id: str) -> AkismetChoices | None:
+        """How a site wants to be spoken to; None for one without a key. Raises UnknownSite."""
+        with self._reads() as connection:
+            return akismet.choices_of(connection, site_id)
+
+    def set_akismet_choices(
+        self, site_id: str, choices: AkismetChoices, *, by: str = "operator"
+    ) -> None:
+        """Put the choices of a site that has a key in force. Raises UnknownSite."""
+        with self._writes() as connection:
+            akismet.choose(connection, site_id, choices, actor=self._actor(by))
+
+    def akismet_check(self, site_id: str, match: str) -> AkismetCheck | None:
+        """The newest check of a comment, by what its spellings have in common."""
+        with self._reads() as connection:
+            return akismet.check(connection, self._keyring, site_id, match)
+
+    def akismet_months(self, site_id: str, since: datetime | None) -> Months:
+        """What became of a site's checks, by month, from that of `since` on."""
+        with self._reads() as connection:
+            return akismet.months(connection, site_id, since)
+
+    def akismet_homes(self, site_id: str, month: str) -> dict[str, Counts]:
+        """What became of a site's checks of a month such as "2026-11", by address."""
+        with self._reads() as connection:
+            return akismet.homes(connection, site_id, month)
 
     # -------------------------------------------------------------- checks
 

@@ -237,6 +237,34 @@ idempotency = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# ------------------------------------------------------------------ Akismet's protocol
+
+akismet_sites = sa.Table(
+    "akismet_sites",
+    metadata,
+    _id("site_id", sa.ForeignKey("sites.id"), primary_key=True),
+    sa.Column("key_hash", sa.Text, nullable=False, unique=True),
+    sa.Column("key_cipher", sa.LargeBinary, nullable=False),
+    _text("queue"),
+    _text("homes"),
+    sa.Column("discards", sa.Boolean, nullable=False),
+    sa.Column("reaches_private", sa.Boolean, nullable=False),
+)
+
+akismet_checks = sa.Table(  # how a comment came; goes with its comment
+    "akismet_checks",
+    metadata,
+    _id("comment_id", primary_key=True),
+    _id("site_id"),
+    _text("match_key"),
+    _text("home"),
+    _text("month"),
+    _text("callback"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_akismet_checks_match_key", akismet_checks.c.match_key, akismet_checks.c.comment_id)
+sa.Index("ix_akismet_checks_site_id", akismet_checks.c.site_id, akismet_checks.c.month)
+
 # ------------------------------------------------------------------ what people said
 
 decisions = sa.Table(  # append-only; `was_*` is what an undo brings back

@@ -103,7 +103,7 @@ def test_a_clock_that_jumps_both_ways_stops_nothing(
     connection.close()
     assert span > 9 * 365 * 86_400 * 1e6  # microseconds: the process did see other years
     # A jump was seen to cost one request a 503 (of thousands); the caller's second try passes.
-    assert set(load.statuses) <= {200, 503}
+    assert set(load.statuses) <= {200}, one.said()
     assert load.broken == 0
     TABLE.row(
         "clock of a process jumps (libfaketime)",

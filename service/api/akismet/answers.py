@@ -1,0 +1,90 @@
+"""What is answered to Akismet's clients: exact words, and headers that some cannot do without.
+
+Knows how a site wants the outcome `queue` to be spoken. Clients differ in what they make of an
+answer; docs/akismet.md has the table.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from model.outcome import Outcome
+from service.storage import AkismetChoices, QueueSpoken
+
+SPAM, HAM, INVALID = "true", "false", "invalid"
+THANKS = "Thanks for making the web a better place."
+
+RECHECK_SECONDS = 86_400
+"""After how long WordPress, which asks again after twice that, may go on without a person."""
+
+_GUID = "X-akismet-guid"
+_ERROR = "X-akismet-error"
+_WAITING = "waiting-for-a-moderator"
+_UNAVAILABLE = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Words as they go out, and headers."""
+
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str = "text/plain; charset=utf-8"
+    status: int = 200
+
+
+def new_guid() -> str:
+    """The id of a check that nothing was stored of."""
+    return str(uuid.uuid4())
+
+
+def invalid(why: str, *, guid: str = "") -> Answer:
+    """What a wrong key or an unusable call is told; `why` is for developers."""
+    return Answer(INVALID, {"X-akismet-debug-help": why} | ({_GUID: guid} if guid else {}))
+
+
+def spoken(
+    outcome: Outcome,
+    choices: AkismetChoices,
+    *,
+    guid: str,
+    user_agent: str,
+    has_callback: bool,
+) -> Answer:
+    """A verdict, or what came of it since, in the words the site chose."""
+    headers = {_GUID: guid}
+    if outcome is Outcome.ACCEPT:
+        return Answer(HAM, headers)
+    if outcome is Outcome.REJECT:
+        return Answer(SPAM, headers)
+    match choices.queue:
+        case QueueSpoken.ACCEPT:
+            return Answer(HAM, headers)
+        case QueueSpoken.RECHECK if has_callback:
+            return Answer(HAM, headers | {"X-akismet-recheck-after": str(RECHECK_SECONDS)})
+        case QueueSpoken.PENDING | QueueSpoken.RECHECK:
+            return _held(headers, _WAITING, user_agent)
+        case _:
+            return Answer(SPAM, headers)
+
+
+def discarded(answer: Answer) -> Answer:
+    """Spam that the client need not even keep."""
+    return Answer(SPAM, {**answer.headers, "X-akismet-pro-tip": "discard"})
+
+
+def unavailable(*, user_agent: str, retry_after: str = "") -> Answer:
+    """What is said when there is no verdict: of all answers the one that publishes nothing.
+
+    WordPress holds such a comment and asks again; others take it for spam, which a person can
+    bring back.
+    """
+    headers = {_GUID: new_guid()} | ({"Retry-After": retry_after} if retry_after else {})
+    return _held(headers, _UNAVAILABLE, user_agent)
+
+
+def _held(headers: Mapping[str, str], code: str, user_agent: str) -> Answer:
+    # Discourse leaves a post in sight that comes back with an error, and hides one that is spam.
+    if user_agent.startswith("Discourse/"):
+        return Answer(SPAM, headers)
+    return Answer(SPAM, {**headers, _ERROR: code})

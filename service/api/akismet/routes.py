@@ -1,0 +1,227 @@
+"""Where Akismet's clients call, and the guard that keeps every answer in their words.
+
+The paths are the vendor's, so that a client needs another host name and nothing else.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from model.decision import ReportKind
+from service.api.akismet.answers import Answer, unavailable
+from service.api.akismet.door import AkismetDoor
+from service.api.akismet.forms import Form, FormReader, charset_of
+from service.problems import Problem
+
+log = logging.getLogger(__name__)
+
+CHECK = "/1.1/comment-check"
+WITH_COMMENTS = (CHECK, "/1.1/submit-spam", "/1.1/submit-ham")
+
+_Called = Callable[[Form, str], Awaitable[Answer]]
+_FORM = {
+    "requestBody": {
+        "content": {
+            "application/x-www-form-urlencoded": {
+                "schema": {"type": "object", "additionalProperties": {"type": "string"}}
+            }
+        }
+    }
+}
+_TEXT: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
+
+def routes(door: AkismetDoor) -> APIRouter:
+    """Everything under /1.1 and /1.2."""
+    router = APIRouter(tags=["akismet"])
+    posted: Mapping[str, tuple[_Called, str]] = {
+        "/1.1/verify-key": (door.verify_key, "Whether a key is good"),
+        "/1.1/deactivate": (door.deactivate, "Say goodbye"),
+        "/1.1/token": (door.token, "A word that WordPress asks for"),
+        "/1.1/get-subscription": (door.subscription, "What WordPress asks before it keeps a key"),
+        "/1.1/get-stats": (door.stats, "Counts by month"),
+        "/1.2/get-key-stats": (door.stats, "Counts by month"),
+        "/1.2/usage-limit": (door.usage, "Calls of this month"),
+        "/1.2/key-sites": (door.key_sites, "Counts by the site's addresses"),
+    }
+    for path, (called, summary) in posted.items():
+        methods = ["GET", "POST"] if path.startswith("/1.2") else ["POST"]
+        router.add_api_route(
+            path,
+            _answering(called),
+            methods=methods,
+            summary=summary,
+            response_class=Response,
+            responses=_TEXT,
+            openapi_extra=_FORM,
+            operation_id=f"akismet_{path[5:].replace('-', '_')}",
+        )
+    for path, kind in (("submit-spam", ReportKind.SPAM), ("submit-ham", ReportKind.HAM)):
+        router.add_api_route(
+            f"/1.1/{path}",
+            _reporting(door, kind),
+            methods=["POST"],
+            summary=f"Say that a verdict was wrong: it is {kind.value}",
+            response_class=Response,
+            responses=_TEXT,
+            openapi_extra=_FORM,
+        )
+    _plain_routes(router, door)
+    return router
+
+
+def _plain_routes(router: APIRouter, door: AkismetDoor) -> None:
+    @router.post(
+        CHECK,
+        summary="Judge a comment, as Akismet does",
+        response_class=Response,
+        responses=_TEXT,
+        openapi_extra=_FORM,
+    )
+    async def comment_check(request: Request) -> Response:
+        body, headers = await check(door, request.scope, request.receive)
+        return Response(body, headers=headers)
+
+    @router.get("/1.1/test", summary="Whether the service is there", response_class=Response)
+    async def test() -> Response:
+        return _response(Answer("connected"))
+
+    @router.get("/1.2/compatible-plugins", summary="None", response_class=Response)
+    async def compatible_plugins() -> Response:
+        return _response(Answer("[]", media_type="application/json"))
+
+    # A JSON object where a list is expected ends WordPress' settings page.
+    @router.api_route(
+        "/{version}/{path:path}",
+        methods=["GET", "POST", "HEAD", "PUT", "DELETE", "PATCH"],
+        include_in_schema=False,
+    )
+    async def unknown(version: str) -> Response:
+        if version not in {"1.1", "1.2"}:
+            raise Problem("not_found")
+        return _response(Answer("There is no such call.", status=404))
+
+
+async def check(
+    door: AkismetDoor, scope: Scope, receive: Receive
+) -> tuple[bytes, Mapping[str, str]]:
+    """The answer to a comment-check, below any framework. Raises what the door does."""
+    headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
+    reader = FormReader(charset_of(headers.get(b"content-type", "")))
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise ClientDisconnect
+        reader.feed(message.get("body", b""))
+        more = message.get("more_body", False)
+    form = _with_query(reader, scope)
+    agent = headers.get(b"user-agent", "")
+    answer = await door.comment_check(form, headers.get(b"host", ""), agent)
+    return answer.text.encode(), {**answer.headers, "Content-Type": answer.media_type}
+
+
+def _with_query(reader: FormReader, scope: Scope) -> Form:
+    if scope.get("query_string"):
+        reader.feed(b"&" + scope["query_string"])
+    return reader.form()
+
+
+def _answering(called: _Called) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        form = await form_of(request)
+        return _response(await called(form, request.headers.get("host", "")))
+
+    return answer
+
+
+def _reporting(door: AkismetDoor, kind: ReportKind) -> Callable[[Request], Awaitable[Response]]:
+    async def report(request: Request) -> Response:
+        form = await form_of(request)
+        return _response(await door.report(form, request.headers.get("host", ""), kind))
+
+    return report
+
+
+async def form_of(request: Request) -> Form:
+    """The form of a request: its query's fields, then its body's, whatever its type says."""
+    reader = FormReader(charset_of(request.headers.get("content-type", "")))
+    async for part in request.stream():
+        reader.feed(part)
+    return _with_query(reader, request.scope)
+
+
+def _response(answer: Answer) -> Response:
+    return Response(
+        answer.text,
+        status_code=answer.status,
+        headers=dict(answer.headers),
+        media_type=answer.media_type,
+    )
+
+
+class Guard:
+    """ASGI: whatever goes wrong with a comment-check, its client gets an answer it understands.
+
+    Without the header that only our own answers have, WordPress would publish the comment; so
+    what refuses a request further in (limits, an overload, a store that is away, an error that
+    nobody foresaw) is put into the protocol's words here. Other calls get a line of text.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection; all but Akismet's paths pass through."""
+        if scope["type"] != "http" or not scope["path"].startswith(("/1.1/", "/1.2/")):
+            await self._app(scope, receive, send)
+            return
+        refused: Message | None = None
+        started = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal refused, started
+            if message["type"] == "http.response.start":
+                started = True
+                if message["status"] >= 400 and not _is_plain(message):
+                    refused = message
+                    return
+            if refused is None:
+                await send(message)
+
+        try:
+            await self._app(scope, receive, send_guarded)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # the edge of this protocol
+            if started and refused is None:
+                raise
+            log.error("unhandled error", exc_info=error)
+            refused = {"type": "http.response.start", "status": 500, "headers": []}
+        if refused is not None:
+            await _response(_refusal(scope, refused))(scope, receive, send)
+
+
+def _is_plain(start: Message) -> bool:
+    return any(
+        name == b"content-type" and value.startswith(b"text/plain")
+        for name, value in start["headers"]
+    )
+
+
+def _refusal(scope: Scope, start: Message) -> Answer:
+    headers = {name: value.decode("latin-1") for name, value in start["headers"]}
+    retry_after = headers.get(b"retry-after", "")
+    if scope["path"] == CHECK and scope["method"] == "POST":
+        sent = dict(scope["headers"])
+        agent = sent.get(b"user-agent", b"").decode("latin-1")
+        return unavailable(user_agent=agent, retry_after=retry_after)
+    told = {"Retry-After": retry_after} if retry_after else {}
+    return Answer("It cannot be done now.", told, status=start["status"])
