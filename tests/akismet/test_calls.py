@@ -125,29 +125,29 @@ def test_a_key_serves_its_registered_addresses_alone(fresh: Client):
 
 
 def test_three_spellings_of_one_comment_are_one_check(client: Client):
-    typed = "He said \"it's\" a C:\\path & <b>bold</b>"
+    typed = 'He said "it\'s" a C:\\path & <b>bold</b>'
     slashed = 'He said \\"it\\\'s\\" a C:\\\\path & <b>bold</b>'
     before = client.service.stored()
     checked = client.check(
         slashed,
-        comment_author="O\\'Brien \\\"Bob\\\"",
+        comment_author='O\\\'Brien \\"Bob\\"',
         POST_comment=slashed,
         REQUEST_URI="/wp-comments-post.php",
     )
     stored = client.store.comment(None, checked.headers[GUID])
     assert stored is not None
     assert stored.submission.content == typed
-    assert stored.submission.author.name == "O'Brien \"Bob\""
+    assert stored.submission.author.name == 'O\'Brien "Bob"'
 
     reported = client.form(
         "/1.1/submit-spam",
         user_ip="203.0.113.7",
-        comment_author="O'Brien \"Bob\"",
+        comment_author='O\'Brien "Bob"',
         comment_content=typed,
     )
     again = client.check(
-        "He said \"it's\" a C:\\path &amp; bold",
-        comment_author="O'Brien \"Bob\"",
+        'He said "it\'s" a C:\\path &amp; bold',
+        comment_author='O\'Brien "Bob"',
         recheck_reason="retry",
     )
 
@@ -251,17 +251,13 @@ def test_counts_are_those_of_real_checks(fresh: Client):
     fresh.check("Bài rất hay.")
     robot = {"blog": "https://blog.example/en/", "POST_ak_hp_textarea": "x"}
     held = fresh.check("Bài dở.", **robot).headers[GUID]
-    fresh.form(
-        "/1.1/submit-spam", user_ip="::1", comment_author="Lan", comment_content="Bài hay."
-    )
+    fresh.form("/1.1/submit-spam", user_ip="::1", comment_author="Lan", comment_content="Bài hay.")
     fresh.store.decide(None, held, Decision(Outcome.ACCEPT, None, "an", fresh.store._now()))
 
     stats = fresh.form("/1.1/get-stats", key=fresh.key, **{"from": "6-months"}).json()
     usage = fresh.call(f"/1.2/usage-limit?api_key={fresh.key}&extended=true", method="GET").json()
     sites = fresh.call(f"/1.2/key-sites?api_key={fresh.key}&month=2026-01", method="GET").json()
-    table = fresh.call(
-        f"/1.2/key-sites?api_key={fresh.key}&month=2026-01&format=csv", method="GET"
-    )
+    table = fresh.call(f"/1.2/key-sites?api_key={fresh.key}&month=2026-01&format=csv", method="GET")
 
     counts = {"spam": 1, "ham": 2, "missed_spam": 1, "false_positives": 1}
     assert {name: stats[name] for name in counts} == counts
