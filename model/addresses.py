@@ -275,7 +275,8 @@ def _is_only_reserved(text: str) -> bool:
     return True
 
 
-_PUBLIC_SUFFIXES = PublicSuffixList(accept_unknown=True)
+PUBLIC_SUFFIXES = PublicSuffixList(accept_unknown=True)
+"""Read once, for `model.links` too: the list is long."""
 
 
 @lru_cache(maxsize=4096)
@@ -287,7 +288,7 @@ def registered_domain(host: str) -> str:
     """
     if host.endswith("]") or host.rpartition(".")[2].isdecimal():
         return host
-    registered: str | None = _PUBLIC_SUFFIXES.privatesuffix(host)
+    registered: str | None = PUBLIC_SUFFIXES.privatesuffix(host)
     return registered or host
 
 

@@ -13,9 +13,8 @@ from functools import lru_cache
 from urllib.parse import quote
 
 import idna
-from publicsuffixlist import PublicSuffixList
 
-from model.addresses import addresses_in, mask_addresses, registered_domain
+from model.addresses import PUBLIC_SUFFIXES, addresses_in, mask_addresses, registered_domain
 
 LONGEST_URL = 2000  # of the published form; what browsers and caches agree to carry
 LONGEST_HOST = 253  # RFC 1035, in ASCII
@@ -55,7 +54,6 @@ _FIND = re.compile(
 _CLOSED = re.compile(r"</a\s*>|\[/url\]|<a[\s/]", re.IGNORECASE)
 _TRAILING = ".,;:!?'\"*_~]>}…»”’`|"
 _BRACKETS = {")": "(", "）": "（"}
-_KNOWN_SUFFIXES = PublicSuffixList(accept_unknown=False)
 # Top-level domains that also are words, file names or times ("it.so", "main.py", "9.am"). A bare
 # domain under one counts only with a path, a digit or a hyphen ("t.me/x", "shop88.in").
 _WORDS = (
@@ -170,7 +168,9 @@ def _is_bare_link(written: str) -> bool:
 @lru_cache(maxsize=4096)
 def _is_registrable(host: str) -> bool:
     name = ascii_host(host)
-    return name is not None and _KNOWN_SUFFIXES.privatesuffix(name) is not None
+    return (
+        name is not None and PUBLIC_SUFFIXES.privatesuffix(name, accept_unknown=False) is not None
+    )
 
 
 _BEFORE_HOST = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?[/\\]*", re.IGNORECASE)

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from datetime import timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from dns.exception import DNSException
-from dns.resolver import Resolver
 from email_validator import EmailUndeliverableError, caching_resolver, validate_email
+
+if TYPE_CHECKING:
+    from dns.resolver import Resolver  # dozens of modules that few sites ever need
 
 
 class Deliverability:
@@ -39,7 +40,7 @@ class Deliverability:
     def __init__(
         self,
         *,
-        resolver: Resolver | None = None,
+        resolver: "Resolver | None" = None,
         time_limit: timedelta = timedelta(seconds=2),
         workers: int = 4,
         most_waiting: int = 200,
@@ -109,6 +110,8 @@ class Deliverability:
                 self._asked.pop(domain, None)
 
     def _ask(self, domain: str) -> bool | None:
+        from dns.exception import DNSException  # noqa: PLC0415  with the first lookup, as above
+
         try:
             if self._resolver is None:  # here and not at the start: reading its settings may fail
                 limit = max(1, round(self._time_limit.total_seconds()))

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.faults.table import TABLE
+
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 LONGEST_SLEEP_SECONDS = 0.5
 
@@ -28,6 +30,25 @@ settings.load_profile("duyet")
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "network: may reach beyond loopback")
     config.addinivalue_line("markers", "waits: may sleep for longer than half a second")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process that runs a part of the tests hands its drills over to the one that prints."""
+    handed_over: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if handed_over is not None:
+        handed_over["drills"] = TABLE.rows
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    rows = getattr(node, "workeroutput", {}).get("drills", [])
+    TABLE.rows.extend((drill, goal, result) for drill, goal, result in rows)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if TABLE.rows:
+        terminalreporter.section("drills")
+        terminalreporter.write_line(TABLE.text())
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,21 +1,4 @@
-"""The operator's commands: run the service, keep sites, read the queue, take labels out."""
+"""The operator's commands: run the service, keep sites, read the queue, take labels out.
 
-from service.commands.doctor import doctor
-from service.commands.keep import export, forget, keys, migrate
-from service.commands.moderate import queue, sign_in
-from service.commands.outbox import outbox
-from service.commands.serve import serve
-from service.commands.sites import sites
-
-__all__ = [
-    "doctor",
-    "export",
-    "forget",
-    "keys",
-    "migrate",
-    "outbox",
-    "queue",
-    "serve",
-    "sign_in",
-    "sites",
-]
+Each is imported from its own module: `duyet serve` starts without the others.
+"""

@@ -1,6 +1,7 @@
 """The command `duyet serve`: prepare what is missing, listen, run the workers."""
 
 import errno
+import gc
 import os
 import signal
 import socket
@@ -139,6 +140,7 @@ def _unbound(settings: Settings, problem: OSError) -> str:
 
 
 def _run(settings: Settings, listener: socket.socket) -> None:
+    gc.freeze()  # what was imported stays: no collection of what follows has to walk it
     os.environ[variable("port")] = str(settings.port)  # 0 until the system chose one
     if settings.workers > 1:
         os.environ.update(shared_by_workers(settings.data_dir))

@@ -17,18 +17,21 @@ from service.storage.errors import KeyringMismatch, NewerSchema
 from service.storage.tables import keyring_marks
 
 if TYPE_CHECKING:
-    from alembic.config import Config  # as a type alone it costs nothing
+    from alembic.config import Config  # slow, as said below
 
 # Alembic takes a tenth of a second to import, and a start on a database that is up to date does
 # without it: the names of the files tell the revisions, which a test compares with what it says.
 MIGRATIONS = Path(__file__).parent / "migrations"
 _VERSION = sa.table("alembic_version", sa.column("version_num", sa.Text))  # Alembic's own
+_NOTE = sa.text(
+    "INSERT INTO keyring_marks (file, fingerprint) VALUES (:file, :mark) ON CONFLICT DO NOTHING"
+)
 _LOCK = 0x6475796574  # "duyet"; any number that no other program takes
 
 
 def migration_config(connection: sa.Connection | None = None) -> "Config":
     """How Alembic finds the migrations, and the connection they run on."""
-    from alembic.config import Config  # noqa: PLC0415  a tenth of a second that most starts do not need
+    from alembic.config import Config  # noqa: PLC0415  slow, as said above
 
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
@@ -93,7 +96,7 @@ def _run_missing(connection: sa.Connection) -> None:
     if connection.dialect.name == "postgresql":
         connection.commit()
     if missing:
-        from alembic import command  # noqa: PLC0415  a tenth of a second that most starts do not need
+        from alembic import command  # noqa: PLC0415  slow, as said above
 
         command.upgrade(migration_config(connection), "head")
 
@@ -104,13 +107,18 @@ def check_keyring(connection: sa.Connection, keyring: Keyring) -> None:
     Starting with a new keyring on an old database would lock out every site and forget every
     author, silently. Raises KeyringMismatch.
     """
-    marks = {row.file: row.fingerprint for row in connection.execute(sa.select(keyring_marks))}
-    for file, fingerprint in keyring.fingerprints().items():
-        if file not in marks:
-            row = {"file": file, "fingerprint": fingerprint}
-            connection.execute(keyring_marks.insert(), row)
-        elif marks[file] != fingerprint:
+    own = keyring.fingerprints()
+    if missing := own.keys() - _marks(connection).keys():
+        # Another process that starts at this moment may have noted them meanwhile.
+        connection.execute(_NOTE, [{"file": file, "mark": own[file]} for file in sorted(missing)])
+    marks = _marks(connection)
+    for file, fingerprint in own.items():
+        if marks[file] != fingerprint:
             raise KeyringMismatch(file)
+
+
+def _marks(connection: sa.Connection) -> dict[str, str]:
+    return {row.file: row.fingerprint for row in connection.execute(sa.select(keyring_marks))}
 
 
 def touch(connection: sa.Connection) -> None:

@@ -6,12 +6,12 @@ Knows Jinja2 and what a browser may do on a page of ours. Does not know the stor
 import hashlib
 import logging
 from collections.abc import Callable, Coroutine
+from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -19,6 +19,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from service.logs import described, route_of
 from service.storage import StoreUnavailable
 from service.web.texts import COOKIE, TEXTS, asked_language, texts_for
+
+if TYPE_CHECKING:
+    from jinja2 import Environment  # the same as below, for its name
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +50,22 @@ _CONTENT = {name: files("service.web").joinpath("static", name).read_bytes() for
 _VERSION = {name: hashlib.sha256(body).hexdigest()[:12] for name, body in _CONTENT.items()}
 _YEAR_SECONDS = 365 * 24 * 3600
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("service.web"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+
+@cache
+def _templates() -> "Environment":
+    from jinja2 import (  # noqa: PLC0415  with the first page: comments are judged without
+        Environment,
+        PackageLoader,
+        StrictUndefined,
+    )
+
+    return Environment(
+        loader=PackageLoader("service.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 class Refusal(Exception):
@@ -121,13 +133,17 @@ def page(
 ) -> Response:
     """A page made from a template, in the visitor's language, which is remembered if asked for."""
     t = texts_for(request)
-    html = _TEMPLATES.get_template(template).render(
-        t=t,
-        languages=TEXTS.values(),
-        here=_here(request),
-        root=root(request),
-        asset=lambda name: f"{root(request)}/static/{name}?v={_VERSION[name]}",
-        **values,
+    html = (
+        _templates()
+        .get_template(template)
+        .render(
+            t=t,
+            languages=TEXTS.values(),
+            here=_here(request),
+            root=root(request),
+            asset=lambda name: f"{root(request)}/static/{name}?v={_VERSION[name]}",
+            **values,
+        )
     )
     response = HTMLResponse(html, status_code=status, headers=_HEADERS | (headers or {}))
     if asked_language(request):

@@ -1,4 +1,4 @@
-"""Services that drills may break, and the table they print at the end."""
+"""Services that drills may break."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,13 +8,6 @@ import pytest
 
 from tests.faults.running import Running
 from tests.faults.servers import Server, a_server
-from tests.faults.table import TABLE
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if TABLE.rows:
-        terminalreporter.section("drills")
-        terminalreporter.write_line(TABLE.text())
 
 
 @pytest.fixture
