@@ -34,8 +34,9 @@ install: $(VENV)/.installed  ## prepare .venv from the lock
 serve: install  ## install, then run the service on 127.0.0.1:8000
 	$(BIN)/duyet serve
 
+TEST_PROCESSES ?= 2
 test: $(VENV)/.installed-dev  ## install, then run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
 
 test-clients: $(VENV)/.installed-dev  ## install real clients of other protocols, then test with them
 	PYTHON=$(BIN)/python scripts/install-clients

@@ -32,6 +32,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "waits: may sleep for longer than half a second")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, a file's stay together, for what they share.
+
+    Those that want a machine to themselves, or nearly so, are of one process, and begin first.
+    """
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        alone = file.startswith("tests/faults/") or file == "tests/test_soak.py"
+        item.add_marker(pytest.mark.xdist_group("alone" if alone else file))
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/faults/", "tests/test_soak")))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A process that runs a part of the tests hands its drills over to the one that prints."""
     handed_over: dict[str, Any] | None = getattr(session.config, "workeroutput", None)

@@ -408,6 +408,7 @@ def client_of(port: int, key: str) -> httpx.Client:
     )
 
 
+@pytest.mark.waits  # for the other process to listen
 @pytest.mark.parametrize(
     "database", ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 )
