@@ -27,8 +27,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-from benchmarks.installation import comments, encoded, installation
+from benchmarks.installation import Installation, comments, encoded, installation
 
 LOAD = Path(__file__).with_name("load.lua")
 BATCH = 500
@@ -43,6 +44,7 @@ class Server:
     port: int
     key: str
     process: int | None
+    site: Installation | None = None
 
 
 @dataclass(frozen=True)
@@ -72,24 +74,38 @@ class Bench:
 
     singles: Path
     batches: Path
+    forms: Path
     folder: Path
     rounds: int
     seconds: int
 
-    def load(self, server: Server, *, connections: int, batch: bool = False) -> Loaded:
-        """One run of wrk."""
+    def load(
+        self, server: Server, *, connections: int, batch: bool = False, forms_by: str = ""
+    ) -> Loaded:
+        """One run of wrk; with a key to put there, of Akismet's forms."""
         port, key, before = server.port, server.key, cpu_seconds(server.process)
         path = "/v1/comments/batch" if batch else "/v1/comments"
         file = self.batches if batch else self.singles
+        kind: tuple[str, ...] = ()
+        if forms_by:
+            path, file, kind = "/1.1/comment-check", self._forms_of(forms_by), ("form",)
         done = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{self.seconds}s", "--timeout", "10s",
-             "-s", LOAD, f"http://127.0.0.1:{port}{path}", "--", file, key],
+             "-s", LOAD, f"http://127.0.0.1:{port}{path}", "--", file, key, *kind],
             check=True, text=True, stdout=subprocess.PIPE,
         )  # fmt: skip
         told = json.loads(done.stdout.splitlines()[-1])
         failed = told["failed"] + told["not_200"]
         cpu = 1e6 * (cpu_seconds(server.process) - before) / max(1, told["requests"])
         return Loaded(told["requests"] / told["seconds"], told["p50"], told["p99"], failed, cpu)
+
+    def _forms_of(self, key: str) -> Path:
+        """The forms with a key in each."""
+        made = self.forms.with_name(f"forms-{key}")
+        if not made.exists():
+            own = f"&api_key={key}\n".encode()
+            made.write_bytes(self.forms.read_bytes().replace(b"\n", own).rstrip(b"\n"))
+        return made
 
     def paced(self, server: Server, rate: float) -> dict[str, Any]:
         """One run at a given rate, in a process of its own."""
@@ -110,7 +126,8 @@ class Bench:
             installation(Path(name), **environment) as site,
         ):
             site.start()
-            server = Server(site.port, site.key, site.process.pid if site.process else None)
+            process = site.process.pid if site.process else None
+            server = Server(site.port, site.key, process, site)
             self.load(server, connections=CONNECTIONS)  # warm
             yield server
 
@@ -210,7 +227,63 @@ def single_rows(bench: Bench) -> float:
             f"failed {sum(r['failed'] for r in half)}",
             p99 <= 4 and p999 <= 10,
         )
+        form_row(bench, site)
         return batch_row(bench, site, most)
+
+
+def form_row(bench: Bench, site: Server) -> None:
+    """The row of Akismet's forms, against the JSON route in turn."""
+    assert site.site is not None, "the service runs on an installation"
+    told_keys = json.loads(site.site.run("sites", "akismet", "default", "--new-key", "--json"))
+    key = told_keys["akismet_key"]
+    bench.load(site, connections=CONNECTIONS, forms_by=key)  # warm
+    runs = [
+        (
+            bench.load(site, connections=CONNECTIONS, forms_by=key),
+            bench.load(site, connections=CONNECTIONS),
+        )
+        for _ in range(bench.rounds)
+    ]
+    ratio = median([form.per_second / one.per_second for form, one in runs])
+    told(
+        f"POST /1.1/comment-check, {CONNECTIONS} connections",
+        "0.8 of the JSON route or more",
+        f"{ratio:.2f}: {median([form.per_second for form, _ in runs]):.0f} a second, JSON "
+        f"{median([one.per_second for _, one in runs]):.0f}; processor "
+        f"{median([form.cpu for form, _ in runs]):.0f} us a request, JSON "
+        f"{median([one.cpu for _, one in runs]):.0f}; "
+        f"failed {sum(form.failed + one.failed for form, one in runs)}",
+        ratio >= 0.8,
+    )
+
+
+def as_form(body: dict[str, Any]) -> bytes:
+    """A comment as WordPress sends it: its text twice, and headers of its visitor."""
+    author = body["author"]
+    return urlencode(
+        {
+            "comment_post_ID": "7",
+            "comment_author": author["name"],
+            "comment_author_email": author["email"],
+            "comment_author_url": author["url"],
+            "comment_content": body["content"],
+            "comment_type": "comment",
+            "user_ip": "203.0.113.7",
+            "user_agent": author["user_agent"],
+            "referrer": body["permalink"],
+            "blog": "https://news.example.com",
+            "blog_lang": body["article"]["language"],
+            "blog_charset": "UTF-8",
+            "permalink": body["permalink"],
+            "akismet_comment_nonce": "passed",
+            "POST_comment": body["content"],
+            "POST_author": author["name"],
+            "POST_ak_js": "1700000000000",
+            "HTTP_ACCEPT": "text/html,application/xhtml+xml",
+            "HTTP_ACCEPT_LANGUAGE": "vi,en;q=0.8",
+            "REQUEST_URI": "/wp-comments-post.php",
+        }
+    ).encode()
 
 
 def batch_row(bench: Bench, site: Server, single: float) -> float:
@@ -267,14 +340,16 @@ def main() -> None:
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not on the PATH; on Debian: sudo scripts/install-wrk")
-    bodies = [encoded(body) for body in comments(options.data, options.comments)]
+    sent = comments(options.data, options.comments)
+    bodies = [encoded(body) for body in sent]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        singles, batches = folder / "singles", folder / "batches"
+        singles, batches, forms = folder / "singles", folder / "batches", folder / "forms"
+        forms.write_bytes(b"".join(as_form(body) + b"\n" for body in sent))
         singles.write_bytes(b"\n".join(bodies))
         parts = [bodies[at : at + BATCH] for at in range(0, len(bodies), BATCH)]
         batches.write_bytes(b"\n".join(b"[" + b",".join(p) + b"]" for p in parts))
-        bench = Bench(singles, batches, options.folder, options.rounds, options.seconds)
+        bench = Bench(singles, batches, forms, options.folder, options.rounds, options.seconds)
         print(
             f"{len(bodies)} comments of {singles.stat().st_size // len(bodies)} bytes, "
             f"{bench.rounds} rounds of {bench.seconds} s, fsync "

@@ -1,6 +1,8 @@
 -- For wrk: posts each line of a file in turn, and prints what came of it as one line of JSON.
 --
---     wrk -s benchmarks/load.lua URL -- FILE KEY
+--     wrk -s benchmarks/load.lua URL -- FILE KEY [form]
+--
+-- As JSON with the key in a header, or as forms that hold the key.
 --
 -- Threads begin at different lines, so that no two send the same comment at once.
 
@@ -16,6 +18,9 @@ function init(arguments)
         ["Content-Type"] = "application/json",
         ["Authorization"] = "Bearer " .. arguments[2],
     }
+    if arguments[3] == "form" then
+        headers = { ["Content-Type"] = "application/x-www-form-urlencoded" }
+    end
     requests, place, refused = {}, 0, 0
     for line in io.lines(arguments[1]) do
         requests[#requests + 1] = wrk.format("POST", nil, headers, line)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
@@ -80,6 +81,11 @@ def home_of(address: str) -> str:
 
     "" for what is no address.
     """
+    return _home_of(address[:LONGEST_HOME])
+
+
+@lru_cache(maxsize=1024)  # a site's calls name the same one again and again
+def _home_of(address: str) -> str:
     text = address.strip().lower()
     try:
         parts = urlsplit(text if "://" in text else f"//{text}")

@@ -6,8 +6,8 @@ held. Reading takes time linear in the length, and no field makes it fail.
 """
 
 import codecs
+import re
 from collections.abc import Iterable, Mapping
-from urllib.parse import unquote_to_bytes
 
 MOST_BYTES_OF_FIELD = 1024 * 1024
 """What is kept of one field as sent, escapes included; the rest of it is dropped."""
@@ -16,7 +16,7 @@ MOST_IN_LIST = 100
 
 _LIST = "comment_context"
 _LONGEST_NAME = 256
-_HONEYPOT = "honeypot_field_name"
+_HONEYPOT = b"honeypot_field_name"
 
 WANTED = frozenset(
     (
@@ -27,26 +27,32 @@ WANTED = frozenset(
         *("test_discard", "recheck_reason", "akismet_pre_check", "callback", "reporter"),
         *("comment_check_response", "REQUEST_URI", "POST_comment", "POST_ak_hp_textarea"),
         *("POST_ak_bib", "POST_ak_bfs", "from", "month", "filter", "format", "order", "limit"),
-        *("offset", "extended", _HONEYPOT, _LIST),
+        *("offset", "extended", "honeypot_field_name", _LIST),
     )
 )
 """The fields that are read. Cookies and credentials of a visitor are among those that are not."""
+
+WANTED_BYTES = frozenset(name.encode() for name in WANTED) - {_LIST.encode()}
 
 
 class Form:
     """The fields of one body. A field that was sent twice counts as first sent."""
 
-    def __init__(self, fields: Mapping[str, str], context: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, fields: Mapping[bytes, bytes], context: Iterable[bytes] = (), *, charset: str = ""
+    ) -> None:
         self._fields = fields
-        self.context = context
+        self._charset = charset
+        self.context = tuple(_text(value, charset) for value in context)
         """What was sent as `comment_context`, in any of its spellings."""
 
     def __getitem__(self, name: str) -> str:
         """The value of a field, "" where it was not sent."""
-        return self._fields.get(name, "")
+        value = self._fields.get(name.encode("utf-8", "replace"))
+        return _text(value, self._charset) if value else ""
 
     def __contains__(self, name: str) -> bool:
-        return name in self._fields
+        return name.encode("utf-8", "replace") in self._fields
 
 
 class FormReader:
@@ -66,63 +72,65 @@ class FormReader:
 
     def feed(self, part: bytes) -> None:
         """Read on."""
-        first, *rest = part.split(b"&")
-        self._more(first)
-        for piece in rest:
-            self._end()
-            self._more(piece)
+        pieces = part.split(b"&")
+        self._more(pieces[0])
+        if len(pieces) == 1:
+            return
+        self._end()
+        for piece in pieces[1:-1]:
+            name, _, value = piece.partition(b"=")
+            self._keep(name, value)
+        self._more(pieces[-1])
 
     def form(self) -> Form:
         """All that was read; nothing may be fed any more."""
         self._end()
-        charset = _codec(_text(self._fields.get(b"blog_charset", b""), "utf-8")) or _codec(
-            self._charset
-        )
-        fields = {
-            name.decode("ascii"): _text(value, charset) for name, value in self._fields.items()
-        }
-        hidden = self._others.get(fields.get(_HONEYPOT, "").encode("utf-8", "replace"))
-        if hidden is not None:
-            fields["honeypot"] = _text(hidden, charset)
-        context = tuple(_text(value, charset) for value in self._context)
-        return Form(fields, context)
+        charset = _codec(_text(self._fields.get(b"blog_charset", b""), "")) or _codec(self._charset)
+        hidden = _plain(self._fields.get(_HONEYPOT, b""))
+        if hidden in self._others:
+            self._fields[b"honeypot"] = self._others[hidden]
+        return Form(self._fields, self._context, charset=charset)
 
     def _more(self, piece: bytes) -> None:
+        """A part of a field, of which no more is held than is kept of it."""
         if not self._in_value:
             name, equals, piece = piece.partition(b"=")
             self._name += name[: _LONGEST_NAME + 1 - len(self._name)]
             if not equals:
                 return
             self._in_value = True
-        room = MOST_BYTES_OF_FIELD - len(self._value)
-        if room > 0 and (not self._value or self._is_wanted()):
-            self._value += piece[: room if self._is_wanted() else _LONGEST_NAME]
-
-    def _is_wanted(self) -> bool:
-        name = _plain(self._name)
-        return name in _WANTED_BYTES or _is_list(name)
+        name = _plain(bytes(self._name))
+        most = MOST_BYTES_OF_FIELD if name in WANTED_BYTES or _is_list(name) else _LONGEST_NAME
+        self._value += piece[: max(0, most - len(self._value))]
 
     def _end(self) -> None:
-        name, value = _plain(self._name), bytes(self._value)
+        self._keep(bytes(self._name), bytes(self._value))
         self._name.clear()
         self._value.clear()
         self._in_value = False
-        if _is_list(name):
+
+    def _keep(self, name: bytes, value: bytes) -> None:
+        if b"%" in name or b"+" in name:
+            name = _plain(name[: _LONGEST_NAME + 1])
+        if name in WANTED_BYTES:
+            self._fields.setdefault(name, value[:MOST_BYTES_OF_FIELD])
+        elif _is_list(name):
             if len(self._context) < MOST_IN_LIST:
-                self._context.append(value)
-        elif name in _WANTED_BYTES:
-            self._fields.setdefault(name, value)
+                self._context.append(value[:MOST_BYTES_OF_FIELD])
         elif len(self._others) < MOST_IN_LIST:
-            self._others.setdefault(name, value)
+            self._others.setdefault(name, value[:_LONGEST_NAME])
 
 
-_WANTED_BYTES = frozenset(name.encode() for name in WANTED) - {_LIST.encode()}
+_ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
 
 
-def _plain(name: bytearray) -> bytes:
-    if b"%" not in name and b"+" not in name:
-        return bytes(name)
-    return unquote_to_bytes(bytes(name.replace(b"+", b" ")))
+def _plain(text: bytes) -> bytes:
+    """A name or value with its escapes undone, a run of them at a time."""
+    if b"+" in text:
+        text = text.replace(b"+", b" ")
+    if b"%" not in text:
+        return text
+    return _ESCAPES.sub(lambda run: bytes.fromhex(run[0].replace(b"%", b"").decode()), text)
 
 
 def _is_list(name: bytes) -> bool:
@@ -131,11 +139,7 @@ def _is_list(name: bytes) -> bool:
 
 def _text(value: bytes, charset: str) -> str:
     """A value with its escapes undone. What is not of its character set reads as U+FFFD."""
-    if b"+" in value:
-        value = value.replace(b"+", b" ")
-    if b"%" in value:
-        value = unquote_to_bytes(value)
-    return value.decode(charset or "utf-8", "replace")
+    return _plain(value).decode(charset or "utf-8", "replace")
 
 
 # Those that pages were written in, and none that could be slow or give half a surrogate pair.
