@@ -54,9 +54,8 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
     "Moderate": {
         "sign-in": LazyCommand("service.commands:sign_in", "Print a one-time sign-in link."),
         "queue": LazyCommand("service.commands:queue", "List what waits for a person, and decide."),
-        "export": LazyCommand(
-            "service.commands:export", "Write decisions out as labelled examples."
-        ),
+        "import": LazyCommand("service.commands:import_", "Take a site's history in."),
+        "export": LazyCommand("service.commands:export", "Write comments or labels out."),
     },
     "Judge files and keep models": {
         "score": LazyCommand("duyet.offline:score", "Judge a file of comments offline."),

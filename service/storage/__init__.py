@@ -19,6 +19,7 @@ from service.storage.errors import (
     Unstorable,
     WrongEncoding,
 )
+from service.storage.imported import Arrival, Place, Taken
 from service.storage.records import (
     Asked,
     Changes,
@@ -44,6 +45,7 @@ from service.storage.store import Store, utc_now
 
 __all__ = [
     "AlreadyDecided",
+    "Arrival",
     "Asked",
     "BadCursor",
     "Buckets",
@@ -61,6 +63,7 @@ __all__ = [
     "NewerSchema",
     "NoAddress",
     "NothingToUndo",
+    "Place",
     "QueueItem",
     "QueueOrder",
     "QueuePage",
@@ -76,6 +79,7 @@ __all__ = [
     "StoreUnavailable",
     "StoredComment",
     "TablesChanged",
+    "Taken",
     "UnknownComment",
     "UnknownModerator",
     "UnknownSite",

@@ -143,6 +143,7 @@ class Waiting(StrEnum):
     VERDICT = "verdict"
     AUDIT = "audit"
     REPORT = "report"
+    IMPORT = "import"
 
 
 class QueueOrder(StrEnum):
