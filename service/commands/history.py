@@ -55,7 +55,7 @@ def _encoding(_: click.Context, __: click.Parameter, given: str) -> str:
 Examples:
   duyet import wordpress.xml --site blog
   duyet import comments.db --site blog --format isso --queue-waiting
-  duyet import old.csv --site blog --map content=Nachricht --map written_at=Datum --status approved""",
+  duyet import old.csv --site blog --map content=Text --map written_at=Datum --status approved""",
 )
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--site", "site_name", type=NAME, metavar="NAME", required=True, help="Whose it is.")
@@ -142,7 +142,7 @@ def _told(summary: Summary, form: str, site: str) -> Iterator[str]:
     if summary.known:
         yield f"{summary.known:,} were there already."
     if summary.not_queued:
-        yield f"{summary.not_queued:,} waited for a decision and were left out; see --queue-waiting."
+        yield f"{summary.not_queued:,} waited there and were left out; see --queue-waiting."
     if summary.no_comments:
         yield f"{summary.no_comments:,} records were no comments, or deleted with their text."
     if summary.refused:

@@ -188,7 +188,7 @@ class _Rows:
 
 
 def _lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
-    """Lines with their ends, by line feeds or carriage returns; what cannot be decoded is marked."""
+    """Lines with their ends, by line feeds or carriage returns; undecodable bytes are marked."""
     data = stream.read(CHUNK)
     if not encoding:
         is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

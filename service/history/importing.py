@@ -132,7 +132,7 @@ class Importing:
         return self.summary
 
     def _new(self, records: Records, begin: int) -> Iterator[Record]:
-        for self._position, record in enumerate(records, 1):  # noqa: B020  it is told on a failure
+        for self._position, record in enumerate(records, 1):
             if self._position > begin:
                 yield record
             else:
@@ -187,7 +187,7 @@ class Importing:
         body = "\0".join(
             (submission.content, submission.author.name, record.written_at.isoformat())
         )
-        return Arrival(checked, decision, f"{self._job.format}\0{record.origin}", body)
+        return Arrival(checked, decision, f"{self._job.format}\0{record.origin}", body, record.id)
 
     def _write(self) -> None:
         arrivals = [arrival for _, arrival in self._batch]

@@ -61,6 +61,7 @@ class Imported:
 
     place: str
     origin: str = field(repr=False)
+    id: str = field(repr=False)
     status: Status
     content: str = field(repr=False)
     author: Author
@@ -130,6 +131,7 @@ class Draft:
         return Imported(
             place=self.place,
             origin=self._origin(),
+            id=storable(self.id),
             status=self.status,
             content=storable(self.content),
             author=Author(

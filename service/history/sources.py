@@ -37,7 +37,7 @@ class Source:
             try:
                 if packed:
                     with gzip.GzipFile(fileobj=raw) as unpacked:
-                        yield io.BufferedReader(unpacked, CHUNK)  # type: ignore[arg-type]  # it is a stream of bytes
+                        yield io.BufferedReader(unpacked, CHUNK)
                 else:
                     yield raw
             except (EOFError, gzip.BadGzipFile, zlib.error):

@@ -13,8 +13,8 @@ from itertools import groupby
 from xml.sax.saxutils import escape
 
 from model.addresses import mask_addresses
-from model.outcome import Outcome
 from model.decision import RejectReason
+from model.outcome import Outcome
 from model.submission import CommentType
 from service.history.csv_rows import FIELDS, FORMULA
 from service.history.records import Status

@@ -46,10 +46,14 @@ def records_in(stream: BinaryIO, form: Form) -> Iterator[Record]:
     came before that has been given.
     """
     reading = _Reading(form)
-    for text in _characters(stream):
-        reading.feed(text)
+    try:
+        for text in _characters(stream):
+            reading.feed(text)
+            yield from _taken(form)
+        reading.end()
+    except HistoryError:
         yield from _taken(form)
-    reading.end()
+        raise
     yield from _taken(form)
 
 

@@ -29,13 +29,14 @@ class Arrival:
     """A comment that comes with what was decided of it elsewhere.
 
     `origin` is what it is recognised by, `body` what tells it from another one with the same
-    origin. Without a decision it waits if its verdict is `queue`, else it is as the verdict says.
+    origin; `id` is its id in the file, which is ours where the file is an export of ours. Without a decision it waits if its verdict is `queue`, else it is as the verdict says.
     """
 
     checked: Checked
     decision: Decision | None
     origin: str = field(repr=False)
     body: str = field(repr=False)
+    id: str = field(default="", repr=False)
 
 
 class Taken(StrEnum):
@@ -66,7 +67,7 @@ class Prepared:
 
     origin: str
     body: str
-    external_id: str
+    id: str
     by_table: dict[sa.Table, rows.Row]
 
 
@@ -99,7 +100,7 @@ def prepared(keyring: Keyring, arrival: Arrival, now: datetime) -> Prepared:
     return Prepared(
         keyring.match_key("origin", asked.site_id, arrival.origin),
         keyring.match_key("import body", asked.site_id, arrival.body),
-        asked.submission.external_id,
+        arrival.id,
         by_table,
     )
 
@@ -159,10 +160,10 @@ def _known(
     statement = sa.select(imported.c.origin_mac, imported.c.body_mac)
     found = connection.execute(statement.where(imported.c.origin_mac.in_(origins)))
     known: dict[str, str | None] = {row.origin_mac: row.body_mac for row in found}
-    ours = [one for one in batch if len(one.external_id) == _ID_LENGTH]
-    ids = sa.select(comments.c.id).where(comments.c.id.in_([one.external_id for one in ours]))
+    ours = [one for one in batch if len(one.id) == _ID_LENGTH]
+    ids = sa.select(comments.c.id).where(comments.c.id.in_([one.id for one in ours]))
     there = set(connection.scalars(ids.where(comments.c.site_id == site_id))) if ours else set()
-    return known | {one.origin: _ANY for one in ours if one.external_id in there}
+    return known | {one.origin: _ANY for one in ours if one.id in there}
 
 
 def _insert(connection: sa.Connection, fresh: Sequence[Prepared], site_id: str) -> None:
@@ -192,6 +193,6 @@ def _note(connection: sa.Connection, keyring: Keyring, place: Place, now: dateti
     update = imports.update().where(imports.c.job_mac == key)
     if connection.execute(update.values(position=further, committed_at=now)).rowcount:
         return
-    row = {"job_mac": key, "site_id": place.site_id, "format": place.format}
+    row: rows.Row = {"job_mac": key, "site_id": place.site_id, "format": place.format}
     row |= {"position": place.position, "started_at": now, "committed_at": now}
     connection.execute(imports.insert(), row)
