@@ -98,17 +98,17 @@ def read(
     if not first.strip():
         raise HistoryError("it is empty")
     delimiter = max(_DELIMITERS, key=first.count)
-    rows = _Rows(first, lines, delimiter)
-    header = rows.taken()
+    rows = iter(_Rows(first, lines, delimiter))
+    _, header = next(rows)
     places = _places([name.strip() for name in header], columns or {})
     if "content" not in places:
         raise HistoryError("no column holds the text; --map content=COLUMN says which")
     if "status" not in places and unsaid is None:
         raise HistoryError("no column holds the status; --map status=COLUMN or --status says it")
     is_ours = tuple(header) == FIELDS
-    while (began := rows.line) is not None and (row := rows.taken()):
+    for line, row in rows:
         if any(cell.strip() for cell in row):
-            yield _record(row, f"line {began}", places, unsaid=unsaid, is_ours=is_ours)
+            yield _record(row, f"line {line}", places, unsaid=unsaid, is_ours=is_ours)
 
 
 def _record(
@@ -149,42 +149,39 @@ def _places(header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]
 
 
 class _Rows:
-    """Rows, and the line that the next one begins on."""
+    """Rows that are not blank, each with the line that it begins on."""
 
     def __init__(self, first: str, lines: Iterator[str], delimiter: str) -> None:
-        self._first: str | None = first
+        self._first = first
         self._lines = lines
         self._reader = csv.reader(self._counted(), delimiter=delimiter)
+        self._began = 0
         self._length = 0
 
-    @property
-    def line(self) -> int | None:
-        return self._reader.line_num + 1
-
-    def taken(self) -> list[str]:
-        """The next row that is not blank; an empty one at the end. Raises HistoryError."""
-        began = self.line
-        self._length = 0
-        try:
-            row = next(self._reader, [])
-            while not row and self._reader.line_num >= (began or 0):
-                began, self._length = self.line, 0
-                row = next(self._reader, [])
-        except csv.Error:
-            self._fail(began)
-        return row
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        while True:
+            self._began, self._length = self._reader.line_num + 1, 0
+            try:
+                row = next(self._reader, None)
+            except csv.Error:
+                self._fail()
+            if row is None:
+                return
+            if row:
+                yield self._began, row
 
     def _counted(self) -> Iterator[str]:
-        assert self._first is not None, "read once"
         yield self._first
         for line in self._lines:
             self._length += len(line)
             if self._length > LONGEST_LINE:
-                self._fail(self.line)
+                self._fail()
             yield line
 
-    def _fail(self, began: int | None) -> NoReturn:
-        raise HistoryError(f"line {began}: a quotation that begins there has no end") from None
+    def _fail(self) -> NoReturn:
+        raise HistoryError(
+            f"line {self._began}: a quotation that begins there has no end"
+        ) from None
 
 
 def _lines(stream: BinaryIO, encoding: str) -> Iterator[str]:

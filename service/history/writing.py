@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby, repeat
 from xml.sax.saxutils import escape
 
 from model.addresses import mask_addresses
@@ -124,15 +124,26 @@ def wxr_parts(comments: Iterable[StoredComment], site: str) -> Iterator[bytes]:
     by_article = groupby(comments, key=lambda comment: comment.submission.permalink)
     for place, (permalink, of_article) in enumerate(by_article, 1):
         numbers: dict[str, int] = {}
-        for first, comment in enumerate(of_article):
+        for is_first, comment in zip(chain((True,), repeat(False)), _parents_first(of_article)):
             number += 1
-            if not first:
+            if is_first:
                 yield _item_head(permalink, comment.submission.article.title, place)
             numbers |= dict.fromkeys((comment.id, comment.submission.external_id), number)
             parent = comment.submission.parent_id
             yield _comment(comment, number, numbers.get(parent, 0) if parent else 0)
         yield b"</item>\n"
     yield b"</channel>\n</rss>\n"
+
+
+def _parents_first(comments: Iterable[StoredComment]) -> Iterator[StoredComment]:
+    """Comments in their order, but for those of one moment, of which an answer comes later."""
+    for _, of_moment in groupby(comments, key=lambda comment: comment.received_at):
+        left = list(of_moment)
+        while left:
+            names = {name for c in left for name in (c.id, c.submission.external_id) if name}
+            free = [c for c in left if c.submission.parent_id not in names]
+            yield from free or left  # a circle is no order
+            left = [c for c in left if c not in free] if free else []
 
 
 def _item_head(permalink: str, title: str, place: int) -> bytes:

@@ -5,6 +5,7 @@ of what a comment is recognised by.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import BinaryIO
 
 from model.submission import CommentType
@@ -124,6 +125,7 @@ def _is_of_item(name: str) -> bool:
     return name in {"title", "link"} or _named(name) == ("post_date_gmt", True)
 
 
+@lru_cache(maxsize=256)
 def _named(name: str) -> tuple[str, bool]:
     """The local name, and whether it is of WordPress' namespace, whose version is in it."""
     namespace, _, local = name.rpartition(" ")

@@ -218,7 +218,8 @@ class _Insert:
 _compiled = lru_cache(maxsize=32)(_Insert)  # a few tables for each engine
 
 
-def _insert_all(connection: sa.Connection, table: sa.Table, found: list[rows.Row]) -> None:
+def insert_all(connection: sa.Connection, table: sa.Table, found: list[rows.Row]) -> None:
+    """Insert rows that have every column of the table; they are changed on the way."""
     if found:
         _compiled(table, connection.dialect)(connection, found)
 
@@ -234,9 +235,9 @@ def record(connection: sa.Connection, keyring: Keyring, batch: Sequence[Checked]
             raise Unstorable(index)
     waiting = [rows.queue_row(c) for c in batch if c.verdict.outcome is Outcome.QUEUE]
     requests = [rows.idempotency_row(c) for c in batch if c.known.keys.idempotency]
-    _insert_all(connection, comments, [rows.comment_row(keyring, c) for c in batch])
-    _insert_all(connection, verdicts, [rows.verdict_row(c) for c in batch])
-    _insert_all(connection, queue, waiting)
+    insert_all(connection, comments, [rows.comment_row(keyring, c) for c in batch])
+    insert_all(connection, verdicts, [rows.verdict_row(c) for c in batch])
+    insert_all(connection, queue, waiting)
     # In order of the key, so that two processes never wait for each other crosswise.
     _record_requests(connection, sorted(requests, key=itemgetter("key_mac")))
 
@@ -244,7 +245,7 @@ def record(connection: sa.Connection, keyring: Keyring, batch: Sequence[Checked]
 def _record_requests(connection: sa.Connection, requests: list[rows.Row]) -> None:
     raced = False
     try:
-        _insert_all(connection, idempotency, requests)
+        insert_all(connection, idempotency, requests)
     except IntegrityError:
         raced = True
     if raced:  # outside the handler: a chained error would carry the driver's message

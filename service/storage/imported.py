@@ -16,6 +16,7 @@ from model.addresses import mask_addresses
 from model.decision import Decision
 from service.keyring import Keyring
 from service.storage import rows
+from service.storage.checks import insert_all
 from service.storage.errors import UnknownSite, Unstorable
 from service.storage.events import Actor, tell
 from service.storage.records import Checked, Waiting, new_id
@@ -29,7 +30,8 @@ class Arrival:
     """A comment that comes with what was decided of it elsewhere.
 
     `origin` is what it is recognised by, `body` what tells it from another one with the same
-    origin; `id` is its id in the file, which is ours where the file is an export of ours. Without a decision it waits if its verdict is `queue`, else it is as the verdict says.
+    origin; `id` is its id in the file, which is ours where the file is an export of ours.
+    Without a decision it waits if its verdict is `queue`, else it is as the verdict says.
     """
 
     checked: Checked
@@ -180,8 +182,7 @@ def _insert(connection: sa.Connection, fresh: Sequence[Prepared], site_id: str) 
         for number, row in enumerate(by_table[decisions], 1):
             row["change"] = change - number
     for table in (comments, verdicts, queue, decisions, imported):
-        if found := by_table.get(table):
-            connection.execute(table.insert(), found)
+        insert_all(connection, table, by_table.get(table, []))
 
 
 def _note(connection: sa.Connection, keyring: Keyring, place: Place, now: datetime) -> None:

@@ -95,7 +95,8 @@ def isso_file(path: Path) -> Path:
         INSERT INTO threads VALUES (1, '/lu-ve', 'Lũ về');
         """
     )
-    row = "INSERT INTO comments VALUES (1, ?, ?, ?, NULL, ?, '203.0.113.0', ?, 'An', ?, NULL, 0, 0, '', 0)"
+    row = """INSERT INTO comments
+        VALUES (1, ?, ?, ?, NULL, ?, '203.0.113.0', ?, 'An', ?, NULL, 0, 0, '', 0)"""
     for number, parent, mode, text in (
         (1, None, 1, "Hay *quá*"),
         (2, 1, 2, "Đang chờ"),

@@ -159,7 +159,7 @@ def test_ids_of_two_formats_and_two_sites_are_told_apart(run: Run, store: Store)
     other, _ = store.add_site("other", Policy())
 
     run(record(1))
-    run(record(1), form="disqus")
+    run(record(1), form="disqus", key="g")
     Run(store, other, run.clock)(record(1))
 
     assert len(run.ids) == 2
