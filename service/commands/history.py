@@ -62,7 +62,7 @@ Examples:
 @click.option(
     "--format",
     "form",
-    type=click.Choice([AUTO, *Format]),
+    type=click.Choice([AUTO, *(form.value for form in Format)]),
     default=AUTO,
     show_default=True,
     help="What the file is; `auto` looks into it.",

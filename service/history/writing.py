@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import chain, groupby, repeat
+from itertools import groupby
 from xml.sax.saxutils import escape
 
 from model.addresses import mask_addresses
@@ -124,9 +124,9 @@ def wxr_parts(comments: Iterable[StoredComment], site: str) -> Iterator[bytes]:
     by_article = groupby(comments, key=lambda comment: comment.submission.permalink)
     for place, (permalink, of_article) in enumerate(by_article, 1):
         numbers: dict[str, int] = {}
-        for is_first, comment in zip(chain((True,), repeat(False)), _parents_first(of_article)):
+        for at, comment in enumerate(_parents_first(of_article)):
             number += 1
-            if is_first:
+            if at == 0:
                 yield _item_head(permalink, comment.submission.article.title, place)
             numbers |= dict.fromkeys((comment.id, comment.submission.external_id), number)
             parent = comment.submission.parent_id
