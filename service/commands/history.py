@@ -25,7 +25,7 @@ from service.history.importing import Importing, Job, Summary
 from service.history.records import HistoryError, Refused, Status
 from service.history.sources import Source
 from service.history.writing import csv_lines, json_lines, wxr_parts
-from service.storage import StoredComment, utc_now
+from service.storage import Retention, StoredComment, utc_now
 
 AUTO = "auto"
 _LINE_EVERY_SECONDS = 10.0
@@ -113,6 +113,8 @@ def import_(  # noqa: PLR0913  a parameter for each option
             known = detected(source) if form == AUTO else Format(form)
             key = "\0".join((source.digest(), known, layout.text, str(queue_waiting)))
             job = Job(site, known.value, key, queue_waiting)
+            # Before there are comments of many years, for each of which one would be made.
+            at.store.make_partitions(Retention(at.settings.retention_days))
             length = isso.size(file) if known is Format.ISSO else file.stat().st_size
             with _progress(length) as (read_so_far, told):
                 importing = Importing(at.store, job, now=utc_now, refuse=_say, tell=told)

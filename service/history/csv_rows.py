@@ -69,6 +69,8 @@ _USUAL = {
     "comment_date_gmt": "written_at",
 }
 
+_LINE_END = re.compile(r"(?<=\n)|(?<=\r)(?=[^\n])")
+_MAY_END = re.compile("[\r\n]")
 _DELIMITERS = ",;\t|"
 FORMULA = re.compile(r"'*(?:[\s\u200b\ufeff]*[=+\-@＝＋－＠]|[\t\r\n])")
 """What a spreadsheet may take for a formula, and what is written so that it does not."""
@@ -192,13 +194,18 @@ def _lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
         encoding = "utf-16" if is_utf16 else "utf-8-sig"
     errors = "surrogateescape" if codecs.lookup(encoding).name.startswith("utf-8") else "replace"
     decoder = codecs.getincrementaldecoder(encoding)(errors=errors)
-    kept = ""
+    kept: list[str] = []
+    length = 0
     while data:
-        kept += decoder.decode(data)
-        if len(kept) > LONGEST_LINE:
+        text = decoder.decode(data)
+        length += len(text)
+        kept.append(text)
+        if _MAY_END.search(text):  # else what was kept need not be looked through again
+            *whole, last = _LINE_END.split("".join(kept))
+            yield from whole
+            kept, length = [last], len(last)
+        if length > LONGEST_LINE:
             raise HistoryError(f"a line is longer than {LONGEST_LINE:,} characters")
-        *whole, kept = re.split(r"(?<=\n)|(?<=\r)(?=[^\n])", kept)
-        yield from whole
         data = stream.read(CHUNK)
-    if kept := kept + decoder.decode(b"", final=True):
-        yield kept
+    kept.append(decoder.decode(b"", final=True))
+    yield from filter(None, _LINE_END.split("".join(kept)))

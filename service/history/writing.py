@@ -34,9 +34,9 @@ def csv_lines(comments: Iterable[StoredComment]) -> Iterator[bytes]:
 
     An apostrophe stands before what a spreadsheet would take for a formula.
     """
-    yield "\ufeff".encode() + _csv_line(FIELDS)
+    yield "\ufeff".encode() + csv_line(FIELDS)
     for comment in comments:
-        yield _csv_line(map(guarded, fields_of(comment).values()))
+        yield csv_line(map(guarded, fields_of(comment).values()))
 
 
 def guarded(cell: str) -> str:
@@ -44,7 +44,8 @@ def guarded(cell: str) -> str:
     return f"'{cell}" if FORMULA.match(cell) else cell
 
 
-def _csv_line(cells: Iterable[str]) -> bytes:
+def csv_line(cells: Iterable[str]) -> bytes:
+    """A row of cells, each in quotation marks."""
     line = io.StringIO()
     csv.writer(line, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
     return line.getvalue().encode()

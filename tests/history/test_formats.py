@@ -1,5 +1,6 @@
 """What is read from other systems' files, and what is refused of them."""
 
+import csv
 import gzip
 import io
 import json
@@ -10,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from model.decision import RejectReason
 from model.submission import CommentType
@@ -17,8 +20,8 @@ from service.history import csv_rows, isso, json_lines, wxr
 from service.history.csv_rows import FORMULA, unguarded
 from service.history.formats import Format, Layout, detected, read
 from service.history.records import HistoryError, Imported, Record, Refused, Status, time_of
-from service.history.sources import Source
-from service.history.writing import guarded
+from service.history.sources import CHUNK, Source
+from service.history.writing import csv_line, guarded
 from service.history.xml_stream import LONGEST_TOKEN
 from tests.history import samples
 from tests.history.samples import CANARY, comment, item, post
@@ -413,6 +416,29 @@ def test_what_is_made_safe_for_spreadsheets_comes_back_as_it_was(text: str) -> N
     assert not FORMULA.match(safe) or safe.startswith("'")
     assert not safe.startswith(tuple("=+-@\t\r＝＋－＠"))
     assert unguarded(safe) == text
+
+
+@given(st.lists(st.text(max_size=20), min_size=2, max_size=4))
+@example(["'", "\r"])
+def test_any_text_survives_csv(cells: list[str]) -> None:
+    line = csv_line(map(guarded, cells))
+
+    (row,) = csv.reader(io.StringIO(line.decode("utf-8", "surrogatepass"), newline=""))
+
+    assert [unguarded(cell) for cell in row] == cells
+
+
+@pytest.mark.parametrize("size", [CHUNK - 1, CHUNK, CHUNK + 1])
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_lines_of_csv_end_wherever_reading_pauses(size: int, end: str) -> None:
+    first = "content,status,date" + end
+    row = "x" * (size - len(first) - len(",spam,2024-01-02") - 1) + ",spam,2024-01-02"
+    text = first + row + end + row + end + row
+
+    found = list(csv_rows.read(io.BytesIO(text.encode())))
+
+    assert [one.place for one in found] == ["line 2", "line 3", "line 4"]
+    assert all(isinstance(one, Imported) for one in found)
 
 
 @pytest.mark.parametrize("text", ["<html><body/></html>", "just words", "\x00\x01\x02,"])
