@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import random
 import re
 import sqlite3
 import tracemalloc
@@ -314,6 +315,9 @@ LABELLED: list[dict[str, object]] = [
 ]
 
 
+DAMAGE = (b"", b"\x00", b"\xff\xfe", b"&#0;", b"]]>", b"<", b'"', b"{", b"[", b"}", b"\n", b"1e999")
+
+
 def lines(rows: list[dict[str, object]]) -> str:
     return "".join(json.dumps(row | {"date": "2024-01-02T03:04:05Z"}) + "\n" for row in rows)
 
@@ -439,6 +443,35 @@ def test_lines_of_csv_end_wherever_reading_pauses(size: int, end: str) -> None:
 
     assert [one.place for one in found] == ["line 2", "line 3", "line 4"]
     assert all(isinstance(one, Imported) for one in found)
+
+
+SAMPLES = {
+    Format.WXR: samples.wxr(item(comment(1), comment(2))).encode(),
+    Format.DISQUS: samples.disqus(post(1), post(2, parent="1")).encode(),
+    Format.REMARK42: samples.remark42().encode(),
+    Format.COMMENTO: samples.comentario().encode(),
+    Format.JSONL: lines(LABELLED).encode(),
+    Format.CSV: b'id,content,status,date,email\n1,"a\nb",spam,2024-01-02,' + CANARY.encode(),
+}
+
+
+@pytest.mark.parametrize("form", SAMPLES)
+def test_a_damaged_file_gives_records_and_problems_and_no_fault(form: Format, file: Path) -> None:
+    draw = random.Random(5)
+    told = []
+    for _ in range(150):
+        data = bytearray(SAMPLES[form])
+        for _ in range(draw.randint(1, 8)):
+            at = draw.randrange(len(data))
+            data[at : at + draw.choice((0, 1, 1, 40))] = draw.choice(DAMAGE)
+        file.write_bytes(data)
+        try:
+            told += [one for one in read(Source(file), form, Layout()) if isinstance(one, Refused)]
+        except HistoryError as problem:
+            told.append(Refused("", str(problem)))
+
+    assert told
+    assert [one for one in told if "canary" in repr(one)] == []
 
 
 @pytest.mark.parametrize("text", ["<html><body/></html>", "just words", "\x00\x01\x02,"])
