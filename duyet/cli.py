@@ -80,9 +80,8 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "queue": LazyCommand(
             "service.commands.moderate:queue", "List what waits for a person, and decide."
         ),
-        "export": LazyCommand(
-            "service.commands.keep:export", "Write decisions out as labelled examples."
-        ),
+        "import": LazyCommand("service.commands.history:import_", "Take a site's history in."),
+        "export": LazyCommand("service.commands.keep:export", "Write comments or labels out."),
     },
     "Judge files and keep models": {
         "score": LazyCommand("duyet.offline:score", "Judge a file of comments offline."),

@@ -5,6 +5,7 @@ it can then be shown in the original. Cost is linear in the length of the text.
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
@@ -36,6 +37,12 @@ def readable(text: str) -> str:
     return text.translate(_plain_of).translate(_NOUGHTS)
 
 
+def comparable(text: str) -> str:
+    """What equal texts are found by: as it reads, without anything that is no letter or digit."""
+    return _NO_LETTER.sub("", readable(text))
+
+
+_NO_LETTER = re.compile(r"[\W_]+")  # what `str.isalnum` is not true of
 _NOUGHTS = str.maketrans("123456789", "0" * 9)
 
 

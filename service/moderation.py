@@ -9,7 +9,6 @@ protocol and no table; never judges by itself.
 import asyncio
 import logging
 import math
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,7 @@ from model.outcome import Outcome, Scores
 from model.policy import Policy
 from model.rules import FAILED
 from model.submission import Submission
-from model.text import readable
+from model.text import comparable
 from model.verdict import Learnt, Verdict
 from service.deliverability import Deliverability
 from service.learning import Learning
@@ -67,8 +66,6 @@ MOST_WAITING = 10_000
 
 MOST_WAITING_CHARACTERS = 64 * 1024 * 1024
 """Characters that may wait before more are turned away: what bounds the memory."""
-
-_NO_LETTER = re.compile(r"[\W_]+")  # what `str.isalnum` is not true of
 
 RACES = 5
 """Times a batch is gathered again when another process took one of its idempotency keys, or
@@ -397,7 +394,7 @@ class Moderation:
             comment_id=new_id(waiting.received_at),
             submission=submission,
             received_at=waiting.received_at,
-            normal_text=_NO_LETTER.sub("", readable(submission.content)),
+            normal_text=comparable(submission.content),
             idempotency_key=waiting.idempotency_key,
             origin=waiting.origin,
             is_test=waiting.is_test,

@@ -536,7 +536,7 @@ class QueueItemOut(BaseModel):
 
     id: str
     received_at: datetime
-    why: Literal["verdict", "audit", "report"] = Field(
+    why: Literal["verdict", "audit", "report", "import"] = Field(
         description="The verdict queued it, it was drawn at random, or the site reported it."
     )
     content: str

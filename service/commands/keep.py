@@ -77,7 +77,7 @@ def forget(*, dry_run: bool, as_json: bool) -> None:
             gone = at.store.to_forget(kept)
         else:
             at.store.make_partitions(kept)
-            with _counted("forgotten") as told:
+            with counted("forgotten") as told:
                 gone = at.store.forget(kept, progress=told)
     if as_json:
         click.echo(json_text({"dry_run": dry_run} | asdict(gone)))
@@ -122,7 +122,7 @@ def rotate(*, finish: bool, as_json: bool) -> None:
     """
     with installation() as at:
         newest = at.keyring.newest_address_key_id if finish else at.keyring.add_address_key()
-        with _counted("sealed again") as told:
+        with counted("sealed again") as told:
             count = at.store.reencrypt_addresses(progress=told)
         in_use = at.store.address_keys_in_use()
         ids = at.keyring.address_key_ids
@@ -141,10 +141,11 @@ def rotate(*, finish: bool, as_json: bool) -> None:
     epilog="""\b
 Examples:
   duyet export labels -o labels.jsonl.gz
-  duyet export labels --site blog | duyet train - --out var/models""",
+  duyet export labels --site blog | duyet train - --out var/models
+  duyet export comments --site blog --format wxr -o blog.xml""",
 )
 def export() -> None:
-    """Write out what people decided."""
+    """Write out what people decided, or all comments."""
 
 
 @export.command("labels")
@@ -167,7 +168,7 @@ def labels(site_name: str | None, output: Path) -> None:
     with installation() as at:
         only = [site_named(at.store, site_name).id] if site_name else None
         count = 0
-        with _written(output) as stream, _counted("examples") as told:
+        with written(output) as stream, counted("examples") as told:
             for count, example in enumerate(at.store.labelled(only), start=1):
                 stream.write(_line(example))
                 if count % 500 == 0:
@@ -198,7 +199,7 @@ def _line(example: LabelledExample) -> bytes:
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
+def written(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
     """A stream whose content is at `path`, whole, when the block ends well; else nothing is."""
     if path == STDOUT:
         yield sys.stdout.buffer
@@ -227,7 +228,7 @@ def _written(path: Path) -> Iterator[BinaryIO | gzip.GzipFile]:
 
 
 @contextmanager
-def _counted(what: str) -> Iterator[Callable[[int], None]]:
+def counted(what: str) -> Iterator[Callable[[int], None]]:
     """Tells how far long work is, on a terminal; nowhere else."""
     last = 0
 

@@ -28,6 +28,7 @@ from service.storage.errors import (
     Unstorable,
     WrongEncoding,
 )
+from service.storage.imported import Arrival, Place, Taken
 from service.storage.outbox import LateVerdict, Undelivered
 from service.storage.records import (
     AkismetOrigin,
@@ -59,6 +60,7 @@ __all__ = [
     "AkismetOrigin",
     "AkismetSite",
     "AlreadyDecided",
+    "Arrival",
     "Asked",
     "BadCursor",
     "Buckets",
@@ -79,6 +81,7 @@ __all__ = [
     "NewerSchema",
     "NoAddress",
     "NothingToUndo",
+    "Place",
     "QueueItem",
     "QueueOrder",
     "QueuePage",
@@ -95,6 +98,7 @@ __all__ = [
     "StoreUnavailable",
     "StoredComment",
     "TablesChanged",
+    "Taken",
     "Undelivered",
     "UnknownComment",
     "UnknownModerator",

@@ -159,6 +159,7 @@ class Waiting(StrEnum):
     VERDICT = "verdict"
     AUDIT = "audit"
     REPORT = "report"
+    IMPORT = "import"
 
 
 class QueueOrder(StrEnum):

@@ -21,7 +21,9 @@ from service.storage import (
     akismet,
     checks,
     events,
+    imported,
     inserts,
+    kept,
     labels,
     outbox,
     partitions,
@@ -42,6 +44,7 @@ from service.storage.akismet import AkismetCheck, AkismetChoices, AkismetSite, C
 from service.storage.decided import decided_page
 from service.storage.errors import Unstorable
 from service.storage.events import Actor
+from service.storage.imported import Arrival, Place, Taken
 from service.storage.outbox import LateVerdict, Undelivered
 from service.storage.records import (
     Asked,
@@ -541,6 +544,60 @@ class Store:
             yield from examples
             if place is None:
                 return
+
+    # -------------------------------------------------------------- history
+
+    def import_position(self, site_id: str, job: str) -> int:
+        """How many records of an import were dealt with before; 0 for a new one."""
+        with self._reads() as connection:
+            return imported.position(connection, self._keyring, site_id, job)
+
+    def keys_of_submission(self, asked: Asked) -> Known:
+        """The keys that a comment from elsewhere is matched by; nothing is looked up."""
+        return spooled.known_of_nobody(self._keyring, asked)
+
+    def import_history(self, batch: Sequence[Arrival], place: Place) -> list[Taken]:
+        """Write those of a batch that are not there yet, and how far its import has come.
+
+        What became of each, in order. All or nothing, and durable when this returns. Raises
+        UnknownSite.
+        """
+        now = self._now()
+        ready: list[imported.Prepared | None] = []
+        for arrival in batch:
+            try:
+                ready.append(imported.prepared(self._keyring, arrival, now))
+            except Unstorable:
+                ready.append(None)
+        with self._writes() as connection:
+            storable = [one for one in ready if one is not None]
+            taken = iter(imported.take_in(connection, self._keyring, storable, place, now))
+        return [Taken.UNSTORABLE if one is None else next(taken) for one in ready]
+
+    def end_import(self, place: Place, counts: dict[str, int], *, by: str = "operator") -> None:
+        """Put on record that an import came to its end, with what it counted."""
+        with self._writes() as connection:
+            imported.tell_end(connection, place, self._actor(by), counts)
+
+    def kept(self, site_id: str, *, page_size: int = 500) -> Iterator[StoredComment]:
+        """All comments of a site in order of receipt, each page read by itself."""
+        mark: kept.Mark | None = None
+        while True:
+            page, mark = self._read_aside(
+                partial(kept.page, site_id=site_id, after=mark, limit=page_size)
+            )
+            yield from page
+            if mark is None:
+                return
+
+    def kept_by_article(self, site_id: str, *, page_size: int = 500) -> Iterator[StoredComment]:
+        """All comments of a site, those of an article together.
+
+        The ids of all are held meanwhile: 90 bytes a comment.
+        """
+        ids = self._read_aside(partial(kept.ids_by_article, site_id=site_id))
+        for start in range(0, len(ids), page_size):
+            yield from self._read_aside(partial(kept.of_ids, ids=ids[start : start + page_size]))
 
     # -------------------------------------------------------------- addresses
 

@@ -108,7 +108,8 @@ def _number(name: str) -> sa.Column[int]:
 # ------------------------------------------------------------------ sites
 
 # What people change of a site's decisions is numbered from 1 by `last_change`, in the order in
-# which it is committed: whoever takes a number holds the site's row until then.
+# which it is committed: whoever takes a number holds the site's row until then. Decisions that came
+# with a site's history are numbered downwards from 0, where nobody looks for what is new.
 sites = sa.Table(
     "sites",
     metadata,
@@ -280,6 +281,30 @@ outbox = sa.Table(
     sqlite_with_rowid=False,
 )
 sa.Index("ix_outbox_state", outbox.c.state, outbox.c.due_at)
+# ------------------------------------------------------------------ what came from elsewhere
+
+# No key to `comments`: what was imported once stays known when it is forgotten, so that a second
+# import does not bring back what retention ended.
+imported = sa.Table(
+    "imported",
+    metadata,
+    _id("origin_mac", primary_key=True),  # keyed by the site as well
+    _text("body_mac"),
+    _text("comment_id"),
+    sqlite_with_rowid=False,
+)
+
+imports = sa.Table(  # how far each import has come
+    "imports",
+    metadata,
+    _id("job_mac", primary_key=True),  # of the file, what was asked for and the site
+    _id("site_id", sa.ForeignKey("sites.id")),
+    _text("format"),
+    _number("position"),
+    _time("started_at"),
+    _time("committed_at"),
+    sqlite_with_rowid=False,
+)
 
 # ------------------------------------------------------------------ what people said
 
