@@ -462,7 +462,7 @@ def test_a_damaged_file_gives_records_and_problems_and_no_fault(form: Format, fi
     for _ in range(150):
         data = bytearray(SAMPLES[form])
         for _ in range(draw.randint(1, 8)):
-            at = draw.randrange(len(data))
+            at = draw.randrange(len(data) or 1)
             data[at : at + draw.choice((0, 1, 1, 40))] = draw.choice(DAMAGE)
         file.write_bytes(data)
         try:
