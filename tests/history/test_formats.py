@@ -238,6 +238,21 @@ def test_isso_is_read_with_its_threads_and_modes(tmp_path: Path) -> None:
     assert isso.size(path) == 4
 
 
+def test_a_damaged_database_does_not_lead_in_a_circle(file: Path) -> None:
+    with sqlite3.connect(samples.isso_file(file)) as connection:
+        connection.executescript(
+            """
+            ALTER TABLE comments RENAME TO old;
+            CREATE VIEW comments AS SELECT tid, 'x' AS id, parent, created, mode, remote_addr,
+                text, author, email, website FROM old;
+            """
+        )
+    connection.close()
+
+    with pytest.raises(HistoryError, match="damaged"):
+        list(read(Source(file), Format.ISSO, Layout()))
+
+
 def test_a_sqlite_file_that_is_not_isso_s_is_refused(file: Path) -> None:
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE other (x)")
