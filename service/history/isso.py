@@ -63,7 +63,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA trusted_schema = OFF")  # it comes from elsewhere
             connection.execute("PRAGMA query_only = ON")
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # the driver fails to read its own messages
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         problem = f"it cannot be read as Isso's database ({name})"
     else:

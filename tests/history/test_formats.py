@@ -253,6 +253,16 @@ def test_a_damaged_database_does_not_lead_in_a_circle(file: Path) -> None:
         list(read(Source(file), Format.ISSO, Layout()))
 
 
+def test_a_database_whose_schema_is_damaged_is_refused(file: Path) -> None:
+    whole = samples.isso_file(file).read_bytes()
+    file.write_bytes(
+        whole.replace(b"CREATE TABLE comments (tid", b"CREATE TABLE comments (\xff\xfe(")
+    )
+
+    with pytest.raises(HistoryError, match="Isso's database"):
+        list(read(Source(file), Format.ISSO, Layout()))
+
+
 def test_a_sqlite_file_that_is_not_isso_s_is_refused(file: Path) -> None:
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE other (x)")
