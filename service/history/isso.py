@@ -35,8 +35,11 @@ def read(path: Path, tell: Callable[[int], object] = lambda _: None) -> Records:
         last, count = -(2**63), 0
         while page := connection.execute(_PAGE, (LONGEST_CONTENT + 1, last, PAGE)).fetchall():
             for row in page:
+                # A damaged file's pages may lead in a circle, and its reader with them.
+                if not isinstance(row["id"], int) or row["id"] <= last:
+                    raise HistoryError(f"its comments are out of order after {last}: it is damaged")
+                last = row["id"]
                 yield _record(row)
-            last = page[-1]["id"]
             count += len(page)
             tell(count)
 
@@ -60,7 +63,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA trusted_schema = OFF")  # it comes from elsewhere
             connection.execute("PRAGMA query_only = ON")
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # the driver fails to read its own messages
         name = getattr(error, "sqlite_errorname", type(error).__name__)
         problem = f"it cannot be read as Isso's database ({name})"
     else:

@@ -5,6 +5,7 @@ Knows JSON. Keeps no more of the file than one element.
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, NoReturn
 
@@ -14,7 +15,7 @@ from service.history.sources import CHUNK
 LONGEST_ELEMENT = 16 * 1024 * 1024
 """Characters of one element, or of a value that is no list."""
 
-_BLANK = " \t\r\n"
+_NOT_BLANK = re.compile(r"[^ \t\r\n]")
 
 
 class Element(NamedTuple):
@@ -74,13 +75,12 @@ class _Text:
 
     def peek(self) -> str:
         """The next character that is not blank; "" at the end."""
-        while True:
-            while self._at < len(self._text):
-                if self._text[self._at] not in _BLANK:
-                    return self._text[self._at]
-                self._at += 1
+        while (found := _NOT_BLANK.search(self._text, self._at)) is None:
+            self._at = len(self._text)
             if not self._more(CHUNK):
                 return ""
+        self._at = found.start()
+        return found.group()
 
     def expect(self, among: str) -> str:
         """Take the next character, which is one of these."""

@@ -238,6 +238,31 @@ def test_isso_is_read_with_its_threads_and_modes(tmp_path: Path) -> None:
     assert isso.size(path) == 4
 
 
+def test_a_damaged_database_does_not_lead_in_a_circle(file: Path) -> None:
+    with sqlite3.connect(samples.isso_file(file)) as connection:
+        connection.executescript(
+            """
+            ALTER TABLE comments RENAME TO old;
+            CREATE VIEW comments AS SELECT tid, 'x' AS id, parent, created, mode, remote_addr,
+                text, author, email, website FROM old;
+            """
+        )
+    connection.close()
+
+    with pytest.raises(HistoryError, match="damaged"):
+        list(read(Source(file), Format.ISSO, Layout()))
+
+
+def test_a_database_whose_schema_is_damaged_is_refused(file: Path) -> None:
+    whole = samples.isso_file(file).read_bytes()
+    file.write_bytes(
+        whole.replace(b"CREATE TABLE comments (tid", b"CREATE TABLE comments (\xff\xfe(")
+    )
+
+    with pytest.raises(HistoryError, match="Isso's database"):
+        list(read(Source(file), Format.ISSO, Layout()))
+
+
 def test_a_sqlite_file_that_is_not_isso_s_is_refused(file: Path) -> None:
     with sqlite3.connect(file) as connection:
         connection.execute("CREATE TABLE other (x)")
@@ -462,7 +487,7 @@ def test_a_damaged_file_gives_records_and_problems_and_no_fault(form: Format, fi
     for _ in range(150):
         data = bytearray(SAMPLES[form])
         for _ in range(draw.randint(1, 8)):
-            at = draw.randrange(len(data))
+            at = draw.randrange(len(data) or 1)
             data[at : at + draw.choice((0, 1, 1, 40))] = draw.choice(DAMAGE)
         file.write_bytes(data)
         try:
