@@ -31,7 +31,10 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Cl
 
 def texts() -> list[str]:
     """Texts of the project's own, some of each file."""
-    files = [[json.loads(line) for line in path.open()] for path in sorted(TEXTS.glob("*.jsonl"))]
+    files = [
+        [json.loads(line) for line in path.read_text("utf-8").split("\n") if line]
+        for path in sorted(TEXTS.glob("*.jsonl"))
+    ]
     found = [rows[at]["text"] for at in range(COMMENTS) for rows in files if at < len(rows)]
     return [text for text in found if text.strip()][:COMMENTS]
 
