@@ -1,11 +1,11 @@
-"""What a database bears: measured, fitted, simulated, and the simulation measured again.
+"""What a database bears: bytes for each comment, and what a batch costs as it grows.
 
     python -m benchmarks.capacity --url sqlite:////tmp/capacity.db
     python -m benchmarks.capacity --url postgresql://duyet@/capacity?host=/run/postgresql
 
-The database should be new; it is filled. Prints bytes for each stored comment, the seconds a
-batch takes as `a + b * comments`, and for some loads the latency that a simulation of the one door
-(batches without a timer) gives beside the one measured with the same arrivals.
+The database should be new; it is filled. Prints bytes for each stored comment, and the seconds
+that gathering and recording a batch takes as `a + b * comments`. No judging and no HTTP is in
+them: `benchmarks.door` measures those, and what callers wait for.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +27,6 @@ from service.storage.partitions import are_made
 
 LARGEST_BATCH = 256
 SIZES = (1, 4, 16, 64, 256)
-LOADS = (0.2, 0.5, 0.8)
 WORDS = ("bài viết hay quá", "cảm ơn tác giả", "mình thấy đúng", "giá hơi cao", "chất lượng")
 VERDICT = Verdict(
     outcome=Outcome.ACCEPT,
@@ -86,56 +85,6 @@ def fitted(seconds: dict[int, list[float]]) -> tuple[float, float]:
     return low - b, b
 
 
-def drawn(seconds: dict[int, list[float]], size: int, draw: random.Random) -> float:
-    """Seconds of a batch: one of those measured at the sizes around it, between them by size."""
-    above = next(s for s in SIZES if s >= size)
-    below = max((s for s in SIZES if s <= size), default=above)
-    share = 0.0 if above == below else (size - below) / (above - below)
-    rank = draw.random()
-    low, high = (sorted(seconds[s])[int(rank * len(seconds[s]))] for s in (below, above))
-    return low + share * (high - low)
-
-
-def door(arrivals: Sequence[float], serve: Callable[[int, int, float], float]) -> list[float]:
-    """The latency of each arrival: while a batch is served the next collects, without a timer.
-
-    `serve(first, size, now)` gives when a batch that starts now is done.
-    """
-    latencies: list[float] = []
-    now, first = 0.0, 0
-    while first < len(arrivals):
-        now = max(now, arrivals[first])
-        size = 1
-        while (
-            size < LARGEST_BATCH and first + size < len(arrivals) and arrivals[first + size] <= now
-        ):
-            size += 1
-        now = serve(first, size, now)
-        latencies += [now - at for at in arrivals[first : first + size]]
-        first += size
-    return latencies
-
-
-def replayed(store: Store, asked: Sequence[Asked], arrivals: Sequence[float]) -> list[float]:
-    """The same arrivals on the real database, in real time."""
-    began = time.perf_counter()
-
-    def serve(first: int, size: int, now: float) -> float:
-        wait = now - (time.perf_counter() - began)
-        if wait > 0:
-            time.sleep(wait)
-        commit(store, asked[first : first + size])
-        return time.perf_counter() - began
-
-    return door(arrivals, serve)
-
-
-def quantiles(latencies: Sequence[float]) -> tuple[float, float]:
-    """Median and p99, in milliseconds."""
-    ordered = sorted(latencies)
-    return 1000 * ordered[len(ordered) // 2], 1000 * ordered[int(0.99 * len(ordered))]
-
-
 def database_bytes(store: Store) -> int:
     """What comments, verdicts and their indexes take."""
     with store._reads() as connection:
@@ -155,19 +104,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--url", required=True)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=8.0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         store = Store.open(given.url, Keyring.open(Path(directory) / "secrets"))
         store.migrate()
         store.make_partitions(Retention())
         site, _ = store.add_site(f"capacity {time.time()}", Policy())
-        run(store, Source(site, 1), given.rounds, given.seconds)
+        run(store, Source(site, 1), given.rounds)
         store.close()
 
 
-def run(store: Store, source: Source, rounds: int, length: float) -> None:
-    """Measure, simulate, measure again, print."""
+def run(store: Store, source: Source, rounds: int) -> None:
+    """Measure, fit, print."""
     for _ in range(4):
         commit(store, source.batch(LARGEST_BATCH))
     before = database_bytes(store)
@@ -181,19 +129,6 @@ def run(store: Store, source: Source, rounds: int, length: float) -> None:
     print(
         f"seconds of a batch: {1000 * a:.2f} ms + {1e6 * b:.0f} µs a comment; {most:,.0f} a second"
     )
-    draw = random.Random(2)
-    for load in LOADS:
-        rate = load * most
-        arrivals = [0.0]
-        while arrivals[-1] < length:
-            arrivals.append(arrivals[-1] + draw.expovariate(rate))
-        simulated = door(arrivals, lambda _, size, now: now + drawn(seconds, size, draw))
-        real = replayed(store, source.batch(len(arrivals)), arrivals)
-        (s50, s99), (r50, r99) = quantiles(simulated), quantiles(real)
-        print(
-            f"at {rate:6,.0f} a second: median simulated {s50:6.1f} ms, measured {r50:6.1f} ms"
-            f" ({s50 / r50 - 1:+.0%}); p99 {s99:7.1f}, {r99:7.1f} ms ({s99 / r99 - 1:+.0%})"
-        )
 
 
 if __name__ == "__main__":
