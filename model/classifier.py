@@ -132,11 +132,12 @@ class Classifier:
         found = kernel.weigh(self._plan, fields.laid, spans=True, rows=rows)
         log_odds = map(tuple, self._summed(fields, found).tolist())
         spans: list[list[Span]] = [[] for _ in batch]
+        texts, names = fields.texts, [FIELDS[of] for of in fields.fields]
         for (owner, head, text, first, last), weight in zip(
             found.spans, found.span_weights, strict=True
         ):
-            start, end = whole_characters(fields.texts[text], first, last)
-            spans[owner].append(Span(FIELDS[fields.fields[text]], start, end, HEADS[head], weight))
+            start, end = whole_characters(texts[text], first, last)
+            spans[owner].append(Span(names[text], start, end, HEADS[head], weight))
         read = fields.features(found, self.spec).each() if rows else repeat(None, len(batch))
         return list(map(Explained, log_odds, map(tuple, spans), read))
 
@@ -160,6 +161,10 @@ _CHARACTERS_AT_ONCE = 16_384
 
 def scores_of(log_odds: Sequence[float]) -> Scores:
     """The scores that log-odds are those of, a head each."""
-    # Two forms of the logistic function, so that neither can overflow.
-    spam, toxicity = (1 / (1 + exp(-z)) if z >= 0 else exp(z) / (1 + exp(z)) for z in log_odds)
-    return Scores(spam=spam, toxicity=toxicity)
+    spam, toxicity = log_odds
+    return Scores(_logistic(spam), _logistic(toxicity))
+
+
+def _logistic(z: float) -> float:
+    # Two forms, so that neither can overflow.
+    return 1 / (1 + exp(-z)) if z >= 0 else exp(z) / (1 + exp(z))

@@ -185,6 +185,8 @@ def _reasons(
     reasons = [Reason(hit.rule, hit.field, hit.evidence) for hit in found]
     if scores is None:
         return (Reason("score.unavailable"), *reasons)
+    if scores.spam < thresholds.spam.queue_at and scores.toxicity < thresholds.toxicity.queue_at:
+        return tuple(reasons)
     by_score = []
     for head in HEADS:
         outcome = thresholds.of(head).outcome(scores.of(head))
