@@ -108,7 +108,7 @@ class _Written(dict[int, str]):
         return self[code]
 
 
-_plain_of, _readable_of = _Written(), _Written()
+_plain_of, _marked_of, _readable_of = _Written(), _Written(), _Written()
 
 
 def meet(codes: Iterable[int]) -> None:
@@ -127,7 +127,7 @@ def _meet(code: int) -> None:
         stands_for = character
     read = [pair for c in stands_for if not is_invisible(c) for pair in _spelled(c)]
     plain, marked = "".join(p for p, _ in read), "".join(m for _, m in read)
-    _plain_of[code] = plain
+    _marked_of[code], _plain_of[code] = marked, plain
     _readable_of[code] = plain.translate(_NOUGHTS)
     if len(plain) == 1:
         CHARACTERS[code] = _entry(ord(plain), ord(marked), _kinds_of(character, plain))
