@@ -114,7 +114,7 @@ def thresholds_for(policy: Policy, classifier: Classifier | None, language: str)
     """The thresholds of a site for comments in a language: its own, else by its risks."""
     if classifier is None:
         return policy.thresholds or _UNUSED
-    return policy.thresholds_by(classifier.promise, language)
+    return classifier.thresholds(policy, language)
 
 
 _Scored: TypeAlias = tuple[Explained, Scores]
