@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from model import kernel
 from model.features import FIELDS, Fields, Places, Spec, Texts, Values, plan_for
 from model.kernel import Plan
-from model.outcome import Head, Scores
+from model.outcome import Head, HeadThresholds, Scores
+from model.policy import Policy
 from model.promise import Promise
 from model.text import whole_characters
 from model.verdict import Span
@@ -72,10 +73,23 @@ class Classifier:
     bias: NDArray[np.float64]
     promise: Promise
     _plan: Plan = field(init=False, repr=False, compare=False)
+    _thresholds: dict[tuple[str, float, float], HeadThresholds] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         plan = plan_for(self.spec, table=self.table, spans_per_head=SPANS_PER_HEAD)
         object.__setattr__(self, "_plan", plan)
+
+    def thresholds(self, policy: Policy, language: str) -> HeadThresholds:
+        """A site's thresholds for comments in a language, as in `Policy.thresholds_by`."""
+        key = (language, policy.reject_risk, policy.queue_risk)
+        if policy.thresholds or key not in self._thresholds:
+            found = policy.thresholds_by(self.promise, language)
+            if policy.thresholds or len(self._thresholds) >= _THRESHOLDS_KEPT:
+                return found
+            self._thresholds[key] = found
+        return self._thresholds[key]
 
     def score(self, batch: Sequence[Texts]) -> list[Scores]:
         """Calibrated probabilities, in the order of the batch; the cost of a call is shared."""
@@ -132,11 +146,12 @@ class Classifier:
         found = kernel.weigh(self._plan, fields.laid, spans=True, rows=rows)
         log_odds = map(tuple, self._summed(fields, found).tolist())
         spans: list[list[Span]] = [[] for _ in batch]
+        texts, names = fields.texts, [FIELDS[of] for of in fields.fields]
         for (owner, head, text, first, last), weight in zip(
             found.spans, found.span_weights, strict=True
         ):
-            start, end = whole_characters(fields.texts[text], first, last)
-            spans[owner].append(Span(FIELDS[fields.fields[text]], start, end, HEADS[head], weight))
+            start, end = whole_characters(texts[text], first, last)
+            spans[owner].append(Span(names[text], start, end, HEADS[head], weight))
         read = fields.features(found, self.spec).each() if rows else repeat(None, len(batch))
         return list(map(Explained, log_odds, map(tuple, spans), read))
 
@@ -154,12 +169,18 @@ def _parts(batch: Sequence[Texts]) -> Iterator[Sequence[Texts]]:
         yield batch[begin:]
 
 
+_THRESHOLDS_KEPT = 1024
+
 # What a processor keeps near, too: four times as many took a fifth longer for each.
 _CHARACTERS_AT_ONCE = 16_384
 
 
 def scores_of(log_odds: Sequence[float]) -> Scores:
     """The scores that log-odds are those of, a head each."""
-    # Two forms of the logistic function, so that neither can overflow.
-    spam, toxicity = (1 / (1 + exp(-z)) if z >= 0 else exp(z) / (1 + exp(z)) for z in log_odds)
-    return Scores(spam=spam, toxicity=toxicity)
+    spam, toxicity = log_odds
+    return Scores(_logistic(spam), _logistic(toxicity))
+
+
+def _logistic(z: float) -> float:
+    # Two forms, so that neither can overflow.
+    return 1 / (1 + exp(-z)) if z >= 0 else exp(z) / (1 + exp(z))

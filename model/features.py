@@ -167,6 +167,7 @@ class Fields:
     def signs(self, counts: Sequence[Sequence[int]], bits: int) -> Signs:
         """The places of all signs and whose they are, in order; `counts` are those of the texts."""
         places, owners = array("q"), array("q")
+        place_of = _sign_places(bits).__getitem__
         contents = {
             owner: content_signs(text, counted)
             for owner, of, text, counted in zip(
@@ -175,9 +176,9 @@ class Fields:
             if of == _CONTENT
         }
         for owner, one in enumerate(self.batch):
-            found = [_sign_place(name, bits) for name in (*one.signs, *contents.get(owner, ()))]
-            places.extend(found)
-            owners.extend([owner] * len(found))
+            signs = one.signs + contents.get(owner, ())
+            places.extend(map(place_of, signs))
+            owners.extend([owner] * len(signs))
         return places, owners
 
     def features(self, found: kernel.Weighed, spec: Spec) -> Features:
@@ -261,9 +262,21 @@ _SALTS = np.array(
 )
 
 
-@cache
+class _SignPlaces(dict[str, int]):
+    """The places of signs. There are a few hundred, so each is hashed once."""
+
+    def __init__(self, bits: int) -> None:
+        self._bits = bits
+
+    def __missing__(self, sign: str) -> int:
+        place = self[sign] = _sign_place(sign, self._bits)
+        return place
+
+
+_sign_places = cache(_SignPlaces)
+
+
 def _sign_place(sign: str, bits: int) -> int:
-    """A sign's place. There are a few hundred signs, so each is hashed once."""
     mixed = _salt(f"sign/{sign}")
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
         mixed = (mixed ^ mixed >> shift) * factor % 2**64

@@ -62,6 +62,8 @@ _TAG = re.compile(r"<[A-Za-z/!?][^<>]*>?|<>")
 
 def is_blank(text: str) -> bool:
     """Whether a reader would see nothing: only white space, control and invisible characters."""
+    if "!" <= text[:1] <= "~":  # true of most texts, and far cheaper
+        return False
     return _BLANK.fullmatch(text) is not None
 
 
@@ -85,17 +87,17 @@ def prepared(submission: Submission) -> Submission:
     Trims all Unicode white space (WordPress: ASCII only); a field in which nothing is visible
     becomes empty. Preparing twice is the same as once.
     """
-    author = submission.author
-    return replace(
-        submission,
-        content=_trimmed(submission.content),
-        author=replace(
-            author,
-            name=_trimmed(without_tags(author.name)),
-            email=_trimmed(author.email),
-            url=_trimmed(author.url),
-        ),
+    author, content = submission.author, _trimmed(submission.content)
+    name, email, url = (
+        _trimmed(without_tags(author.name)),
+        _trimmed(author.email),
+        _trimmed(author.url),
     )
+    if (name, email, url) != (author.name, author.email, author.url):
+        author = replace(author, name=name, email=email, url=url)
+    elif content == submission.content:
+        return submission
+    return replace(submission, content=content, author=author)
 
 
 def _trimmed(text: str) -> str:
@@ -167,7 +169,12 @@ def _too_long(submission: Submission, rules: FormRules, *, is_ping: bool) -> lis
         (URL, author.url, rules.max_url_bytes),
         (CONTENT, submission.content, rules.max_content_bytes),
     )
-    return [(field, "too_long") for field, text, limit in limits if _bytes_of(text) > limit]
+    # No character takes more than four bytes.
+    return [
+        (field, "too_long")
+        for field, text, limit in limits
+        if 4 * len(text) > limit and _bytes_of(text) > limit
+    ]
 
 
 def _bytes_of(text: str) -> int:

@@ -114,7 +114,7 @@ def thresholds_for(policy: Policy, classifier: Classifier | None, language: str)
     """The thresholds of a site for comments in a language: its own, else by its risks."""
     if classifier is None:
         return policy.thresholds or _UNUSED
-    return policy.thresholds_by(classifier.promise, language)
+    return classifier.thresholds(policy, language)
 
 
 _Scored: TypeAlias = tuple[Explained, Scores]
@@ -185,6 +185,8 @@ def _reasons(
     reasons = [Reason(hit.rule, hit.field, hit.evidence) for hit in found]
     if scores is None:
         return (Reason("score.unavailable"), *reasons)
+    if scores.spam < thresholds.spam.queue_at and scores.toxicity < thresholds.toxicity.queue_at:
+        return tuple(reasons)
     by_score = []
     for head in HEADS:
         outcome = thresholds.of(head).outcome(scores.of(head))

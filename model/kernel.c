@@ -56,6 +56,12 @@ enum {
     LONGEST_READING = 1 << 24
 };
 
+#if defined(__GNUC__)
+#define SOON(address) __builtin_prefetch(address)
+#else
+#define SOON(address) ((void)0)
+#endif
+
 #define CODE_POINTS 0x110000
 #define NOUGHT '0'
 #define FIRST_SYLLABIC 0x2E80           /* CJK radicals; kana, ideographs and Hangul follow */
@@ -528,6 +534,8 @@ static void add(const Plan *plan, Grams *grams, uint64_t hash, uint8_t part, int
                 int32_t end)
 {
     uint64_t place = mixed(hash) >> (64 - plan->bits), number = (uint64_t)grams->size++;
+    if (plan->table)                    /* too large to stay near the processor */
+        SOON(plan->table + place * (uint64_t)plan->heads);
     grams->key[number] = place << 40 | (uint64_t)part << 32 | number;
     grams->start[number] = start;
     grams->end[number] = end;

@@ -120,6 +120,8 @@ _NOT_LATIN = re.compile(
 )
 _NOT_TEXT = re.compile(r"https?://\S+|www\.\S+|<[^<>]{1,200}>|\S+@\S+")
 _BETWEEN_WORDS = re.compile(r"[.,;:!?\"()\[\]{}<>*/\\|_=+~…“”–—-]")  # beside blanks
+# The same for ASCII, several times as fast.
+_BLANKS = {code: " " for code in range(128) if _BETWEEN_WORDS.match(chr(code))}
 _PLAIN = "~"  # marks the tag of a word that tells without its diacritics
 
 
@@ -178,8 +180,11 @@ def _by_script(letters: str) -> str:
 
 
 def _by_words(sample: str) -> str:
-    words = _BETWEEN_WORDS.sub(" ", sample).split()
+    is_ascii = sample.isascii()
+    words = (sample.translate(_BLANKS) if is_ascii else _BETWEEN_WORDS.sub(" ", sample)).split()
     telling = [*filter(None, map(_TAG_OF_WORD.get, words))]
+    if is_ascii and not telling:
+        return UNKNOWN
     found = sorted((_hits(sample, telling, tag), tag) for tag in LANGUAGES)
     best, tag = found[-1]
     runner_up = found[-2][0] if len(found) > 1 else 0

@@ -8,13 +8,21 @@ import ipaddress
 import re
 import unicodedata
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from urllib.parse import quote
 
 import idna
 
-from model.addresses import PUBLIC_SUFFIXES, addresses_in, mask_addresses, registered_domain
+from model.addresses import (
+    PUBLIC_SUFFIXES,
+    FoundAddress,
+    addresses_in,
+    mask_addresses,
+    registered_domain,
+)
 
 LONGEST_URL = 2000  # of the published form; what browsers and caches agree to carry
 LONGEST_HOST = 253  # RFC 1035, in ASCII
@@ -65,7 +73,9 @@ _ALSO_WORDS = frozenset(_WORDS.split())
 # is dear, so it begins where one of these stands.
 _DOT_WITHIN = re.compile(r"\.(?<=\w\.)[\w-]")
 _OPENS_LINK = re.compile(r"[<\[][au]", re.IGNORECASE)
-_SIGN_OF_LINK = re.compile(rf"{_DOT_WITHIN.pattern}|[ps]:|{_OPENS_LINK.pattern}", re.IGNORECASE)
+# Written out, as a search for what begins with few letters skips to those; one that ignores case
+# does not. The last of them is a long s, which is an "s" to whatever ignores case.
+_SIGN_OF_LINK = re.compile(rf"{_DOT_WITHIN.pattern}|<[aAuU]|\[[aAuU]|p:|P:|s:|S:|\u017f:")
 
 
 def links_in(text: str) -> tuple[Link, ...]:
@@ -77,21 +87,28 @@ def links_in(text: str) -> tuple[Link, ...]:
     if not _may_link(text):
         return ()
     found: list[Link] = []
-    addresses = addresses_in(text)
-    starts = [address.start for address in addresses]
+    addresses: list[FoundAddress] | None = None
     at = 0
     while match := _next_match(text, at):
         link = _link_of(text, match)
         at = max(match.end(), link.end if link else 0)
         if link is None:
             continue
-        nearest = bisect_left(starts, match.end()) - 1
-        is_address = (
-            match["bare"] is not None and nearest >= 0 and addresses[nearest].end > match.start()
-        )
-        if not is_address:
-            found.append(link)
+        if match["bare"] is not None:
+            addresses = addresses_in(text) if addresses is None else addresses
+            if _overlaps(match, addresses):
+                continue
+        found.append(link)
     return tuple(found)
+
+
+def _overlaps(match: re.Match[str], addresses: Sequence[FoundAddress]) -> bool:
+    """Whether a match is of the last address that begins before its end."""
+    nearest = bisect_left(addresses, match.end(), key=_START) - 1
+    return nearest >= 0 and addresses[nearest].end > match.start()
+
+
+_START = attrgetter("start")
 
 
 def _may_link(text: str) -> bool:

@@ -113,7 +113,10 @@ _OVERRIDES = "\u202d\u202e"
 
 
 def _direction(facts: Facts, policy: Policy) -> str | None:
-    text = facts.submission.content + facts.submission.author.name
+    content, name = facts.submission.content, facts.submission.author.name
+    if content.isascii() and name.isascii():
+        return None
+    text = content + name
     found = [(text.find(override), override) for override in _OVERRIDES if override in text]
     return f"U+{ord(min(found)[1]):04X}" if found else None
 

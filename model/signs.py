@@ -131,29 +131,57 @@ def signs_of(submission: Submission, *, links: int) -> tuple[str, ...]:
 def content_signs(text: str, counts: Sequence[int]) -> tuple[str, ...]:
     """The signs of what a text says; `counts` are those of `model.letters.COUNTED`."""
     letters, digits, number, capitals, symbols, lines = counts
+    count = text.count
     return (
-        _step("letters", letters, (10, 20, 40, 80, 160, 320, 640, 1280, 2560)),
-        _step("digits", digits / max(letters, 1), (0.001, 0.03, 0.1, 0.25)),
-        _step("longest number", number, (3, 5, 7, 9, 12)),
-        _step("capitals", capitals / max(letters, 1), (0.02, 0.1, 0.3, 0.6)),
-        _step("symbols", symbols, (1, 2, 4, 10)),
-        _step("lines", lines, (1, 3, 8)),
-        *(
-            _step(name, sum(map(text.count, characters)), bounds)
-            for name, characters, bounds in _COUNTED_CHARACTERS
-        ),
-        *(name for name, within, pattern in _PATTERNS if within in text and pattern.search(text)),
+        _LETTERS.of(letters),
+        _DIGITS.of(digits / max(letters, 1)),
+        _NUMBER.of(number),
+        _CAPITALS.of(capitals / max(letters, 1)),
+        _SYMBOLS.of(symbols),
+        _LINES.of(lines),
+        _EXCLAMATIONS.of(count("!") + count("\uff01")),
+        _QUESTIONS.of(count("?") + count("\uff1f")),
+        _HANDLES.of(count("@") + count("\uff20")),
+        _HASHTAGS.of(count("#") + count("\uff03")),
+        _MONEY.of(count("$") + count("€") + count("£") + count("₫") + count("%")),
+        *[name for name, within, pattern in _PATTERNS if within in text and pattern.search(text)],
         *asking_signs(text),
     )
 
 
-_COUNTED_CHARACTERS = (
-    ("exclamations", "!\uff01", (1, 2, 4)),
-    ("questions", "?\uff1f", (1, 2, 4)),
-    ("handles", "@\uff20", (1, 2)),
-    ("hashtags", "#\uff03", (1, 2, 4)),
-    ("money", "$€£₫%", (1, 2, 4)),
-)
+class _Steps:
+    """The signs of one number, a step each, with the bounds between them; made once."""
+
+    __slots__ = ("_bounds", "_names")
+
+    def __init__(self, name: str, *bounds: float) -> None:
+        self._bounds = bounds
+        self._names = tuple(f"{name}:{step}" for step in range(len(bounds) + 1))
+
+    def of(self, value: float) -> str:
+        """The sign of a value; one at a bound is above it."""
+        return self._names[bisect_right(self._bounds, value)]
+
+
+_LETTERS = _Steps("letters", 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
+_DIGITS = _Steps("digits", 0.001, 0.03, 0.1, 0.25)
+_NUMBER = _Steps("longest number", 3, 5, 7, 9, 12)
+_CAPITALS = _Steps("capitals", 0.02, 0.1, 0.3, 0.6)
+_SYMBOLS = _Steps("symbols", 1, 2, 4, 10)
+_LINES = _Steps("lines", 1, 3, 8)
+_EXCLAMATIONS = _Steps("exclamations", 1, 2, 4)
+_QUESTIONS = _Steps("questions", 1, 2, 4)
+_HANDLES = _Steps("handles", 1, 2)
+_HASHTAGS = _Steps("hashtags", 1, 2, 4)
+_MONEY = _Steps("money", 1, 2, 4)
+_LINKS = _Steps("links", 1, 2, 3, 5, 10)
+_LINKS_PER_LENGTH = _Steps("links per length", 0.2, 0.5, 1, 2, 5)
+_NAME_WORDS = _Steps("name words", 2, 3, 4, 6)
+_NAME_LENGTH = _Steps("name length", 5, 12, 20, 30, 50)
+_URL_DEPTH = _Steps("url depth", 1, 2, 3, 5)
+_HOST_HYPHENS = _Steps("host hyphens", 1, 2, 3)
+_HOST_LENGTH = _Steps("host length", 10, 15, 20, 30)
+_HOST_LABELS = _Steps("host labels", 2, 3, 4)
 
 # Each with what it cannot do without: looking for that is far cheaper.
 _PATTERNS = (
@@ -162,21 +190,17 @@ _PATTERNS = (
 )
 
 
-def _step(name: str, value: float, bounds: tuple[float, ...]) -> str:
-    return f"{name}:{bisect_right(bounds, value)}"
-
-
 def _link_signs(content: str, links: int) -> Iterator[str]:
-    yield _step("links", links, (1, 2, 3, 5, 10))
+    yield _LINKS.of(links)
     if links:
         length = len(composed(content)[0])
-        yield _step("links per length", 100 * links / length, (0.2, 0.5, 1, 2, 5))
+        yield _LINKS_PER_LENGTH.of(100 * links / length)
 
 
 def _name_signs(name: str) -> Iterator[str]:
     words = name.split()
-    yield _step("name words", len(words), (2, 3, 4, 6))
-    yield _step("name length", len(name), (5, 12, 20, 30, 50))
+    yield _NAME_WORDS.of(len(words))
+    yield _NAME_LENGTH.of(len(name))
     if any(map(str.isdigit, name)):
         yield "name digits"
     if "://" in name or "www." in name:
@@ -192,10 +216,10 @@ def _url_signs(url: str, name: str) -> Iterator[str]:
     except ValueError:
         yield "url broken"
         return
-    yield _step("url depth", sum(map(bool, parts.path.split("/"))), (1, 2, 3, 5))
-    yield _step("host hyphens", host.count("-"), (1, 2, 3))
-    yield _step("host length", len(host), (10, 15, 20, 30))
-    yield _step("host labels", host.count("."), (2, 3, 4))
+    yield _URL_DEPTH.of(sum(map(bool, parts.path.split("/"))))
+    yield _HOST_HYPHENS.of(host.count("-"))
+    yield _HOST_LENGTH.of(len(host))
+    yield _HOST_LABELS.of(host.count("."))
     if any(map(str.isdigit, host)):
         yield "host digits"
     if parts.query:

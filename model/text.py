@@ -34,7 +34,7 @@ def code_points(text: str) -> Codes:
 
 def readable(text: str) -> str:
     """A text as it reads, as a string, every digit as 0: for comparing texts."""
-    return text.translate(_plain_of).translate(_NOUGHTS)
+    return text.translate(_readable_of)
 
 
 def comparable(text: str) -> str:
@@ -48,21 +48,24 @@ _NOUGHTS = str.maketrans("123456789", "0" * 9)
 
 def whole_characters(text: str, start: int, end: int) -> tuple[int, int]:
     """A range of code points widened so that it cuts no letter from its marks or joiners."""
-    while 0 < start < len(text) and _clings(text, start):
+    size = len(text)
+    while 0 < start < size and _clings(text[start - 1], text[start]):
         start -= 1
-    while end < len(text) and _clings(text, end):
+    while end < size and _clings(text[end - 1], text[end]):
         end += 1
     return start, end
 
 
-def _clings(text: str, at: int) -> bool:
-    """Whether the character there belongs to the one before it, to the eye."""
-    return text[at - 1] == "\u200d" or _belongs_to_what_is_before(text[at])
+def _clings(before: str, character: str) -> bool:
+    """Whether a character belongs to the one before it, to the eye."""
+    return before == "\u200d" or (
+        not (" " <= character <= "~") and _belongs_to_what_is_before(character)
+    )
 
 
 @lru_cache(maxsize=4096)
 def _belongs_to_what_is_before(character: str) -> bool:
-    return not (" " <= character <= "~") and (
+    return (
         unicodedata.category(character) in {"Mn", "Mc", "Me"}
         or character in _COMPOSING
         or is_invisible(character)
@@ -112,7 +115,7 @@ class _Written(dict[int, str]):
         return self[code]
 
 
-_plain_of, _marked_of = _Written(), _Written()
+_plain_of, _marked_of, _readable_of = _Written(), _Written(), _Written()
 
 
 def meet(codes: Iterable[int]) -> None:
@@ -132,6 +135,7 @@ def _meet(code: int) -> None:
     read = [pair for c in stands_for if not is_invisible(c) for pair in _spelled(c)]
     plain, marked = "".join(p for p, _ in read), "".join(m for _, m in read)
     _marked_of[code], _plain_of[code] = marked, plain
+    _readable_of[code] = plain.translate(_NOUGHTS)
     if len(plain) == 1:
         CHARACTERS[code] = _entry(ord(plain), ord(marked), _kinds_of(character, plain))
         return
