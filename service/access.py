@@ -16,7 +16,7 @@ from starlette.requests import Request
 
 from service.problems import Problem
 from service.spool import Spool
-from service.storage import AkismetSite, Site, Store, StoreUnavailable
+from service.storage import AkismetSite, CoralSite, Site, Store, StoreUnavailable
 
 REMEMBERED_SECONDS = 2.0
 MOST_REMEMBERED = 4096
@@ -42,6 +42,8 @@ class SiteKeys:
         self._spool = spool
         self._sites = _Remembered(self._site_of_key, clock, spool)
         self._akismet_sites = _Remembered(store.site_of_akismet_key, clock, spool)
+        self._coral_sites = _Remembered(store.coral_site, clock, spool)
+        self._perspective = _Remembered(store.perspective_stores, clock, spool)
 
     async def site(self, request: Request) -> Site:
         """The site that calls. Raises Problem 401, and StoreUnavailable."""
@@ -60,6 +62,18 @@ class SiteKeys:
     async def akismet_site(self, key: str) -> AkismetSite | None:
         """The site of an Akismet key, None for an unknown one. Raises StoreUnavailable."""
         return await self._akismet_sites.of(key) if len(key) <= LONGEST_KEY else None
+
+    async def site_of_key(self, key: str) -> Site | None:
+        """The site of a key, None for an unknown one. Raises StoreUnavailable."""
+        return await self._sites.of(key) if 0 < len(key) <= LONGEST_KEY else None
+
+    async def coral_site(self, site_id: str) -> CoralSite | None:
+        """A site that Coral asks, None for any other. Raises StoreUnavailable."""
+        return await self._coral_sites.of(site_id) if len(site_id) <= LONGEST_KEY else None
+
+    async def perspective_stores(self, site: Site) -> bool:
+        """Whether Perspective's clients have comments kept there. Raises StoreUnavailable."""
+        return bool(await self._perspective.of(site.id))
 
     def _site_of_key(self, key: str) -> Site | None:
         """What the store says, or with a spool, while it is away, what it said last."""

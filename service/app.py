@@ -22,8 +22,9 @@ from fastapi import FastAPI
 
 from service import logs, problems
 from service.access import SiteKeys
-from service.api import akismet, comments, docs, health, openapi
+from service.api import akismet, comments, coral, docs, health, openapi, perspective
 from service.api.direct import App
+from service.api.guard import Guard
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.late_verdicts import LateVerdicts
@@ -157,6 +158,9 @@ def build(
     app.include_router(pages.routes(store, secure=secure, now=now))
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
     app.include_router(akismet.routes(akismet_door))
+    perspective_door = perspective.PerspectiveDoor(keys, rates, moderation, store)
+    app.include_router(perspective.routes(perspective_door, settings.public_url or ""))
+    app.include_router(coral.routes(keys, rates, moderation, now=now))
     docs.install(app)
     openapi.describe(app)
     app.add_middleware(  # first, hence innermost
@@ -167,13 +171,15 @@ def build(
         | dict.fromkeys(akismet.WITH_COMMENTS, MOST_FORM_BYTES),
     )
     app.add_middleware(akismet.Guard)
+    app.add_middleware(Guard, prefix=perspective.PREFIX, refusal=perspective.refusal)
+    app.add_middleware(Guard, prefix=coral.PREFIX, refusal=coral.refusal)
     problems.install(app, _PROBLEMS)
     app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
-    door = comments.CommentDoor(keys, rates, moderation)
+    comment_door = comments.CommentDoor(keys, rates, moderation)
     answer_to = problems.answers(_PROBLEMS)
-    app.answer_directly("/v1/comments", door.answer, answer_to=answer_to)
+    app.answer_directly("/v1/comments", comment_door.answer, answer_to=answer_to)
     app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
     return app
 

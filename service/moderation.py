@@ -138,6 +138,7 @@ class _Waiting:
     received_at: datetime
     origin: AkismetOrigin | None
     is_test: bool
+    has_form: bool
 
 
 class _Call:
@@ -161,9 +162,17 @@ class _Call:
         *,
         origin: AkismetOrigin | None = None,
         is_test: bool = False,
+        has_form: bool = True,
     ) -> None:
         waiting = _Waiting(
-            self, self._left, submission, idempotency_key, received_at, origin, is_test
+            call=self,
+            place=self._left,
+            submission=submission,
+            idempotency_key=idempotency_key,
+            received_at=received_at,
+            origin=origin,
+            is_test=is_test,
+            has_form=has_form and origin is None,
         )
         self.waiting.append(waiting)
         self.answers.append(_UNANSWERED)
@@ -264,15 +273,23 @@ class Moderation:
         idempotency_key: str = "",
         origin: AkismetOrigin | None = None,
         is_test: bool = False,
+        has_form: bool = True,
     ) -> Answer:
         """The answer for one submission, once it is committed. Raises as `check` does.
 
-        With an `origin` the site's form has been checked by its client, and is not again. A
-        test is judged and leaves nothing behind; its answer has no id.
+        With an `origin` or without `has_form` its form has been checked by the client, and is
+        not again. A test is judged and leaves nothing behind; its answer has no id.
         """
         self.admit()
         call = _Call(site, asyncio.get_running_loop().create_future())
-        call.add(submission, idempotency_key, self._now(), origin=origin, is_test=is_test)
+        call.add(
+            submission,
+            idempotency_key,
+            self._now(),
+            origin=origin,
+            is_test=is_test,
+            has_form=has_form,
+        )
         [answer] = await self._answered(call)
         return answer
 
@@ -399,7 +416,7 @@ class Moderation:
             origin=waiting.origin,
             is_test=waiting.is_test,
         )
-        errors = self._errors(site, submission) if waiting.origin is None else ()
+        errors = self._errors(site, submission) if waiting.has_form else ()
         return _Entry(site, asked, errors)
 
     def _errors(self, site: Site, submission: Submission) -> tuple[FieldError, ...]:

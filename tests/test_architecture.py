@@ -79,6 +79,7 @@ BROAD_EXCEPTS = {
     ("model.rules", "hits"): "one rule",
     ("service.api.akismet.routes", "__call__"): "the edge of a protocol with its own words",
     ("service.api.direct", "__call__"): "the edge of one route, as in service.problems",
+    ("service.api.guard", "__call__"): "the edge of protocols with words of their own",
     ("service.learning", "_advance"): "the learning of one site",
     ("service.moderation", "_answers"): "one batch, to find the one submission at fault",
     ("service.problems", "__call__"): "the edge, behind which the server prints what it gets",

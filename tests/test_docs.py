@@ -353,7 +353,13 @@ def routes_of(router: Any) -> Iterator[str]:
 
 
 def test_every_route_is_documented_and_every_documented_route_exists(tmp_path: Path) -> None:
-    pages = text_of("docs/api.md", "docs/moderating.md", "docs/akismet.md")
+    pages = text_of(
+        "docs/api.md",
+        "docs/moderating.md",
+        "docs/akismet.md",
+        "docs/perspective.md",
+        "docs/coral.md",
+    )
     with service(tmp_path) as (app, _):
         real = set(routes_of(app))
 

@@ -18,7 +18,7 @@ _READ_BY_HAND: tuple[type[BaseModel], ...] = (CommentIn, DecisionIn, ReportIn)
 
 # What FastAPI would answer to wrong parameters, and we do not.
 _NEVER_ANSWERED = ("HTTPValidationError", "ValidationError")
-_OTHER_PROTOCOLS = ("/1.1/", "/1.2/")
+_OTHER_PROTOCOLS = ("/1.1/", "/1.2/", "/v1alpha1/", "/coral/", "/$discovery/", "/discovery/")
 _PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
 
 

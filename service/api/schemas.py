@@ -308,6 +308,11 @@ def _read(model: type[_M], body: bytes) -> _M:
         raise _broken(body, error) if _is_syntax(error) else _fields_of(error) from None
 
 
+def read_json(body: bytes) -> Any:
+    """What a body of another protocol holds. Raises Problem 400."""
+    return _parsed(body.removeprefix(_BOM))
+
+
 def _parsed(body: bytes) -> Any:
     try:
         return from_json(body)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from datetime import timedelta
 from typing import TextIO
 
@@ -21,12 +22,15 @@ from service.commands.opening import (
 from service.commands.policy_file import PolicyProblems, changed
 from service.settings import RATES, is_rate
 from service.storage import (
+    AcceptSpoken,
     AkismetChoices,
+    CoralChoices,
     NameTaken,
     QueueSpoken,
     Site,
     SiteKey,
     Store,
+    WithheldSpoken,
     home_of,
     utc_now,
 )
@@ -268,6 +272,74 @@ def akismet(  # noqa: PLR0913  one for each option
     for title, value in told.items():
         said = ", ".join(value) or "any" if isinstance(value, list) else str(value).lower()
         click.echo(f"{title.replace('_', ' ')}: {said}")
+
+
+@sites.command("coral")
+@click.argument("name", type=NAME)
+@click.option(
+    "--secret", help="The signing secret that Coral shows of the phase; `-` reads it from stdin."
+)
+@click.option(
+    "--accept",
+    type=click.Choice([spoken.value for spoken in AcceptSpoken]),
+    help="What Coral is told of a comment that is accepted (docs/coral.md).",
+)
+@click.option(
+    "--queue",
+    type=click.Choice([spoken.value for spoken in WithheldSpoken]),
+    help="In which of Coral's queues a comment waits.",
+)
+@json_option
+def coral(
+    name: str, *, secret: str | None, accept: str | None, queue: str | None, as_json: bool
+) -> None:
+    """Show or change how Coral's external moderation phase is answered for a site.
+
+    Coral makes the secret; give it here again whenever it was replaced there.
+    """
+    if secret is not None:
+        secret = sys.stdin.readline().strip() if secret == "-" else secret.strip()
+        if not secret:
+            raise click.ClickException("the secret is empty")
+    with installation() as at:
+        site = site_named(at.store, name)
+        if secret is not None:
+            at.store.set_coral_secret(site.id, secret)
+        known = at.store.coral_site(site.id)
+        if known is None:
+            raise click.ClickException("give the phase's signing secret first, with --secret")
+        after = CoralChoices(
+            accept=AcceptSpoken(accept) if accept else known.choices.accept,
+            queue=WithheldSpoken(queue) if queue else known.choices.queue,
+        )
+        if after != known.choices:
+            at.store.set_coral_choices(site.id, after)
+        url = f"{at.settings.own_url}/coral/v1/external-moderation/{site.id}"
+    told = {"url": url, "accept": after.accept.value, "queue": after.queue.value}
+    if as_json:
+        click.echo(json_text(told))
+        return
+    for title, value in told.items():
+        click.echo(f"{title}: {value}")
+
+
+@sites.command("perspective")
+@click.argument("name", type=NAME)
+@click.option(
+    "--store/--no-store",
+    "stores",
+    default=None,
+    help="Keep comments that are analysed, unless a call says doNotStore.",
+)
+@json_option
+def perspective(name: str, *, stores: bool | None, as_json: bool) -> None:
+    """Show or change whether comments that Perspective's clients ask about are kept."""
+    with installation() as at:
+        site = site_named(at.store, name)
+        if stores is not None:
+            at.store.set_perspective_stores(site.id, stores=stores)
+        in_force = at.store.perspective_stores(site.id)
+    click.echo(json_text({"store": in_force}) if as_json else f"store: {str(in_force).lower()}")
 
 
 @sites.command("policy")

@@ -10,6 +10,7 @@ from service.storage.akismet import (
     home_of,
 )
 from service.storage.buckets import Buckets, Claim, Settled
+from service.storage.doors import AcceptSpoken, CoralChoices, CoralSite, WithheldSpoken
 from service.storage.errors import (
     AlreadyDecided,
     BadCursor,
@@ -55,6 +56,7 @@ from service.storage.spooled import SpooledComment
 from service.storage.store import Store, utc_now
 
 __all__ = [
+    "AcceptSpoken",
     "AkismetCheck",
     "AkismetChoices",
     "AkismetOrigin",
@@ -67,6 +69,8 @@ __all__ = [
     "Changes",
     "Checked",
     "Claim",
+    "CoralChoices",
+    "CoralSite",
     "Counts",
     "Event",
     "Forgotten",
@@ -105,6 +109,7 @@ __all__ = [
     "UnknownSite",
     "Unstorable",
     "Waiting",
+    "WithheldSpoken",
     "WrongEncoding",
     "home_of",
     "new_id",

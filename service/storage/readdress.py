@@ -6,7 +6,7 @@ Knows what an older key sealed. No address and no secret leaves a function here.
 import sqlalchemy as sa
 
 from service.keyring import Keyring, key_id_of
-from service.storage.tables import akismet_sites, comments
+from service.storage.tables import akismet_sites, comments, coral_sites
 
 
 def reencrypt(connection: sa.Connection, keyring: Keyring, *, limit: int) -> int:
@@ -36,21 +36,26 @@ def _sealed_again(
 
 
 def reseal_secrets(connection: sa.Connection, keyring: Keyring) -> None:
-    """Seal the secrets of all sites again that an older key sealed; there is one for a site.
+    """Seal the secrets of all sites again that an older key sealed; there are few of a site.
 
     Raises service.keyring.UnreadableAddress when an old key is gone.
     """
-    columns = (akismet_sites.c.site_id, akismet_sites.c.key_cipher)
-    for site_id, sealed in connection.execute(sa.select(*columns).with_for_update()).all():
-        if key_id_of(sealed) != keyring.newest_address_key_id:
-            again = keyring.seal(keyring.unseal(sealed, site_id=site_id), site_id=site_id)
-            change = akismet_sites.update().where(akismet_sites.c.site_id == site_id)
-            connection.execute(change.values(key_cipher=again))
+    for sealed_in in _SEALED:
+        table = sealed_in.table
+        columns = (table.c.site_id, sealed_in)
+        for site_id, sealed in connection.execute(sa.select(*columns).with_for_update()).all():
+            if key_id_of(sealed) != keyring.newest_address_key_id:
+                again = keyring.seal(keyring.unseal(sealed, site_id=site_id), site_id=site_id)
+                change = table.update().where(table.c.site_id == site_id)
+                connection.execute(change.values({sealed_in: again}))
+
+
+_SEALED: tuple[sa.Column[bytes], ...] = (akismet_sites.c.key_cipher, coral_sites.c.secret_cipher)
 
 
 def keys_in_use(connection: sa.Connection) -> frozenset[int]:
     """The ids of the keys that some stored address or secret needs."""
     statement = sa.select(comments.c.email_key_id).distinct()
     found = connection.execute(statement.where(comments.c.email_key_id.is_not(None)))
-    secrets = connection.execute(sa.select(akismet_sites.c.key_cipher)).scalars()
+    secrets = [s for one in _SEALED for s in connection.execute(sa.select(one)).scalars()]
     return frozenset(found.scalars()) | frozenset(map(key_id_of, secrets))

@@ -20,6 +20,7 @@ from service.keyring import Keyring
 from service.storage import (
     akismet,
     checks,
+    doors,
     events,
     imported,
     inserts,
@@ -42,6 +43,7 @@ from service.storage import (
 )
 from service.storage.akismet import AkismetCheck, AkismetChoices, AkismetSite, Counts, Months
 from service.storage.decided import decided_page
+from service.storage.doors import CoralChoices, CoralSite
 from service.storage.errors import Unstorable
 from service.storage.events import Actor
 from service.storage.imported import Arrival, Place, Taken
@@ -327,6 +329,41 @@ class Store:
         """What became of a site's checks of a month such as "2026-11", by address."""
         with self._reads() as connection:
             return akismet.homes(connection, site_id, month)
+
+    # -------------------------------------------------------------- Coral's and Perspective's
+
+    def set_coral_secret(self, site_id: str, secret: str, *, by: str = "operator") -> None:
+        """Keep what signs Coral's requests, in the place of an earlier one. Raises UnknownSite."""
+        with self._writes() as connection:
+            actor = self._actor(by)
+            doors.set_coral_secret(connection, self._keyring, site_id, secret, actor=actor)
+
+    def set_coral_choices(
+        self, site_id: str, choices: CoralChoices, *, by: str = "operator"
+    ) -> None:
+        """Put the choices of a site that has a secret in force. Raises UnknownSite."""
+        with self._writes() as connection:
+            doors.choose_coral(connection, site_id, choices, actor=self._actor(by))
+
+    def coral_site(self, site_id: str) -> CoralSite | None:
+        """A site with the secret that signs its requests, None for one that has none."""
+        with self._reads() as connection:
+            return doors.coral_site(connection, self._keyring, site_id)
+
+    def perspective_stores(self, site_id: str) -> bool:
+        """Whether comments that Perspective's clients ask about are kept for a site."""
+        with self._reads() as connection:
+            return doors.perspective_stores(connection, site_id)
+
+    def set_perspective_stores(self, site_id: str, *, stores: bool, by: str = "operator") -> None:
+        """Say whether such comments are kept from now on. Raises UnknownSite."""
+        with self._writes() as connection:
+            doors.choose_perspective(connection, site_id, stores=stores, actor=self._actor(by))
+
+    def comment_of_text(self, site_id: str, normal_text: str) -> str | None:
+        """The id of a site's newest comment with this text in its normal form."""
+        with self._reads() as connection:
+            return doors.comment_of_text(connection, self._keyring, site_id, normal_text)
 
     # -------------------------------------------------------------- what is to be told
 

@@ -266,6 +266,24 @@ akismet_checks = sa.Table(  # how a comment came; goes with its comment
 sa.Index("ix_akismet_checks_match_key", akismet_checks.c.match_key, akismet_checks.c.comment_id)
 sa.Index("ix_akismet_checks_site_id", akismet_checks.c.site_id, akismet_checks.c.month)
 
+# ------------------------------------------------------------------ other protocols
+
+coral_sites = sa.Table(
+    "coral_sites",
+    metadata,
+    _id("site_id", sa.ForeignKey("sites.id"), primary_key=True),
+    sa.Column("secret_cipher", sa.LargeBinary, nullable=False),
+    _text("accept"),
+    _text("queue"),
+)
+
+perspective_sites = sa.Table(
+    "perspective_sites",
+    metadata,
+    _id("site_id", sa.ForeignKey("sites.id"), primary_key=True),
+    sa.Column("stores", sa.Boolean, nullable=False),
+)
+
 # ------------------------------------------------------------------ what is to be told
 
 outbox = sa.Table(

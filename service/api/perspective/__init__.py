@@ -1,0 +1,10 @@
+"""Perspective's protocol, as its clients speak it: comments:analyze and comments:suggestscore.
+
+docs/perspective.md says which attributes are measured. Decides nothing about a comment.
+"""
+
+from service.api.perspective.answers import PREFIX, refusal
+from service.api.perspective.door import PerspectiveDoor
+from service.api.perspective.routes import routes
+
+__all__ = ["PREFIX", "PerspectiveDoor", "refusal", "routes"]
