@@ -44,7 +44,7 @@ from service.storage import (
 from service.storage.akismet import AkismetCheck, AkismetChoices, AkismetSite, Counts, Months
 from service.storage.decided import decided_page
 from service.storage.doors import CoralChoices, CoralSite
-from service.storage.errors import Unstorable
+from service.storage.errors import TablesChanged, Unstorable
 from service.storage.events import Actor
 from service.storage.imported import Arrival, Place, Taken
 from service.storage.outbox import LateVerdict, Undelivered
@@ -403,7 +403,10 @@ class Store:
     # -------------------------------------------------------------- checks
 
     def gather(self, batch: Sequence[Asked]) -> list[Known]:
-        """What is known of each submission of a batch, in order, in one round of reads."""
+        """What is known of each submission of a batch, in order, in one round of reads.
+
+        Raises TablesChanged when a comment is out of sight for a moment: gather again.
+        """
         if not batch:
             return []
         with database.errors_translated():
@@ -415,6 +418,10 @@ class Store:
         if ids := checks.replayed_ids(keys, found):
             with database.transaction(self._engine, writes=False) as connection:
                 replays = checks.replays(connection, ids)
+            if not replays.keys() >= set(ids):
+                # PostgreSQL: a statement that began while comments went to a partition made late
+                # sees them in neither place. To take the request for another one would be wrong.
+                raise TablesChanged("comments were being moved; do it again")
         return checks.known(batch, keys, found, replays)
 
     def record(self, batch: Sequence[Checked]) -> None:

@@ -17,10 +17,13 @@ from service.storage import (
     Site,
     Store,
     StoreError,
+    TablesChanged,
     Unstorable,
     new_id,
 )
 from service.storage.checks import COUNT_LIMIT
+from service.storage.engine import transaction
+from service.storage.tables import verdicts
 from tests.storage.cases import (
     SUBMISSION,
     VERDICT,
@@ -280,6 +283,18 @@ def test_a_batch_across_sites_is_answered_in_order(store: Store, site: Site, clo
 
 
 # ------------------------------------------------------------------ repeated requests
+
+
+def test_a_comment_that_is_out_of_sight_makes_its_request_no_other_one(
+    store: Store, site: Site, clock: Clock
+) -> None:
+    first = asked(site, clock(), idempotency_key="k")
+    [comment_id] = put(store, first)
+    with transaction(store._engine, writes=True, foreign_keys=False) as connection:
+        connection.execute(verdicts.delete().where(verdicts.c.comment_id == comment_id))
+
+    with pytest.raises(TablesChanged):
+        store.gather([asked(site, clock(), idempotency_key="k")])
 
 
 def test_the_same_request_again_is_a_replay(store: Store, site: Site, clock: Clock) -> None:
