@@ -189,6 +189,7 @@ def _told(body: dict[str, object], headers: dict[str, str] | None = None) -> Res
 
 
 _STRANGERS = frozenset({401, 404, 405})
+_KEPT_HEADERS = frozenset({"retry-after", "connection"})
 
 
 def refusal(status: int, headers: dict[str, str]) -> Response | None:
@@ -196,6 +197,8 @@ def refusal(status: int, headers: dict[str, str]) -> Response | None:
     if status in _STRANGERS:
         return None
     kept: dict[str, str] = {
+        name: value for name, value in headers.items() if name in _KEPT_HEADERS
+    }
         name: headers[name] for name in ("retry-after", "connection") if name in headers
     }
     return withheld(kept)

@@ -59,7 +59,8 @@ def error_of(answer: httpx.Response) -> dict[str, Any]:
     assert answer.headers["content-type"].startswith("application/json")
     error: dict[str, Any] = answer.json()["error"]
     assert error["code"] == answer.status_code
-    assert error["message"] and error["status"]
+    assert error["message"]
+    assert error["status"]
     return error
 
 
