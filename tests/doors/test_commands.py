@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from service.commands.sites import sites
+from tests.api.service import running
 
 
 def called(*arguments: str, typed: str = "") -> str:
@@ -18,7 +19,8 @@ def called(*arguments: str, typed: str = "") -> str:
 @pytest.fixture(autouse=True)
 def a_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUYET_DATA_DIR", str(tmp_path))
-    called("add", "blog", "--json")
+    with running(tmp_path):  # makes the installation, with a site of that name
+        pass
 
 
 def test_coral_needs_a_secret_first_and_never_shows_it() -> None:

@@ -211,13 +211,8 @@ def test_a_call_that_cannot_be_answered_is_told_why(
 
 
 def test_a_suggestion_without_a_score_is_refused(shared: Service) -> None:
-    for scores in (
-        {},
-        None,
-        {"SPAM": {}},
-        {"SPAM": None},
-        {"SPAM": {"summaryScore": {"value": 2}}},
-    ):
+    wrong: list[Any] = [{}, None, {"SPAM": {}}, {"SPAM": None}]
+    for scores in [*wrong, {"SPAM": {"summaryScore": {"value": 2}}}]:
         body = {"comment": {"text": "Chào."}, "attributeScores": scores}
         assert error_of(call(shared, body, SUGGEST))["code"] == 400
 
