@@ -189,13 +189,12 @@ def _told(body: dict[str, object], headers: dict[str, str] | None = None) -> Res
 
 
 _STRANGERS = frozenset({401, 404, 405})
+_KEPT_HEADERS = frozenset({"retry-after", "connection"})
 
 
 def refusal(status: int, headers: dict[str, str]) -> Response | None:
     """What is said in the place of a problem: nobody but a stranger gets one."""
     if status in _STRANGERS:
         return None
-    kept: dict[str, str] = {
-        name: headers[name] for name in ("retry-after", "connection") if name in headers
-    }
+    kept: dict[str, str] = {name: value for name, value in headers.items() if name in _KEPT_HEADERS}
     return withheld(kept)

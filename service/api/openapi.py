@@ -53,10 +53,17 @@ def _complete(app: FastAPI) -> dict[str, Any]:
             for operation in operations.values():
                 operation["security"] = [{"site key": []}]
         if path.startswith(_OTHER_PROTOCOLS):
+            for operation in operations.values():
+                _drop_never_answered(operation["responses"])
             continue  # errors are told in words of their own
         for operation in operations.values():
             operation["responses"] = _answers(operation["responses"])
     return schema
+
+
+def _drop_never_answered(responses: dict[str, Any]) -> None:
+    for status in [s for s, answer in responses.items() if _NEVER_ANSWERED[0] in str(answer)]:
+        del responses[status]
 
 
 def _answers(responses: dict[str, Any]) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 import json
 import sys
 
-from googleapiclient import discovery
-from googleapiclient.errors import HttpError
+from googleapiclient import discovery  # type: ignore[import-not-found,unused-ignore]
+from googleapiclient.errors import HttpError  # type: ignore[import-not-found,unused-ignore]
 
 root, key, how = sys.argv[1:4]
 SHORT = f"{root}/$discovery/rest?version=v1alpha1"

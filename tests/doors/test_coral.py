@@ -104,7 +104,7 @@ def test_an_unsigned_request_is_refused_and_leaves_nothing(
 ) -> None:
     body = request()
     path = f"/coral/v1/external-moderation/{fresh.site.id}"
-    headers = {} if wrong is None else {"X-Coral-Signature": wrong.encode()}
+    headers = {} if wrong is None else {b"X-Coral-Signature": wrong.encode()}
     with httpx.Client(base_url=fresh.url, trust_env=False) as http:
         answer = http.post(path, content=body, headers=headers)
 
@@ -176,7 +176,7 @@ def test_a_signed_request_without_a_comment_is_withheld(shared: Service, body: b
 
 
 def test_unknown_fields_and_wrong_types_beside_the_comment_are_no_matter() -> None:
-    sent = {
+    sent: dict[str, Any] = {
         "comment": {"body": "A\0b", "parentID": 7, "new": [1]},
         "story": [],
         "author": None,
