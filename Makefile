@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-clients lint format types lock bench bench-quality drill clean
+.PHONY: help install serve test test-clients test-wordpress lint format types lock bench bench-quality drill clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +41,9 @@ test: $(VENV)/.installed-dev  ## install, then run all tests
 test-clients: $(VENV)/.installed-dev  ## install real clients of other protocols, then test with them
 	PYTHON=$(BIN)/python scripts/install-clients
 	$(BIN)/python -m pytest tests/clients
+
+test-wordpress: $(VENV)/.installed-dev  ## a real WordPress with its Akismet plugin, asking here
+	$(BIN)/python -m pytest tests/wordpress
 
 drill: $(VENV)/.installed-dev  ## break everything on purpose, at length: goal and result of each
 	DRILL=complete $(BIN)/python -m pytest tests/faults

@@ -196,12 +196,13 @@ def test_a_report_of_a_comment_never_checked_becomes_a_label(fresh: Client):
 @pytest.mark.parametrize(
     ("spoken", "agent", "callback", "text", "header"),
     [
-        (QueueSpoken.PENDING, "WordPress/6.9 | Akismet/5.6", "", "true", "x-akismet-error"),
+        (QueueSpoken.PENDING, "WordPress/6.9 | Akismet/5.6", "", "held", "x-akismet-error"),
+        (QueueSpoken.PENDING, "akismet.py/25", "", "true", "x-akismet-error"),
         (QueueSpoken.PENDING, "Discourse/3.1 | discourse-akismet/0.1.0", "", "true", ""),
         (QueueSpoken.RECHECK, "WordPress/6.9 | Akismet/5.6", f"{HOME}/wp-json/akismet/v1/webhook",
          "false", "x-akismet-recheck-after"),
-        (QueueSpoken.RECHECK, "WordPress/6.1 | Akismet/5.0.2", "", "true", "x-akismet-error"),
-        (QueueSpoken.RECHECK, "WordPress/6.9 | Akismet/5.6", "https://evil.example/hook", "true",
+        (QueueSpoken.RECHECK, "WordPress/6.1 | Akismet/5.0.2", "", "held", "x-akismet-error"),
+        (QueueSpoken.RECHECK, "WordPress/6.9 | Akismet/5.6", "https://evil.example/hook", "held",
          "x-akismet-error"),
         (QueueSpoken.ACCEPT, "akismet.py/25", "", "false", ""),
         (QueueSpoken.REJECT, "akismet.py/25", "", "true", ""),

@@ -12,6 +12,9 @@ from model.outcome import Outcome
 from service.storage import AkismetChoices, QueueSpoken
 
 SPAM, HAM, INVALID = "true", "false", "invalid"
+HELD = "held"
+"""Neither spam nor ham, for the one client that waits then and asks again."""
+
 THANKS = "Thanks for making the web a better place."
 
 RECHECK_SECONDS = 86_400
@@ -87,4 +90,7 @@ def _held(headers: Mapping[str, str], code: str, user_agent: str) -> Answer:
     # Discourse leaves a post in sight that comes back with an error, and hides one that is spam.
     if user_agent.startswith("Discourse/"):
         return Answer(SPAM, headers)
-    return Answer(SPAM, {**headers, _ERROR: code})
+    # WordPress holds a new comment for the header, but reads the words alone when it asks again;
+    # only what is neither leaves the comment where it is. Others publish what is not spam.
+    said = HELD if user_agent.startswith("WordPress/") else SPAM
+    return Answer(said, {**headers, _ERROR: code})
