@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -166,7 +167,7 @@ def running_blog(directory: Path, duyet: str) -> Iterator[Blog]:
     plugins = root / "wp-content" / "mu-plugins"
     plugins.mkdir(exist_ok=True)
     shutil.copy(PLUGIN, plugins)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run(
         ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root",
          "--auth-root-authentication-method=normal", "--skip-test-db"],
@@ -200,7 +201,7 @@ def running_blog(directory: Path, duyet: str) -> Iterator[Blog]:
             **quiet,
         )
         _until(lambda: _answers(port), "no PHP")
-        options = {"follow_redirects": True, "timeout": 60, "trust_env": False}
+        options: dict[str, Any] = {"follow_redirects": True, "timeout": 60, "trust_env": False}
         with httpx.Client(**options) as visitor, httpx.Client(**options) as signed_in:
             yield Blog(root, port, sock, visitor, signed_in)
     finally:
