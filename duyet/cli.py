@@ -81,7 +81,7 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
             "service.commands.moderate:queue", "List what waits for a person, and decide."
         ),
         "import": LazyCommand("service.commands.history:import_", "Take a site's history in."),
-        "export": LazyCommand("service.commands.keep:export", "Write comments or labels out."),
+        "export": LazyCommand("service.commands.history:export", "Write comments or labels out."),
     },
     "Judge files and keep models": {
         "score": LazyCommand("duyet.offline:score", "Judge a file of comments offline."),

@@ -240,3 +240,14 @@ def test_an_import_that_was_killed_is_finished_by_the_next_one(desk: Desk, tmp_p
     assert summary["passed"] == kept
     assert kept + summary["approved"] == number
     assert sum(1 for _ in desk.store.kept(blog.id)) == number
+
+
+def test_the_command_is_there_in_a_process_that_asked_for_nothing_else():
+    done = subprocess.run(
+        [sys.executable, "-m", "duyet", "export", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "comments" in done.stdout
+    assert "labels" in done.stdout
