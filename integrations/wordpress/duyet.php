@@ -13,18 +13,24 @@ if ( ! defined( 'ABSPATH' ) ) {
 	exit;
 }
 
-if ( ! defined( 'DUYET_URL' ) || ! preg_match( '#^https?://[^/\s]#', DUYET_URL ) ) {
-	add_action(
-		'admin_notices',
-		function () {
-			if ( current_user_can( 'manage_options' ) ) {
-				echo '<div class="notice notice-error"><p>Duyet: define DUYET_URL in wp-config.php,',
-					' such as https://moderation.example. Until then comments go to Akismet.</p></div>';
-			}
-		}
-	);
-	return;
+/**
+ * Where Duyet is, or nothing where that is not said: then nobody is asked, Akismet least of all.
+ */
+function duyet_url() {
+	$url     = defined( 'DUYET_URL' ) ? (string) DUYET_URL : '';
+	$is_fine = preg_match( '#^https?://[^/\s]#', $url ) && false === stripos( $url, 'akismet.com' );
+	return $is_fine ? rtrim( $url, '/' ) : '';
 }
+
+add_action(
+	'admin_notices',
+	function () {
+		if ( '' === duyet_url() && current_user_can( 'manage_options' ) ) {
+			echo '<div class="notice notice-error"><p>Duyet: define DUYET_URL in wp-config.php, such as',
+				' https://moderation.example. Until then no comment is checked.</p></div>';
+		}
+	}
+);
 
 /**
  * Makes a call to Akismet one to Duyet. Older versions of the plugin say their key in the host name.
@@ -36,6 +42,9 @@ add_filter(
 		if ( false !== $answer || ! $found ) {
 			return $answer;
 		}
+		if ( '' === duyet_url() ) {
+			return new WP_Error( 'duyet', 'DUYET_URL is not defined' );
+		}
 		unset( $arguments['headers']['Host'], $arguments['headers']['host'] );
 		if ( '' !== $parts[1] ) {
 			$body = isset( $arguments['body'] ) ? $arguments['body'] : '';
@@ -45,7 +54,7 @@ add_filter(
 			}
 			$arguments['body'] = $body;
 		}
-		return wp_remote_request( rtrim( DUYET_URL, '/' ) . $parts[2], $arguments );
+		return wp_remote_request( duyet_url() . $parts[2], $arguments );
 	},
 	10,
 	3

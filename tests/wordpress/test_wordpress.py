@@ -1,13 +1,13 @@
 """WordPress' own form, its own Akismet plugin and its own moderator's screen, with Duyet behind."""
 
+import re
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from model.decision import Decision
+from model.decision import Decision, RejectReason
 from model.outcome import Outcome
 from model.policy import Policy
 from service.storage import AkismetChoices
@@ -81,7 +81,7 @@ def test_a_thousand_fields_change_nothing(service: Service, blog: Blog):
 
 
 def test_a_moderator_s_clicks_arrive_as_reports(service: Service, blog: Blog):
-    blog.comment("Bình luận bị báo cáo.", "Hoa")
+    blog.comment('Bình luận "bị" báo cáo, it\'s C:\\spam <i>nhé</i>.', "O'Hoa")
     number, _ = blog.last()
     comment_id = newest(service)
 
@@ -93,10 +93,13 @@ def test_a_moderator_s_clicks_arrive_as_reports(service: Service, blog: Blog):
     assert {r.kind.value for r in service.store.reports_of(comment_id)} == {"spam", "ham"}
 
 
-def test_what_waits_is_pending_until_a_person_here_decides(service: Service, blog: Blog):
+@pytest.mark.parametrize("outcome", [Outcome.ACCEPT, Outcome.REJECT])
+def test_what_waits_is_pending_until_a_person_here_decides(
+    service: Service, blog: Blog, outcome: Outcome
+):
     service.store.set_policy(service.site.id, Policy(audit_rate=1))
     _until_in_force(service, blog, waits=True)
-    blog.comment("Chờ người duyệt.", "Mai")
+    blog.comment(f"Chờ người duyệt: {outcome.word}.", f"Mai {outcome.word}")
     number, standing = blog.last()
     assert standing == "0"
     service.store.set_policy(service.site.id, UNAUDITED)
@@ -104,11 +107,12 @@ def test_what_waits_is_pending_until_a_person_here_decides(service: Service, blo
 
     blog.run("Akismet::cron_recheck();")
     assert blog.standing(number) == "0"
-    decision = Decision(Outcome.ACCEPT, None, "an", service.store._now())
+    reason = RejectReason.SPAM if outcome is Outcome.REJECT else None
+    decision = Decision(outcome, reason, "an", service.store._now())
     service.store.decide(None, newest(service), decision)
     blog.run("Akismet::cron_recheck();")
 
-    assert blog.standing(number) == "1"
+    assert blog.standing(number) == ("1" if outcome is Outcome.ACCEPT else "spam")
 
 
 def _until_in_force(service: Service, blog: Blog, *, waits: bool) -> None:
@@ -124,14 +128,21 @@ def _until_in_force(service: Service, blog: Blog, *, waits: bool) -> None:
     raise AssertionError("the policy does not come into force")
 
 
-def test_while_the_service_is_away_comments_are_held(blog: Blog, tmp_path: Path):
-    config = blog.root / "wp-config.php"
-    before = config.read_text()
-    config.write_text(
-        before.replace("'DUYET_URL', 'http://127.0.0.1:", "'DUYET_URL', 'http://127.0.0.9:")
-    )
+@pytest.mark.parametrize(
+    "url",
+    ["'http://127.0.0.9:9'", "''", "'https://rest.akismet.com'"],
+    ids=["away", "no", "theirs"],
+)
+def test_without_a_service_comments_are_held(service: Service, blog: Blog, url: str):
+    config, before = blog.root / "wp-config.php", service.stored()
+    set_up = config.read_text()
+    config.write_text(re.sub(r"'DUYET_URL', '[^']*'", f"'DUYET_URL', {url}", set_up))
     try:
-        blog.comment("Khi dịch vụ vắng mặt.", "Tú")
+        blog.comment(f"Khi không có dịch vụ: {url}", "Tú")
     finally:
-        config.write_text(before)
+        config.write_text(set_up)
+
     assert blog.last()[1] == "0"
+    assert service.stored() == before
+    blog.run("Akismet::cron_recheck();")
+    assert blog.last()[1] == "1"
