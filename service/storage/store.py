@@ -419,8 +419,8 @@ class Store:
             with database.transaction(self._engine, writes=False) as connection:
                 replays = checks.replays(connection, ids)
             if not replays.keys() >= set(ids):
-                # PostgreSQL: a statement that began while comments went to a partition made late
-                # sees them in neither place. To take the request for another one would be wrong.
+                # Seen on PostgreSQL while comments went to a partition that was made late. To take
+                # the request for another one would be wrong: what it asked for is there.
                 raise TablesChanged("comments were being moved; do it again")
         return checks.known(batch, keys, found, replays)
 
