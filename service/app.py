@@ -170,7 +170,7 @@ def build(
         by_path={"/v1/comments/batch": settings.max_batch_bytes}
         | dict.fromkeys(akismet.WITH_COMMENTS, MOST_FORM_BYTES),
     )
-    app.add_middleware(akismet.Guard)
+    app.add_middleware(Guard, prefix=akismet.PREFIXES, refusal=akismet.refusal)
     app.add_middleware(Guard, prefix=perspective.PREFIX, refusal=perspective.refusal)
     app.add_middleware(Guard, prefix=coral.PREFIX, refusal=coral.refusal)
     problems.install(app, _PROBLEMS)

@@ -77,7 +77,6 @@ BROAD_EXCEPTS = {
     ("model.judging", "_recalled"): "one look at what was learnt",
     ("model.judging", "_scored"): "one score",
     ("model.rules", "hits"): "one rule",
-    ("service.api.akismet.routes", "__call__"): "the edge of a protocol with its own words",
     ("service.api.direct", "__call__"): "the edge of one route, as in service.problems",
     ("service.api.guard", "__call__"): "the edge of protocols with words of their own",
     ("service.learning", "_advance"): "the learning of one site",

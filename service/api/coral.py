@@ -14,6 +14,7 @@ from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from model.outcome import Head, Outcome
 from model.submission import CommentType, Submission
@@ -192,7 +193,7 @@ _STRANGERS = frozenset({401, 404, 405})
 _KEPT_HEADERS = frozenset({"retry-after", "connection"})
 
 
-def refusal(status: int, headers: dict[str, str]) -> Response | None:
+def refusal(_: Scope, status: int, headers: dict[str, str]) -> Response | None:
     """What is said in the place of a problem: nobody but a stranger gets one."""
     if status in _STRANGERS:
         return None

@@ -11,17 +11,18 @@ from service.problems import MEDIA_TYPE
 
 log = logging.getLogger(__name__)
 
-Refusal = Callable[[int, dict[str, str]], Response | None]
-"""What is said in the place of a problem with this status and these headers; None for itself."""
+Refusal = Callable[[Scope, int, dict[str, str]], Response | None]
+"""What is said to a request in the place of a problem with this status and these headers; None
+for the problem itself."""
 
 
 class Guard:
     """ASGI: what refuses a request further in, and an error that nobody foresaw, said anew.
 
-    Only under `prefix`; all other paths pass through.
+    Only under `prefix`, one or several; all other paths pass through.
     """
 
-    def __init__(self, app: ASGIApp, *, prefix: str, refusal: Refusal) -> None:
+    def __init__(self, app: ASGIApp, *, prefix: str | tuple[str, ...], refusal: Refusal) -> None:
         self._app = app
         self._prefix = prefix
         self._refusal = refusal
@@ -38,7 +39,7 @@ class Guard:
             nonlocal said, started
             if message["type"] == "http.response.start":
                 started = True
-                said = self._instead_of(message)
+                said = self._instead_of(scope, message)
             if said is None:
                 await send(message)
 
@@ -50,17 +51,17 @@ class Guard:
             if started and said is None:
                 raise
             log.error("unhandled error", exc_info=error)
-            said = self._refusal(500, {})
+            said = self._refusal(scope, 500, {})
             if said is None:
                 raise
         if said is not None:
             await said(scope, receive, send)
 
-    def _instead_of(self, start: Message) -> Response | None:
+    def _instead_of(self, scope: Scope, start: Message) -> Response | None:
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1")
             for name, value in start["headers"]
         }
         if start["status"] < 400 or not headers.get("content-type", "").startswith(MEDIA_TYPE):
             return None
-        return self._refusal(start["status"], headers)
+        return self._refusal(scope, start["status"], headers)

@@ -4,6 +4,6 @@ docs/akismet.md says what each verdict becomes. Decides nothing about a comment.
 """
 
 from service.api.akismet.door import AkismetDoor
-from service.api.akismet.routes import CHECK, WITH_COMMENTS, Guard, check, routes
+from service.api.akismet.routes import CHECK, PREFIXES, WITH_COMMENTS, check, refusal, routes
 
-__all__ = ["CHECK", "WITH_COMMENTS", "AkismetDoor", "Guard", "check", "routes"]
+__all__ = ["CHECK", "PREFIXES", "WITH_COMMENTS", "AkismetDoor", "check", "refusal", "routes"]

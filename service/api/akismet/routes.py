@@ -1,24 +1,22 @@
-"""Where Akismet's clients call, and the guard that keeps every answer in their words.
+"""Where Akismet's clients call, and what they are told when something went wrong.
 
 The paths are the vendor's, so that a client needs another host name and nothing else.
 """
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from model.decision import ReportKind
 from service.api.akismet.answers import Answer, unavailable
 from service.api.akismet.door import AkismetDoor
 from service.api.akismet.forms import Form, FormReader, charset_of
 
-log = logging.getLogger(__name__)
-
+PREFIXES = ("/1.1/", "/1.2/")
 CHECK = "/1.1/comment-check"
 WITH_COMMENTS = (CHECK, "/1.1/submit-spam", "/1.1/submit-ham")
 
@@ -155,63 +153,18 @@ def _response(answer: Answer) -> Response:
     )
 
 
-class Guard:
-    """ASGI: whatever goes wrong with a comment-check, its client gets an answer it understands.
+def refusal(scope: Scope, status: int, headers: dict[str, str]) -> Response:
+    """What a client is told in the place of a problem, whatever went wrong.
 
-    Without the header that only our own answers have, WordPress would publish the comment; so
-    what refuses a request further in (limits, an overload, a store that is away, an error that
-    nobody foresaw) is put into the protocol's words here. Other calls get a line of text.
+    Without the header that only our own answers have, WordPress would publish a comment that it
+    asked about. Other calls get a line of text.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; all but Akismet's paths pass through."""
-        if scope["type"] != "http" or not scope["path"].startswith(("/1.1/", "/1.2/")):
-            await self._app(scope, receive, send)
-            return
-        refused: Message | None = None
-        started = False
-
-        async def send_guarded(message: Message) -> None:
-            nonlocal refused, started
-            if message["type"] == "http.response.start":
-                started = True
-                if message["status"] >= 400 and not _is_plain(message):
-                    refused = message
-                    return
-            if refused is None:
-                await send(message)
-
-        try:
-            await self._app(scope, receive, send_guarded)
-        except ClientDisconnect:
-            return
-        except Exception as error:  # the edge of this protocol
-            if started and refused is None:
-                raise
-            log.error("unhandled error", exc_info=error)
-            refused = {"type": "http.response.start", "status": 500, "headers": []}
-        if refused is not None:
-            await _response(_refusal(scope, refused))(scope, receive, send)
-
-
-def _is_plain(start: Message) -> bool:
-    return any(
-        name == b"content-type" and value.startswith(b"text/plain")
-        for name, value in start["headers"]
-    )
-
-
-def _refusal(scope: Scope, start: Message) -> Answer:
-    headers = {name: value.decode("latin-1") for name, value in start["headers"]}
-    retry_after = headers.get(b"retry-after", "")
+    retry_after = headers.get("retry-after", "")
     if scope["path"] == CHECK and scope["method"] == "POST":
         sent = dict(scope["headers"])
         agent = sent.get(b"user-agent", b"").decode("latin-1")
-        return unavailable(user_agent=agent, retry_after=retry_after)
+        return _response(unavailable(user_agent=agent, retry_after=retry_after))
     told = {"Retry-After": retry_after} if retry_after else {}
     # Never a JSON object: where it expects a list, WordPress' settings page dies of one.
-    said = "There is no such call." if start["status"] in (404, 405) else "It cannot be done now."
-    return Answer(said, told, status=start["status"])
+    said = "There is no such call." if status in (404, 405) else "It cannot be done now."
+    return _response(Answer(said, told, status=status))

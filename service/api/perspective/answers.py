@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from starlette.responses import Response
+from starlette.types import Scope
 
 from model.outcome import Scores
 from service.api.perspective.calls import MEASURED, Analysis
@@ -67,7 +68,7 @@ def unmeasured(attribute: str) -> Refused:
     return Refused(why, error_type="INVALID_REQUEST")
 
 
-def refusal(status: int, headers: dict[str, str]) -> Response | None:
+def refusal(_: Scope, status: int, headers: dict[str, str]) -> Response | None:
     """What is said in the place of a problem."""
     name, message = _STATUSES.get(status, _UNFORESEEN)
     kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
