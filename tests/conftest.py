@@ -33,14 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, a file's stay together, for what they share.
+    """Where several processes run the tests, a file's stay together, for what they share; and
+    those that ask one WordPress.
 
     Those that want a machine to themselves, or nearly so, are of one process, and begin first.
     """
     for item in items:
         file = item.nodeid.partition("::")[0]
         alone = file.startswith("tests/faults/") or file == "tests/test_soak.py"
-        item.add_marker(pytest.mark.xdist_group("alone" if alone else file))
+        shared = "tests/wordpress/" if file.startswith("tests/wordpress/") else file
+        item.add_marker(pytest.mark.xdist_group("alone" if alone else shared))
     items.sort(key=lambda item: not item.nodeid.startswith(("tests/faults/", "tests/test_soak")))
 
 

@@ -5,7 +5,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from functools import partial
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -39,6 +42,14 @@ def _columns(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> d
             raise click.BadParameter(f"must be FIELD=COLUMN; fields are {', '.join(FIELDS)}")
         columns[name] = column
     return columns
+
+
+def _zone(_: click.Context, __: click.Parameter, given: str) -> tzinfo:
+    try:
+        offset = datetime.strptime(given, "%z").tzinfo if given[:1] in {"+", "-"} else None
+        return offset or ZoneInfo(given)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise click.BadParameter("must be as Asia/Ho_Chi_Minh or +07:00") from None
 
 
 def _encoding(_: click.Context, __: click.Parameter, given: str) -> str:
@@ -191,6 +202,15 @@ def _progress(length: int) -> Iterator[tuple[Callable[[int], object], Callable[[
     help="JSON lines, a table for spreadsheets, or WordPress' format.",
 )
 @click.option(
+    "--timezone",
+    "zone",
+    callback=_zone,
+    default="UTC",
+    show_default=True,
+    metavar="NAME",
+    help="WXR: the blog's, such as Asia/Ho_Chi_Minh or +07:00; see its Settings, General.",
+)
+@click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
@@ -198,7 +218,7 @@ def _progress(length: int) -> Iterator[tuple[Callable[[int], object], Callable[[
     metavar="FILE",
     help="Where to; gzip when the name ends in .gz.  [default: standard output]",
 )
-def comments(site_name: str, form: str, output: Path) -> None:
+def comments(site_name: str, form: str, zone: tzinfo, output: Path) -> None:
     """Write all comments of a site, with what became of them.
 
     Addresses are masked, those in texts as well. In CSV an apostrophe stands before what a
@@ -222,6 +242,7 @@ def comments(site_name: str, form: str, output: Path) -> None:
             kept = at.store.kept_by_article if form == "wxr" else at.store.kept
             found = through(kept(site.id), told)
             ways = {"jsonl": json_lines, "csv": csv_lines}
-            for part in wxr_parts(found, site.name) if form == "wxr" else ways[form](found):
+            wxr = partial(wxr_parts, site=site.name, zone=zone)
+            for part in (wxr if form == "wxr" else ways[form])(found):
                 stream.write(part)
     click.echo(f"{count:,} comments", err=True)

@@ -13,6 +13,7 @@ from typing import BinaryIO, NoReturn
 from service.history.json_lines import of_fields
 from service.history.records import HistoryError, Record, Records, Refused, Status
 from service.history.sources import CHUNK, LONGEST_LINE
+from service.history.wxr import KINDS, NO_COMMENT
 
 FIELDS = (
     "id",
@@ -69,6 +70,9 @@ _USUAL = {
     "comment_date_gmt": "written_at",
 }
 
+_WORDPRESS = frozenset({"comment_ID", "comment_post_ID", "comment_approved", "comment_type"})
+"""Columns that its table of comments has, in which other programs keep their notes as well."""
+
 _LINE_END = re.compile(r"(?<=\n)|(?<=\r)(?=[^\n])")
 _MAY_END = re.compile("[\r\n]")
 _DELIMITERS = ",;\t|"
@@ -101,16 +105,21 @@ def read(
         raise HistoryError("it is empty")
     delimiter = max(_DELIMITERS, key=first.count)
     rows = iter(_Rows(first, lines, delimiter))
-    _, header = next(rows)
-    places = _places([name.strip() for name in header], columns or {})
+    _, first_row = next(rows)
+    header = [name.strip() for name in first_row]
+    places = _places(header, columns or {})
     if "content" not in places:
         raise HistoryError("no column holds the text; --map content=COLUMN says which")
     if "status" not in places and unsaid is None:
         raise HistoryError("no column holds the status; --map status=COLUMN or --status says it")
-    is_ours = tuple(header) == FIELDS
+    is_ours = tuple(first_row) == FIELDS
+    kind_at = header.index("comment_type") if set(header) >= _WORDPRESS else None
     for line, row in rows:
-        if any(cell.strip() for cell in row):
-            yield _record(row, f"line {line}", places, unsaid=unsaid, is_ours=is_ours)
+        place = f"line {line}"
+        if kind_at is not None and len(row) > kind_at and row[kind_at] not in KINDS:
+            yield Refused(place, NO_COMMENT, is_fault=False)
+        elif any(cell.strip() for cell in row):
+            yield _record(row, place, places, unsaid=unsaid, is_ours=is_ours)
 
 
 def _record(
@@ -128,6 +137,8 @@ def _record(
         return Refused(place, "it is not in the file's encoding; --encoding says which that is")
     if is_ours:
         cells = {field: unguarded(cell) for field, cell in cells.items()}
+    if cells.get("parent_id") == "0":  # as tables say that there is none
+        cells["parent_id"] = ""
     return of_fields(cells, place, unsaid)
 
 

@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from itertools import groupby
 from xml.sax.saxutils import escape
 
@@ -115,10 +115,13 @@ _APPROVED = {
 _TYPES = {CommentType.PINGBACK: "pingback", CommentType.TRACKBACK: "trackback"}
 
 
-def wxr_parts(comments: Iterable[StoredComment], site: str) -> Iterator[bytes]:
+def wxr_parts(
+    comments: Iterable[StoredComment], site: str, *, zone: tzinfo = UTC
+) -> Iterator[bytes]:
     """WordPress' format, from comments that come with those of an article together.
 
-    The importer of WordPress finds an article by its title. Comments have numbers of this file.
+    The importer of WordPress finds an article by its title, and a comment that is there already
+    by its author's name and its time in `zone`, the blog's. Comments have numbers of this file.
     """
     yield _HEAD.format(title=escape(_xml(mask_addresses(site)))).encode()
     number = 0
@@ -131,7 +134,7 @@ def wxr_parts(comments: Iterable[StoredComment], site: str) -> Iterator[bytes]:
                 yield _item_head(permalink, comment.submission.article.title, place)
             numbers |= dict.fromkeys((comment.id, comment.submission.external_id), number)
             parent = comment.submission.parent_id
-            yield _comment(comment, number, numbers.get(parent, 0) if parent else 0)
+            yield _comment(comment, number, numbers.get(parent, 0) if parent else 0, zone=zone)
         yield b"</item>\n"
     yield b"</channel>\n</rss>\n"
 
@@ -161,17 +164,19 @@ def _item_head(permalink: str, title: str, place: int) -> bytes:
     return "\n".join(parts).encode()
 
 
-def _comment(comment: StoredComment, number: int, parent: int) -> bytes:
+def _comment(comment: StoredComment, number: int, parent: int, *, zone: tzinfo) -> bytes:
     fields = fields_of(comment)
-    at = _wordpress_time(comment.received_at)
+    at = comment.received_at
     parts = {
         "id": str(number),
         "author": _cdata(fields["author_name"]),
-        "author_email": _cdata(fields["author_email"]),
+        # WordPress strikes out what masks an address: n•••@gmail.com became n@gmail.com.
+        "author_email": _cdata(""),
         "author_url": _cdata(fields["author_url"]),
-        "author_IP": _cdata(fields["author_ip"]),
-        "date": _cdata(at),
-        "date_gmt": _cdata(at),
+        # As WordPress makes IPs anonymous: the first of the network, without its length.
+        "author_IP": _cdata(fields["author_ip"].partition("/")[0]),
+        "date": _cdata(_wordpress_time(at.astimezone(zone))),
+        "date_gmt": _cdata(_wordpress_time(at.astimezone(UTC))),
         "content": _cdata(fields["content"]),
         "approved": _cdata(_APPROVED[status_of(comment)]),
         "type": _cdata(_TYPES.get(comment.submission.type, "comment")),

@@ -22,13 +22,17 @@ _STATUS = {
     "trash": Status.TRASH,
     "post-trashed": Status.TRASH,
 }
-_TYPES = {
+KINDS = {
     "": CommentType.COMMENT,
     "comment": CommentType.COMMENT,
     "review": CommentType.COMMENT,  # of a product
     "pingback": CommentType.PINGBACK,
     "trackback": CommentType.TRACKBACK,
 }
+"""What readers write. Of any other kind are notes that programs keep among the comments."""
+
+NO_COMMENT = "it is no comment but another program's note"
+
 _OF_COMMENT = {
     "comment_id",
     "comment_author",
@@ -93,8 +97,8 @@ class _Wxr:
         place = f"line {self._line}"
         said = self._comment
         kind = said.get("comment_type", "").strip()
-        if kind not in _TYPES:  # an order's note, an editor's note: not written by a reader
-            return Refused(place, "it is no comment but another program's note", is_fault=False)
+        if kind not in KINDS:  # an order's note, an editor's note: not written by a reader
+            return Refused(place, NO_COMMENT, is_fault=False)
         parent = said.get("comment_parent", "").strip()
         times = (
             said.get("comment_date_gmt", ""),
@@ -117,7 +121,7 @@ class _Wxr:
             permalink=self._item.get("link", "").strip(),
             title=self._item.get("title", "").strip(),
             parent_id="" if parent == "0" else parent,
-            type=_TYPES[kind],
+            type=KINDS[kind],
         ).finished()
 
 

@@ -22,6 +22,10 @@ LONGEST_TOKEN = 1024 * 1024
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"&#(x[0-9a-fA-F]{1,8}|[0-9]{1,10});")
+_URL_TAG = "<wp:comment_author_url>"
+_RAW_URL = re.compile(rf"{_URL_TAG}[^<]*?&[^<]*")
+_RAW_AMPERSAND = re.compile("&(?!(?:#x[0-9a-fA-F]{1,8}|#[0-9]{1,10}|amp|lt|gt|quot|apos);)")
+_LONGEST_RAW_URL = 4096
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
           (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
 
@@ -140,9 +144,15 @@ def _characters(stream: BinaryIO) -> Iterator[str]:
     kept = ""
     while data:
         text, kept = _whole(kept + _NOT_XML.sub("�", decoder.decode(data)))
-        yield _REFERENCE.sub(_allowed, text)
+        yield _mended(text)
         data = stream.read(CHUNK)
-    yield _REFERENCE.sub(_allowed, kept + decoder.decode(b"", final=True))
+    yield _mended(kept + decoder.decode(b"", final=True))
+
+
+def _mended(text: str) -> str:
+    # WordPress writes this one element as it is, whether XML allows that or not.
+    text = _RAW_URL.sub(lambda found: _RAW_AMPERSAND.sub("&amp;", found[0]), text)
+    return _REFERENCE.sub(_allowed, text)
 
 
 def _encoding_of(head: bytes) -> str:
@@ -160,7 +170,10 @@ def _encoding_of(head: bytes) -> str:
 
 
 def _whole(text: str) -> tuple[str, str]:
-    """The text up to a reference that may go on in the next piece, and the rest."""
+    """The text up to a reference or a URL that may go on in the next piece, and the rest."""
+    tag = text.rfind("<", max(0, len(text) - _LONGEST_RAW_URL))
+    if tag >= 0 and (text.startswith(_URL_TAG, tag) or _URL_TAG.startswith(text[tag:])):
+        return text[:tag], text[tag:]
     at = text.rfind("&", max(0, len(text) - 12))
     return (text, "") if at < 0 or ";" in text[at:] else (text[:at], text[at:])
 

@@ -202,6 +202,13 @@ def test_a_report_of_a_comment_never_checked_becomes_a_label(fresh: Client):
         (QueueSpoken.RECHECK, "WordPress/6.9 | Akismet/5.6", f"{HOME}/wp-json/akismet/v1/webhook",
          "false", "x-akismet-recheck-after"),
         (QueueSpoken.RECHECK, "WordPress/6.1 | Akismet/5.0.2", "", "held", "x-akismet-error"),
+        # Told where to call by integrations/wordpress, it would publish what is to be rechecked.
+        (QueueSpoken.RECHECK, "WordPress/6.1 | Akismet/5.0.2", f"{HOME}/?rest_route=/duyet",
+         "held", "x-akismet-error"),
+        (QueueSpoken.RECHECK, "WordPress/6.8.12 | Akismet/5.5", f"{HOME}/?rest_route=/duyet",
+         "false", "x-akismet-recheck-after"),
+        (QueueSpoken.RECHECK, "WordPress/7.1 | Akismet/10.0-beta", f"{HOME}/?rest_route=/duyet",
+         "false", "x-akismet-recheck-after"),
         (QueueSpoken.RECHECK, "WordPress/6.9 | Akismet/5.6", "https://evil.example/hook", "held",
          "x-akismet-error"),
         (QueueSpoken.ACCEPT, "akismet.py/25", "", "false", ""),

@@ -90,18 +90,38 @@ def test_a_honeypot_of_any_name_is_read():
 def test_a_visitor_s_thousand_fields_and_megabytes_get_their_verdict(client: Client):
     many = "&".join(f"POST_f{number}={number}" for number in range(1_200))
     junk = f"POST_junk={'x' * 5_000_000}"
-    own = urlencode(
-        {"api_key": client.key, "blog": "https://blog.example", "user_ip": "::1", "is_test": "1"}
-    )
     text = quote("Đọc hay lắm, cảm ơn.")
+    own = f"comment_content={text}&user_ip=::1&is_test=1"
+    last = f"blog=https://blog.example&api_key={client.key}"
 
-    for body in (f"{many}&{own}&comment_content={text}", f"{junk}&{own}&comment_content={text}"):
+    for body in (f"{own}&{many}&{last}", f"{own}&{junk}&{last}"):
         answer = client.call("/1.1/comment-check", body)
         assert (answer.status_code, answer.text) == (200, "false")
-    wrong_type = client.call(
-        "/1.1/comment-check", f"{own}&comment_content={text}", Content_Type="application/json"
-    )
+    wrong_type = client.call("/1.1/comment-check", f"{own}&{last}", Content_Type="application/json")
     assert wrong_type.text == "false"
+
+
+@pytest.mark.parametrize(
+    "injected",
+    ["user_role=administrator", "is_test=1", "recheck_reason=x", "key=000000000000",
+     "api_key=000000000000", "honeypot_field_name=POST_x", "%75ser_role=administrator"],
+)  # fmt: skip
+def test_a_visitor_s_field_that_wordpress_did_not_escape_is_not_the_site_s(
+    client: Client, injected: str
+):
+    before = client.service.stored()
+    text = quote(f"Chào mọi người {injected}")
+    answer = client.call(
+        "/1.1/comment-check",
+        f"comment_content={text}&user_ip=::1&blog=https://blog.example&POST_x&{injected}"
+        f"&REQUEST_URI=/wp-comments-post.php&api_key={client.key}",
+    )
+
+    assert answer.text == "false"
+    assert client.service.stored() == before + 1
+    stored = client.store.comment(None, answer.headers["x-akismet-guid"])
+    assert stored is not None
+    assert stored.submission.form.honeypot == ""
 
 
 def test_the_longest_comment_wordpress_takes_is_read_whole(client: Client):

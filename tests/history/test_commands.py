@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -208,6 +209,45 @@ def test_wxr_is_xml_with_the_comments_of_an_article_in_one_item(
     assert [one["approved"] for one in found] == ["1", "spam", "trash", "spam"]
     assert found[0]["content"] == NASTY.replace("\r\n", "\n").replace("\x08", "\ufffd")
     assert CANARY not in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours"), [("UTC", 0), ("Asia/Ho_Chi_Minh", 7), ("+05:30", 5.5), ("-03:00", -3)]
+)
+def test_wxr_says_the_time_that_the_blog_shows(
+    filled: Desk, tmp_path: Path, zone: str, hours: float
+) -> None:
+    out = tmp_path / "out.xml"
+    words = ("--site", "blog", "--format", "wxr", "-o", str(out), "--timezone", zone)
+
+    assert filled("export", "comments", *words)[0] == 0
+
+    wp = "{http://wordpress.org/export/1.2/}comment_"
+    both = [
+        [datetime.fromisoformat(one.findtext(wp + name) or "") for name in ("date", "date_gmt")]
+        for one in ElementTree.parse(out).iter("{http://wordpress.org/export/1.2/}comment")
+    ]
+    assert {shown - gmt for shown, gmt in both} == {timedelta(hours=hours)}
+
+
+@pytest.mark.parametrize("zone", ["", "Nowhere/At_All", "../../etc/passwd", "+7", "+99:00"])
+def test_a_time_zone_that_is_none_is_refused(filled: Desk, zone: str) -> None:
+    words = ("export", "comments", "--site", "blog", "--format", "wxr", "--timezone", zone)
+    status, _, said = filled(*words)
+
+    assert status == 2
+    assert "Asia/Ho_Chi_Minh" in said
+
+
+def test_wxr_has_no_part_of_an_address(filled: Desk, tmp_path: Path) -> None:
+    # WordPress strikes out what masks one, and then it is somebody else's.
+    out = tmp_path / "out.xml"
+    filled("export", "comments", "--site", "blog", "--format", "wxr", "-o", str(out))
+
+    wp = "{http://wordpress.org/export/1.2/}comment_"
+    tree = ElementTree.parse(out)
+    assert {one.text or "" for one in tree.iter(f"{wp}author_email")} == {""}
+    assert all("/" not in (one.text or "") for one in tree.iter(f"{wp}author_IP"))
 
 
 def test_our_wxr_is_read_by_our_own_import(filled: Desk, tmp_path: Path) -> None:

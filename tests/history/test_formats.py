@@ -124,6 +124,24 @@ def test_what_xml_does_not_allow_is_replaced_and_costs_no_comment(file: Path) ->
     assert found[2].content.endswith(" end")
 
 
+URL = "https://vi.example/?a=1&b=2&amp;c=3&nbsp;&#38;d"
+
+
+@pytest.mark.parametrize("before", [0, 1, 12, 24, 26, 60, 90])
+def test_a_url_that_wordpress_did_not_escape_costs_nothing(file: Path, before: int) -> None:
+    raw = f"<wp:comment_author_url>{URL}</wp:comment_author_url>"
+    said = f"Bạn ghi {raw.replace('&b', '')} à?"  # what somebody wrote stays as it is
+    text = samples.wxr(item(comment(1, said).replace("</wp:comment>", f"{raw}</wp:comment>")))
+    # The piece that is read ends in the midst of the tag or of the URL.
+    at = len(text[: text.rindex(raw)].encode())
+    text = text.replace("<channel>", f"<!-- {'x' * (CHUNK - at - before - 9)} --><channel>", 1)
+
+    (one,) = imported(text, Format.WXR, file)
+
+    assert one.author.url == "https://vi.example/?a=1&b=2&c=3&nbsp;&d"
+    assert one.content.startswith("Bạn ghi <wp:comment_author_url>")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1", "windows-1258"])
 def test_the_encoding_is_the_one_the_file_has(file: Path, encoding: str) -> None:
     declared = "UTF-8" if encoding.startswith("utf-8") else encoding

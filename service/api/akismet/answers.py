@@ -4,6 +4,7 @@ Knows how a site wants the outcome `queue` to be spoken. Clients differ in what 
 answer; docs/akismet.md has the table.
 """
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,12 +64,27 @@ def spoken(
     match choices.queue:
         case QueueSpoken.ACCEPT:
             return Answer(HAM, headers)
-        case QueueSpoken.RECHECK if has_callback:
+        case QueueSpoken.RECHECK if has_callback and _knows_recheck(user_agent):
             return Answer(HAM, headers | {"X-akismet-recheck-after": str(RECHECK_SECONDS)})
         case QueueSpoken.PENDING | QueueSpoken.RECHECK:
             return _held(headers, _WAITING, user_agent)
         case _:
             return Answer(SPAM, headers)
+
+
+_PLUGIN = re.compile(r"WordPress/.{0,40}Akismet/(\d{1,4})\.(\d{1,4})")
+_FIRST_PLUGIN = (5, 5)
+
+
+def _knows_recheck(user_agent: str) -> bool:
+    """Whether a client that can be called back holds a comment meanwhile.
+
+    Older plugins of WordPress, for which integrations/wordpress names an address, publish it.
+    """
+    if not user_agent.startswith("WordPress/"):
+        return True
+    found = _PLUGIN.match(user_agent)
+    return found is not None and (int(found[1]), int(found[2])) >= _FIRST_PLUGIN
 
 
 def discarded(answer: Answer) -> Answer:

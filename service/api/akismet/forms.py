@@ -34,6 +34,15 @@ WANTED = frozenset(
 
 WANTED_BYTES = frozenset(name.encode() for name in WANTED) - {_LIST.encode()}
 
+_VISITORS = b"POST_"
+_NEVER_BEHIND_VISITORS = frozenset(
+    (
+        *(b"user_role", b"is_test", b"test_discard", b"recheck_reason", b"akismet_pre_check"),
+        *(b"key", b"comment_ID", b"honeypot_field_name", b"content_type"),
+    )
+)
+_LAST_COUNTS = frozenset((b"callback", b"api_key"))
+
 
 class Form:
     """The fields of one body. A field that was sent twice counts as first sent."""
@@ -59,10 +68,16 @@ class FormReader:
     """Reads a form part by part; `form` is what came of it.
 
     `charset` is what the content type names; the body's own `blog_charset` goes before it.
+
+    WordPress' plugin does not escape names, so that a visitor's field "x&user_role" comes as
+    "POST_x" and "user_role". With `is_check`, what the plugin never puts behind the visitor's
+    fields is not taken from there, and of what it puts there the last one counts.
     """
 
-    def __init__(self, charset: str = "") -> None:
+    def __init__(self, charset: str = "", *, is_check: bool = False) -> None:
         self._charset = charset
+        self._is_check = is_check
+        self._is_behind_visitors = False
         self._fields: dict[bytes, bytes] = {}
         self._context: list[bytes] = []
         self._others: dict[bytes, bytes] = {}  # short ones, of which one may be a honeypot
@@ -112,6 +127,13 @@ class FormReader:
     def _keep(self, name: bytes, value: bytes) -> None:
         if b"%" in name or b"+" in name:
             name = _plain(name[: _LONGEST_NAME + 1])
+        if self._is_check and name.startswith(_VISITORS):
+            self._is_behind_visitors = True
+        elif self._is_behind_visitors:
+            if name in _NEVER_BEHIND_VISITORS:
+                return
+            if name in _LAST_COUNTS:
+                self._fields.pop(name, None)
         if name in WANTED_BYTES:
             self._fields.setdefault(name, value[:MOST_BYTES_OF_FIELD])
         elif _is_list(name):

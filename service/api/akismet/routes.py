@@ -100,7 +100,7 @@ async def check(
 ) -> tuple[bytes, Mapping[str, str]]:
     """The answer to a comment-check, below any framework. Raises what the door does."""
     headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
-    reader = FormReader(charset_of(headers.get(b"content-type", "")))
+    reader = FormReader(charset_of(headers.get(b"content-type", "")), is_check=True)
     more = True
     while more:
         message = await receive()
