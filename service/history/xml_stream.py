@@ -2,8 +2,8 @@
 
 Expat with every way out closed (docs/adr/0017): no document type, so that no entity can be declared
 and nothing outside can be named; depth and the size of one token are bounded. What other readers
-choke on, control characters and bytes of another encoding, becomes U+FFFD, because comments are
-full of it and exports do not mend it.
+choke on is mended, because comments are full of it and exports are not: control characters and
+bytes of another encoding become U+FFFD, an ampersand that begins no reference stands for itself.
 """
 
 import codecs
@@ -21,7 +21,12 @@ LONGEST_TOKEN = 1024 * 1024
 
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_REFERENCE = re.compile(r"&#(x[0-9a-fA-F]{1,8}|[0-9]{1,10});")
+_AMPERSAND = re.compile(r"&(?:#(x[0-9a-fA-F]{1,8}|[0-9]{1,10});|(?:amp|lt|gt|quot|apos);)?")
+_CDATA = re.compile(r"(<!\[CDATA\[|\]\]>)")
+_UNFINISHED = re.compile(r"(?:&#?[0-9A-Za-z]{0,11}|<!?\[?C?D?A?T?A?|\]\]?)\Z")
+"""What may go on in the next piece and mean something else then."""
+
+_LONGEST_UNFINISHED = 16
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
           (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
 
@@ -134,15 +139,30 @@ class _Reading:
 
 
 def _characters(stream: BinaryIO) -> Iterator[str]:
-    """The characters of the file, those that XML does not allow as U+FFFD."""
+    """The characters of the file, mended."""
     data = stream.read(CHUNK)
     decoder = codecs.getincrementaldecoder(_encoding_of(data))(errors="replace")
-    kept = ""
+    is_cdata, kept = False, ""
     while data:
-        text, kept = _whole(kept + _NOT_XML.sub("�", decoder.decode(data)))
-        yield _REFERENCE.sub(_allowed, text)
+        text = kept + _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", decoder.decode(data))
+        open_end = _UNFINISHED.search(text, max(0, len(text) - _LONGEST_UNFINISHED))
+        end = open_end.start() if open_end else len(text)
+        kept = text[end:]
+        mended, is_cdata = _mended(text[:end], is_cdata)
+        yield mended
         data = stream.read(CHUNK)
-    yield _REFERENCE.sub(_allowed, kept + decoder.decode(b"", final=True))
+    yield _mended(kept + decoder.decode(b"", final=True), is_cdata)[0]
+
+
+def _mended(text: str, is_cdata: bool) -> tuple[str, bool]:
+    """The text with references that XML can read; whether its end is in a CDATA section."""
+    parts = _CDATA.split(text)  # texts, and between them what such a section begins or ends with
+    for place, part in enumerate(parts):
+        if place % 2:
+            is_cdata = part != "]]>"
+        elif not is_cdata:
+            parts[place] = _AMPERSAND.sub(_reference, part)
+    return "".join(parts), is_cdata
 
 
 def _encoding_of(head: bytes) -> str:
@@ -159,15 +179,13 @@ def _encoding_of(head: bytes) -> str:
     return info.name
 
 
-def _whole(text: str) -> tuple[str, str]:
-    """The text up to a reference that may go on in the next piece, and the rest."""
-    at = text.rfind("&", max(0, len(text) - 12))
-    return (text, "") if at < 0 or ";" in text[at:] else (text[:at], text[at:])
-
-
-def _allowed(reference: re.Match[str]) -> str:
-    """A reference to a character, or to U+FFFD where XML does not allow it."""
-    digits = reference[1]
+def _reference(found: re.Match[str]) -> str:
+    """A reference as it is, or as one that XML allows: exports have `?a=1&b=2` in addresses."""
+    if found[0] == "&":
+        return "&amp;"
+    digits = found[1]
+    if not digits:
+        return found[0]
     code = int(digits[1:], 16) if digits.startswith("x") else int(digits)
     is_character = code <= 0x10FFFF and not _NOT_XML.match(chr(code))
-    return reference[0] if is_character else "�"
+    return found[0] if is_character else "\N{REPLACEMENT CHARACTER}"

@@ -113,15 +113,40 @@ def test_a_time_that_wordpress_did_not_know_is_taken_from_what_it_did(file: Path
 
 
 def test_what_xml_does_not_allow_is_replaced_and_costs_no_comment(file: Path) -> None:
-    broken = comment(1, "a\x08b\x00c") + comment(2).replace("An", "&#8;&#xD800;&#65;")
+    plain = "&#8;&#xD800;&#65;&#1114112;"
+    broken = comment(1, "a\x08b\x00c") + comment(2, comment_author=plain)
     text = samples.wxr(item(broken, comment(3, "Ổn"))).encode() + b""
     text = text.replace("Ổn".encode(), b"latin \xe9 \xed\xa0\x80 end")
 
     found = imported(text, Format.WXR, file)
 
     assert found[0].content == "a\ufffdb\ufffdc"
+    assert found[1].author.name == "\ufffd\ufffdA\ufffd"
     assert found[2].content.startswith("latin \ufffd ")
     assert found[2].content.endswith(" end")
+
+
+def test_an_address_that_wordpress_did_not_escape_is_read_as_it_was(file: Path) -> None:
+    url = "https://an.example/?a=1&b=2&copy=3&amp;d=4&#38;e&nbsp;&"
+    text = samples.wxr(item(comment(1, "&#0; &b <i>&amp;", comment_author_url=url)))
+
+    (one,) = imported(text, Format.WXR, file)
+
+    assert one.author.url == "https://an.example/?a=1&b=2&copy=3&d=4&e&nbsp;&"
+    assert one.content == "&#0; &b <i>&amp;"  # in CDATA everything is what it is
+
+
+def test_what_is_mended_is_so_wherever_reading_pauses(file: Path) -> None:
+    def read_with(blanks: int) -> tuple[str, str]:
+        ends = comment(1, "&b]] &#8;", comment_author_url="x?a=1&b=&#65;&#8;<![CDATA[&c]]>&d")
+        before = samples.wxr(item(ends)).partition("<wp:comment>")[0].encode()
+        fill = " " * (CHUNK - len(before) - blanks)
+        (one,) = imported(samples.wxr(fill + item(ends)), Format.WXR, file)
+        return one.author.url, one.content
+
+    found = {read_with(blanks) for blanks in [*range(210, 270), *range(505, 540)]}
+
+    assert found == {("x?a=1&b=A\ufffd&c&d", "&b]] &#8;")}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso-8859-1", "windows-1258"])
