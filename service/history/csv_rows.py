@@ -12,7 +12,7 @@ from typing import BinaryIO, NoReturn
 
 from service.history.json_lines import of_fields
 from service.history.records import HistoryError, Record, Records, Refused, Status
-from service.history.sources import CHUNK, LONGEST_LINE
+from service.history.sources import CHUNK, LONGEST_LINE, texts_of
 
 FIELDS = (
     "id",
@@ -193,11 +193,9 @@ def _lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
         is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         encoding = "utf-16" if is_utf16 else "utf-8-sig"
     errors = "surrogateescape" if codecs.lookup(encoding).name.startswith("utf-8") else "replace"
-    decoder = codecs.getincrementaldecoder(encoding)(errors=errors)
     kept: list[str] = []
     length = 0
-    while data:
-        text = decoder.decode(data)
+    for text in texts_of(stream, data, encoding, errors):
         length += len(text)
         kept.append(text)
         if _MAY_END.search(text):  # else what was kept need not be looked through again
@@ -206,6 +204,4 @@ def _lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
             kept, length = [last], len(last)
         if length > LONGEST_LINE:
             raise HistoryError(f"a line is longer than {LONGEST_LINE:,} characters")
-        data = stream.read(CHUNK)
-    kept.append(decoder.decode(b"", final=True))
     yield from filter(None, _LINE_END.split("".join(kept)))

@@ -13,13 +13,14 @@ from typing import BinaryIO, NoReturn, Protocol
 from xml.parsers import expat
 
 from service.history.records import LONGEST_CONTENT, HistoryError, Record
-from service.history.sources import CHUNK
+from service.history.sources import CHUNK, texts_of
 
 DEEPEST = 100
 LONGEST_TOKEN = 1024 * 1024
 """Bytes of a tag, a comment or an instruction; text comes in pieces and has no such limit."""
 
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_DECLARATION = re.compile(r"\A\s*<\?xml\s[^>]*\?>")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _AMPERSAND = re.compile(r"&(?:#(x[0-9a-fA-F]{1,8}|[0-9]{1,10});|(?:amp|lt|gt|quot|apos);)?")
 _CDATA = re.compile(r"(<!\[CDATA\[|\]\]>)")
@@ -140,18 +141,23 @@ class _Reading:
 
 def _characters(stream: BinaryIO) -> Iterator[str]:
     """The characters of the file, mended."""
-    data = stream.read(CHUNK)
-    decoder = codecs.getincrementaldecoder(_encoding_of(data))(errors="replace")
-    is_cdata, kept = False, ""
-    while data:
-        text = kept + _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", decoder.decode(data))
+    begin = stream.read(CHUNK)
+    is_cdata, is_first, kept = False, True, ""
+    for piece in texts_of(stream, begin, _encoding_of(begin), "replace"):
+        text = kept + _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", piece)
+        if is_first:
+            text, is_first = _DECLARATION.sub(_its_lines, text), False
         open_end = _UNFINISHED.search(text, max(0, len(text) - _LONGEST_UNFINISHED))
         end = open_end.start() if open_end else len(text)
         kept = text[end:]
         mended, is_cdata = _mended(text[:end], is_cdata)
         yield mended
-        data = stream.read(CHUNK)
-    yield _mended(kept + decoder.decode(b"", final=True), is_cdata)[0]
+    yield kept
+
+
+def _its_lines(declaration: re.Match[str]) -> str:
+    """As many lines: what it says was said, and some exports have blank lines before it."""
+    return "\n" * declaration[0].count("\n")
 
 
 def _mended(text: str, is_cdata: bool) -> tuple[str, bool]:

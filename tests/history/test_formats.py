@@ -160,11 +160,22 @@ def test_the_encoding_is_the_one_the_file_has(file: Path, encoding: str) -> None
     assert one.content == "café"
 
 
-def test_an_unknown_encoding_is_refused(file: Path) -> None:
-    text = samples.wxr().replace('encoding="UTF-8"', 'encoding="rot13"')
+@pytest.mark.parametrize("encoding", ["rot13", "utf-16", "idna", "punycode"])
+def test_an_encoding_that_the_file_cannot_have_is_refused(file: Path, encoding: str) -> None:
+    text = samples.wxr(item(comment())).replace('encoding="UTF-8"', f'encoding="{encoding}"')
 
-    with pytest.raises(HistoryError, match="unknown encoding"):
+    with pytest.raises(HistoryError, match="encoding"):
         records(text, Format.WXR, file)
+
+
+def test_blank_lines_before_an_export_are_no_matter(file: Path) -> None:
+    text = samples.wxr(item(comment(1, " "), comment(2)))
+    line = text[: text.index("<wp:comment>")].count("\n") + 1
+
+    found = records("\n \n" + text, Format.WXR, file)
+
+    assert found[0] == Refused(f"line {line + 2}", "it has no text")
+    assert isinstance(found[1], Imported)
 
 
 BOMB = '<!DOCTYPE rss [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]>\n<rss'
@@ -332,6 +343,13 @@ def test_comentario_s_pages_flags_and_guests_are_read(file: Path) -> None:
     assert found[3].author.email == ""
 
 
+def test_commento_s_comments_have_to_be_a_list(file: Path) -> None:
+    file.write_text('{"version": 1, "comments": {"a": 1}, "commenters": []}')
+
+    with pytest.raises(HistoryError, match="no list"):
+        list(read(Source(file), Format.COMMENTO, Layout()))
+
+
 @pytest.mark.parametrize("cut", [0.3, 0.6, 0.99])
 def test_commento_s_export_that_is_cut_short_is_refused(file: Path, cut: float) -> None:
     text = samples.commento()
@@ -392,6 +410,9 @@ def test_labelled_files_are_read_by_their_labels(file: Path) -> None:
         (b'{"content": "a", "status": "maybe", "written_at": "2024-01-02"}', "status"),
         (b'{"content": "a", "status": "spam", "written_at": "01/02/03"}', "date"),
         (b'{"content": "a", "status": "spam", "written_at": "0001-01-01T00:00:00Z"}', "date"),
+        (b'{"content": "a", "status": "spam", "written_at": 0}', "date"),
+        (b'{"content": "a", "status": "spam", "written_at": "20240102"}', "date"),
+        (b'{"content": "a", "status": "spam", "written_at": 45293.5}', "date"),
         (b'{"content": " ", "status": "spam", "written_at": "2024-01-02"}', "no text"),
         (b'{"content": ' + b"[" * 100_000, "JSON|deeply"),
         (b'{"content": NaN}', "not JSON"),
@@ -431,6 +452,13 @@ def test_csv_is_read_in_its_encoding(file: Path, encoding: str) -> None:
     (one,) = imported(text, Format.CSV, file, Layout(encoding=said))
 
     assert one.content == "café"
+
+
+def test_csv_in_another_encoding_than_was_said_is_refused(file: Path) -> None:
+    file.write_bytes(b"content,status,date\nx,spam,2024-01-02\n")
+
+    with pytest.raises(HistoryError, match="encoding utf-16"):
+        list(read(Source(file), Format.CSV, Layout(encoding="utf-16")))
 
 
 def test_csv_rows_in_another_encoding_or_too_short_are_refused_alone() -> None:
@@ -524,7 +552,9 @@ def test_a_damaged_file_gives_records_and_problems_and_no_fault(form: Format, fi
     assert [one for one in told if "canary" in repr(one)] == []
 
 
-@pytest.mark.parametrize("text", ["<html><body/></html>", "just words", "\x00\x01\x02,"])
+@pytest.mark.parametrize(
+    "text", ["<html><body/></html>", "just words", "\x00\x01\x02,", '[{"a": 1, "b": 2}]']
+)
 def test_a_file_of_no_known_format_is_refused(file: Path, text: str) -> None:
     file.write_text(text)
 
