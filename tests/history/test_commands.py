@@ -87,6 +87,7 @@ def test_a_second_import_adds_nothing_and_ends_well(desk: Desk, tmp_path: Path) 
         (["{file}", "--site", "blog", "--map", "x=y"], 2, "FIELD=COLUMN"),
         (["{file}", "--site", "blog", "--encoding", "hex"], 2, "encoding"),
         (["{file}", "--site", "blog", "--format", "isso"], 1, "Isso's database"),
+        (["/dev/null", "--site", "blog"], 1, "read again"),
     ],
 )
 def test_a_wrong_call_is_told_in_a_line(

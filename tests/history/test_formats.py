@@ -279,7 +279,7 @@ def test_a_damaged_database_does_not_lead_in_a_circle(file: Path) -> None:
         connection.executescript(
             """
             ALTER TABLE comments RENAME TO old;
-            CREATE VIEW comments AS SELECT tid, 'x' AS id, parent, created, mode, remote_addr,
+            CREATE TABLE comments AS SELECT tid, 'x' AS id, parent, created, mode, remote_addr,
                 text, author, email, website FROM old;
             """
         )
@@ -287,6 +287,48 @@ def test_a_damaged_database_does_not_lead_in_a_circle(file: Path) -> None:
 
     with pytest.raises(HistoryError, match="damaged"):
         list(read(Source(file), Format.ISSO, Layout()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        """
+        ALTER TABLE threads RENAME TO old;
+        CREATE VIEW threads AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)
+            SELECT id, '' AS uri, '' AS title FROM n;
+        """,
+        "UPDATE comments SET author = zeroblob(65 * 1024 * 1024) WHERE id = 2;",
+    ],
+    ids=["view without an end", "huge value"],
+)
+def test_a_database_made_to_cost_a_lot_is_refused(file: Path, change: str) -> None:
+    with sqlite3.connect(samples.isso_file(file)) as connection:
+        connection.executescript(change)
+    connection.close()
+
+    with pytest.raises(HistoryError, match="Isso's database"):
+        list(read(Source(file), Format.ISSO, Layout()))
+
+
+def test_isso_s_values_of_any_type_are_read_or_refused_alone(file: Path) -> None:
+    with sqlite3.connect(samples.isso_file(file)) as connection:
+        connection.executescript(
+            """
+            UPDATE comments SET text = x'ff00c3a9', author = 7.5, email = x'00', website = NULL,
+                created = '1583000001', mode = '1' WHERE id = 1;
+            UPDATE comments SET author = printf('%.*c', 20000, 'x') WHERE id = 2;
+            UPDATE comments SET mode = 99 WHERE id = 4;
+            """
+        )
+    connection.close()
+
+    found = list(read(Source(file), Format.ISSO, Layout()))
+
+    (first,) = (one for one in found if isinstance(one, Imported))
+    assert (first.content, first.author.name, first.author.url) == ("\ufffd\ufffdé", "7.5", "")
+    problems = {one.place: one.problem for one in found if isinstance(one, Refused)}
+    assert "longer" in problems["comment 2"]
+    assert "status" in problems["comment 4"]
 
 
 def test_a_database_whose_schema_is_damaged_is_refused(file: Path) -> None:
