@@ -58,7 +58,11 @@ def detected(source: Source) -> Format:
     if text.startswith("{"):
         return _of_json(text)
     first, _, _ = text.partition("\n")
-    if not text.startswith("[") and re.search(r"\w\W?[,;\t|]", first) and re.sub(r"[\t\r]", "", first).isprintable():
+    if (
+        not text.startswith("[")
+        and re.search(r"\w\W?[,;\t|]", first)
+        and re.sub(r"[\t\r]", "", first).isprintable()
+    ):
         return Format.CSV
     raise HistoryError("its format is not known; --format says which it is")
 

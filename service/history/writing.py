@@ -16,7 +16,7 @@ from model.addresses import mask_addresses
 from model.decision import RejectReason
 from model.outcome import Outcome
 from model.submission import CommentType
-from service.history.csv_rows import FIELDS, FORMULA
+from service.history.csv_rows import FIELDS, guarded
 from service.history.records import Status
 from service.storage import StoredComment
 
@@ -32,16 +32,11 @@ def json_lines(comments: Iterable[StoredComment]) -> Iterator[bytes]:
 def csv_lines(comments: Iterable[StoredComment]) -> Iterator[bytes]:
     """CSV (RFC 4180) in UTF-8 with a byte order mark, which spreadsheets look for.
 
-    An apostrophe stands before what a spreadsheet would take for a formula.
+    No spreadsheet takes anything in it for a formula.
     """
     yield "\ufeff".encode() + csv_line(FIELDS)
     for comment in comments:
         yield csv_line(map(guarded, fields_of(comment).values()))
-
-
-def guarded(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if FORMULA.match(cell) else cell
 
 
 def csv_line(cells: Iterable[str]) -> bytes:
