@@ -237,6 +237,10 @@ class Store:
         with self._reads() as connection:
             return sites.site_of_key(connection, self._keyring, key, self._now())
 
+    def name_of_key(self, key: str) -> str:
+        """What may be kept of a key to know it again: a keyed hash, which no guessing finds."""
+        return self._keyring.token_hash(key)
+
     def keys_of(self, site_id: str) -> list[SiteKey]:
         """What is known of a site's keys, newest first."""
         with self._reads() as connection:
