@@ -20,6 +20,7 @@ from tests.history import samples
 from tests.history.samples import CANARY, comment, item
 from tests.test_commands import Desk
 
+LOCAL = CANARY.partition("@")[0].encode()
 ROOT = Path(__file__).parents[2]
 
 
@@ -112,10 +113,13 @@ def test_no_address_is_in_the_data_directory_after_an_import(desk: Desk, tmp_pat
     for name in (*files, "comments.db"):
         assert desk("import", str(tmp_path / name), "--site", "blog", "--queue-waiting")[0] == 0
 
-    local = CANARY.partition("@")[0].encode()
-    kept = [p for p in desk.settings.data_dir.rglob("*") if p.is_file()]
-    assert any(p.name == "duyet.db" for p in kept)
-    assert [p.name for p in kept if local in p.read_bytes()] == []
+    assert any(p.name == "duyet.db" for p in files_of(desk))
+    assert [p.name for p in files_of(desk) if LOCAL in p.read_bytes()] == []
+
+
+def files_of(desk: Desk) -> list[Path]:
+    """All files of the installation, journals included."""
+    return [p for p in desk.settings.data_dir.rglob("*") if p.is_file()]
 
 
 NASTY = "=HYPERLINK(\"x\")\r\nvà '+1' ]]> \x08 <b>&amp;"
@@ -233,6 +237,7 @@ def test_an_import_that_was_killed_is_finished_by_the_next_one(desk: Desk, tmp_p
             assert process.wait(timeout=0.05) == 0
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    assert [p.name for p in files_of(desk) if LOCAL in p.read_bytes()] == []
 
     kept = sum(1 for _ in desk.store.kept(blog.id))
     summary = json.loads(desk("import", str(file), "--site", "blog", "--json")[1])
