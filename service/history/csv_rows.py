@@ -12,7 +12,7 @@ from typing import BinaryIO, NoReturn
 
 from service.history.json_lines import of_fields
 from service.history.records import HistoryError, Record, Records, Refused, Status
-from service.history.sources import CHUNK, LONGEST_LINE, texts_of
+from service.history.sources import CHUNK, LONGEST_LINE, encoding_by_mark, texts_of
 
 FIELDS = (
     "id",
@@ -206,9 +206,7 @@ class _Rows:
 def _lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
     """Lines with their ends, by line feeds or carriage returns; undecodable bytes are marked."""
     data = stream.read(CHUNK)
-    if not encoding:
-        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        encoding = "utf-16" if is_utf16 else "utf-8-sig"
+    encoding = encoding_by_mark(data) or encoding or "utf-8"
     errors = "surrogateescape" if codecs.lookup(encoding).name.startswith("utf-8") else "replace"
     kept: list[str] = []
     length = 0

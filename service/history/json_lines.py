@@ -5,10 +5,11 @@ Knows the three layouts. A line is read by itself: a bad one costs none of the o
 
 import json
 from collections.abc import Callable, Mapping
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 from model.decision import RejectReason
 from model.submission import CommentType
+from service.history.json_stream import refuse_constant
 from service.history.records import Draft, Record, Records, Refused, Status, status_of, time_of
 from service.history.sources import LONGEST_LINE, lines_of
 
@@ -50,7 +51,7 @@ def _read(stream: BinaryIO, made: Callable[[Said, str], Record | None]) -> Recor
 def _object(line: bytes) -> Said | str:
     """The object in a line, or what is wrong with it."""
     try:
-        body: object = json.loads(line.decode(), parse_constant=_refused)
+        body: object = json.loads(line.decode(), parse_constant=refuse_constant)
     except UnicodeDecodeError:
         return "it is not UTF-8"
     except RecursionError:
@@ -58,10 +59,6 @@ def _object(line: bytes) -> Said | str:
     except ValueError:  # of numbers with thousands of digits as well
         return "it is not JSON"
     return body if isinstance(body, dict) else "it is not a JSON object"
-
-
-def _refused(_: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are no JSON")
 
 
 def _of_remark42(said: Said, place: str) -> Record | None:

@@ -74,6 +74,13 @@ class _Counted(io.RawIOBase):
         return len(data)
 
 
+def encoding_by_mark(begin: bytes) -> str:
+    """The encoding that a byte order mark tells; "" where there is none."""
+    if begin.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    return "utf-16" if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+
+
 def texts_of(stream: BinaryIO, begin: bytes, encoding: str, errors: str) -> Iterator[str]:
     """The text of a stream, piece by piece, of which `begin` was read. Raises HistoryError."""
     decoder = codecs.getincrementaldecoder(encoding)(errors)

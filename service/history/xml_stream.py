@@ -13,7 +13,7 @@ from typing import BinaryIO, NoReturn, Protocol
 from xml.parsers import expat
 
 from service.history.records import LONGEST_CONTENT, HistoryError, Record
-from service.history.sources import CHUNK, texts_of
+from service.history.sources import CHUNK, encoding_by_mark, texts_of
 
 DEEPEST = 100
 LONGEST_TOKEN = 1024 * 1024
@@ -28,8 +28,6 @@ _UNFINISHED = re.compile(r"(?:&#?[0-9A-Za-z]{0,11}|<!?\[?C?D?A?T?A?|\]\]?)\Z")
 """What may go on in the next piece and mean something else then."""
 
 _LONGEST_UNFINISHED = 16
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
-          (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
 
 
 class Form(Protocol):
@@ -172,9 +170,8 @@ def _mended(text: str, is_cdata: bool) -> tuple[str, bool]:
 
 
 def _encoding_of(head: bytes) -> str:
-    for mark, name in _MARKS:
-        if head.startswith(mark):
-            return name
+    if marked := encoding_by_mark(head):
+        return marked
     declared = _DECLARED.match(head)
     name = declared[1].decode() if declared else "utf-8"
     try:
