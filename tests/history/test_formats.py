@@ -361,6 +361,7 @@ def test_remark42_s_backup_is_read_packed_or_not(file: Path, *, packed: bool) ->
     assert [one.content for one in found] == ["Hay **quá**", "<p>Hay <b>quá</b></p>"]
     assert found[0].written_at == datetime(2022, 3, 4, 11, 6, 7, 123456, tzinfo=UTC)
     assert found[1].parent_id == "c1"
+    assert {one.author.email for one in found} == {CANARY}
 
 
 def test_commento_s_authors_come_after_the_comments(file: Path) -> None:
