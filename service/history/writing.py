@@ -7,9 +7,10 @@ import csv
 import io
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import groupby
+from itertools import chain, groupby
 from xml.sax.saxutils import escape
 
 from model.addresses import mask_addresses
@@ -134,12 +135,21 @@ def wxr_parts(comments: Iterable[StoredComment], site: str) -> Iterator[bytes]:
 def _parents_first(comments: Iterable[StoredComment]) -> Iterator[StoredComment]:
     """Comments in their order, but for those of one moment, of which an answer comes later."""
     for _, of_moment in groupby(comments, key=lambda comment: comment.received_at):
-        left = list(of_moment)
-        while left:
-            names = {name for c in left for name in (c.id, c.submission.external_id) if name}
-            free = [c for c in left if c.submission.parent_id not in names]
-            yield from free or left  # a circle is no order
-            left = [c for c in left if c not in free] if free else []
+        listed = list(of_moment)  # thousands where an import had days alone
+        names = {name for c in listed for name in (c.id, c.submission.external_id) if name}
+        ready: deque[StoredComment] = deque()
+        answers: dict[str, list[StoredComment]] = {}
+        for comment in listed:
+            parent = comment.submission.parent_id
+            (answers.setdefault(parent, []) if parent in names else ready).append(comment)
+        while ready or answers:
+            if not ready:  # a circle is no order
+                ready.extend(chain.from_iterable(answers.values()))
+                answers = {}
+            comment = ready.popleft()
+            yield comment
+            for name in (comment.id, comment.submission.external_id):
+                ready.extend(answers.pop(name, ()))
 
 
 def _item_head(permalink: str, title: str, place: int) -> bytes:

@@ -8,14 +8,17 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from service.history.csv_rows import FIELDS
+from service.history.writing import wxr_parts
 from tests.history import samples
 from tests.history.samples import CANARY, comment, item
 from tests.test_commands import Desk
@@ -213,6 +216,26 @@ def test_wxr_is_xml_with_the_comments_of_an_article_in_one_item(
     assert [one["approved"] for one in found] == ["1", "spam", "trash", "spam"]
     assert found[0]["content"] == NASTY.replace("\r\n", "\n").replace("\x08", "\ufffd")
     assert CANARY not in out.read_text()
+
+
+def test_answers_come_after_what_they_answer_when_all_have_one_day(filled: Desk) -> None:
+    [blog] = [site for site in filled.store.sites() if site.name == "blog"]
+    first = next(filled.store.kept(blog.id))
+    last = 3000
+    parents = {str(n): str(n + 1) for n in range(1, last)} | {"x": "y", "y": "x", "z": "z"}
+    sent = [
+        replace(first.submission, external_id=id_, parent_id=parent)
+        for id_, parent in [*parents.items(), (str(last), "")]
+    ]
+    begun = time.process_time()
+
+    text = b"".join(wxr_parts([replace(first, id="", submission=one) for one in sent], "blog"))
+
+    parent = ".//{http://wordpress.org/export/1.2/}comment_parent"
+    found = [int(one.text or 0) for one in ElementTree.fromstring(text).iterfind(parent)]
+    assert found[:last] == [*range(last)]
+    assert len(found) == len(sent)
+    assert time.process_time() - begun < 5
 
 
 def test_our_wxr_is_read_by_our_own_import(filled: Desk, tmp_path: Path) -> None:
