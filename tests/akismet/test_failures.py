@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from service.admission import Overloaded
 from service.api.akismet.routes import CHECK
 from service.app import build
 from service.keyring import Keyring
-from service.moderation import Overloaded
 from service.settings import load_settings
 from service.spool import Spool
 from service.storage import Store, StoreUnavailable

@@ -11,6 +11,8 @@ from service.api.perspective.answers import Refused
 from service.api.perspective.discovery import document
 from service.api.perspective.door import PerspectiveDoor
 
+ANALYZE = "/v1alpha1/comments:analyze"
+
 _JSON: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -36,19 +38,19 @@ def routes(door: PerspectiveDoor, own_url: str) -> APIRouter:
     """
     router = APIRouter(tags=["perspective"])
     posted: dict[str, tuple[_Called, str]] = {
-        "analyze": (door.analyze, "Score a comment, as Perspective does"),
-        "suggestscore": (door.suggest, "Say that a score was wrong"),
+        ANALYZE: (door.analyze, "Score a comment, as Perspective does"),
+        "/v1alpha1/comments:suggestscore": (door.suggest, "Say that a score was wrong"),
     }
-    for name, (called, summary) in posted.items():
+    for path, (called, summary) in posted.items():
         router.add_api_route(
-            f"/v1alpha1/comments:{name}",
+            path,
             _answering(called),
             methods=["POST"],
             summary=summary,
             response_class=Response,
             responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
             openapi_extra=_JSON,
-            operation_id=f"perspective_{name}",
+            operation_id=f"perspective_{path.rpartition(':')[2]}",
         )
 
     async def described(request: Request) -> JSONResponse:
