@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import BoundedSemaphore, Lock
+from threading import Lock
 from typing import Any, TypeVar
 
 import psycopg
@@ -24,7 +24,10 @@ CONNECTIONS = 8
 """Connections of one process to PostgreSQL, and to a replica, when nothing else is asked for."""
 
 HOT_CONNECTIONS = 2
-"""Of those, what is kept free for the hot path: its one thread, and one that takes its place."""
+"""Of those, what is the hot path's own: for its one thread, and for one that takes its place."""
+
+PLANNED_SECONDS = 1.0
+"""How long the hot path uses a plan. Made when a table was empty, it reads all of it later."""
 
 BUSY_SECONDS = 10  # how long SQLite waits for another process' write
 _TURN_SECONDS = 0.0005  # between two looks whether it has ended
@@ -55,6 +58,18 @@ _DRIVERS = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
 }
+
+
+def open_engines(url: str, *, connections: int = CONNECTIONS) -> tuple[sa.Engine, sa.Engine]:
+    """Engines as of `open_engine`, the second for the hot path alone, which `directly` takes.
+
+    To PostgreSQL both together open at most `connections`, 3 or more, so that the hot path
+    finds one whatever others do. On SQLite they are the same.
+    """
+    engine = open_engine(url, connections=max(1, connections - HOT_CONNECTIONS))
+    if engine.dialect.name == "sqlite":
+        return engine, engine
+    return engine, _open_postgres(engine.url, HOT_CONNECTIONS, plans="force_generic_plan")
 
 
 def open_engine(url: str, *, connections: int = CONNECTIONS, read_only: bool = False) -> sa.Engine:
@@ -143,12 +158,14 @@ def _has_begun(connection: sqlite3.Connection, *, must: bool) -> bool:
     return True
 
 
-def _open_postgres(url: sa.URL, connections: int, *, read_only: bool) -> sa.Engine:
+def _open_postgres(
+    url: sa.URL, connections: int, *, plans: str = "force_custom_plan", read_only: bool = False
+) -> sa.Engine:
     milliseconds = STATEMENT_SECONDS * 1000
     # A plan kept from when a table was empty would read all of it a minute later. Compiling a
     # plan over many partitions took a second and saved microseconds.
     options = (
-        "-c plan_cache_mode=force_custom_plan -c jit=off"
+        f"-c plan_cache_mode={plans} -c jit=off"
         f" -c timezone=UTC -c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
         f" -c idle_in_transaction_session_timeout={2 * milliseconds}"
         + (" -c default_transaction_read_only=on" if read_only else "")
@@ -159,6 +176,7 @@ def _open_postgres(url: sa.URL, connections: int, *, read_only: bool) -> sa.Engi
         hide_parameters=True,
         pool_pre_ping=True,
         pool_size=connections,
+        pool_use_lifo=True,  # the one used last has its plans, and the others may rest
         max_overflow=0,
         pool_timeout=CONNECT_SECONDS,
     )
@@ -183,6 +201,14 @@ class _Answering(psycopg.Connection[Any]):
     """
 
     patient = False
+    _planned_at = float("-inf")
+
+    def plan_now_and_then(self) -> None:
+        """Forget plans that are as old as PLANNED_SECONDS: the tables may have grown since."""
+        now = time.monotonic()
+        if now - self._planned_at >= PLANNED_SECONDS:
+            self.execute("DISCARD PLANS")
+            self._planned_at = now
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Wait for an answer. Raises psycopg's OperationalError when there is none."""
@@ -207,27 +233,6 @@ def patience(connection: sa.Connection) -> Iterator[None]:
         yield
     finally:
         driver.patient = False
-
-
-class Turns:
-    """Lets so many at the database that the hot path, which does not ask, finds a connection.
-
-    A context manager to hold while a connection is in use. Raises StoreUnavailable when it
-    takes too long. SQLite has no such limit.
-    """
-
-    def __init__(self, engine: sa.Engine) -> None:
-        size = engine.pool.size() if isinstance(engine.pool, sa.QueuePool) else 0
-        free = max(1, size - HOT_CONNECTIONS) if engine.dialect.name == "postgresql" else 0
-        self._free = BoundedSemaphore(free) if free else None
-
-    def __enter__(self) -> None:
-        if self._free is not None and not self._free.acquire(timeout=CONNECT_SECONDS):
-            raise StoreUnavailable("all connections to the database are in use")
-
-    def __exit__(self, *_: object) -> None:
-        if self._free is not None:
-            self._free.release()
 
 
 @contextmanager
@@ -282,7 +287,7 @@ class Driver:
 
 
 def directly(engine: sa.Engine, work: Callable[[Driver], T], *, writes: bool) -> T:
-    """What `work` gives, done in one transaction by the driver itself.
+    """What `work` gives, done in one transaction by the driver itself; `engine` is the hot one.
 
     On PostgreSQL every statement is committed by itself, which saves two round trips: `work`
     must be one statement. Raises as `transaction` does.
@@ -303,6 +308,7 @@ def _done(engine: sa.Engine, work: Callable[[Driver], T], *, writes: bool) -> T:
             return _done_on_sqlite(connection, work, writes=writes)
         connection.autocommit = True
         try:
+            connection.plan_now_and_then()
             return work(Driver("postgresql", connection))
         finally:
             if not connection.closed:

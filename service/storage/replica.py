@@ -35,7 +35,6 @@ class Replica:
     def __init__(self, engine: sa.Engine, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
         self._clock = clock
-        self._turns = database.Turns(engine)
         self._asked_from = float("-inf")
 
     @classmethod
@@ -55,7 +54,7 @@ class Replica:
         if self._clock() < self._asked_from:
             raise Away
         try:
-            with self._turns, database.transaction(self._engine, writes=False) as connection:
+            with database.transaction(self._engine, writes=False) as connection:
                 return read(connection)
         except StoreUnavailable as problem:
             # As well when a query was cancelled because it stood in the way of following.

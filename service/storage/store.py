@@ -92,14 +92,15 @@ class Store:
         engine: sa.Engine,
         keyring: Keyring,
         *,
+        hot: sa.Engine | None = None,
         now: Callable[[], datetime] = utc_now,
         replica: Replica | None = None,
     ) -> None:
         self._engine = engine
+        self._hot = hot or engine
         self._keyring = keyring
         self._now = now
         self._replica = replica
-        self._turns = database.Turns(engine)
 
     @classmethod
     def open(
@@ -116,24 +117,25 @@ class Store:
         Of PostgreSQL up to `connections` are kept, and as many of a replica, which the queue,
         counts and exports are read from. Raises ValueError for any other URL.
         """
-        engine = database.open_engine(url, connections=connections)
+        engine, hot = database.open_engines(url, connections=connections)
         read = Replica.open(replica_url, connections) if replica_url else None
-        return cls(engine, keyring, now=now, replica=read)
+        return cls(engine, keyring, hot=hot, now=now, replica=read)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._engine.dispose()
+        self._hot.dispose()
         if self._replica is not None:
             self._replica.close()
 
     @contextmanager
     def _reads(self) -> Iterator[sa.Connection]:
-        with self._turns, database.transaction(self._engine, writes=False) as connection:
+        with database.transaction(self._engine, writes=False) as connection:
             yield connection
 
     @contextmanager
     def _writes(self) -> Iterator[sa.Connection]:
-        with self._turns, database.transaction(self._engine, writes=True) as connection:
+        with database.transaction(self._engine, writes=True) as connection:
             yield connection
 
     def _read_aside(self, read: Callable[[sa.Connection], T]) -> T:
@@ -416,11 +418,11 @@ class Store:
         with database.errors_translated():
             keys = [rows.match_keys(self._keyring, asked) for asked in batch]
         found = database.directly(
-            self._engine, lambda driver: checks.look_up(driver, batch, keys), writes=False
+            self._hot, lambda driver: checks.look_up(driver, batch, keys), writes=False
         )
         replays: dict[str, StoredComment] = {}
         if ids := checks.replayed_ids(keys, found):
-            with database.transaction(self._engine, writes=False) as connection:
+            with database.transaction(self._hot, writes=False) as connection:
                 replays = checks.replays(connection, ids)
             if not replays.keys() >= set(ids):
                 # Seen on PostgreSQL while comments went to a partition that was made late. To take
@@ -438,7 +440,7 @@ class Store:
             return
         with database.errors_translated():
             judged = inserts.judged_rows(self._keyring, batch, self._engine.dialect.name)
-        database.directly(self._engine, lambda driver: inserts.insert(driver, judged), writes=True)
+        database.directly(self._hot, lambda driver: inserts.insert(driver, judged), writes=True)
 
     def unrecorded(self, batch: Sequence[Asked]) -> list[Known]:
         """What is known of each submission while the database is away: its keys, no history."""

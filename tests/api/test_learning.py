@@ -578,7 +578,7 @@ def test_what_fails_in_an_experience_is_judged_without_it(
     assert answer["verdict"] == "queue"
     assert answer["scores"] is not None
     assert "learnt" not in answer
-    assert desk.metric("duyet_learning_failures_total") == 1
+    assert desk.metric("duyet_learning_failures_total") >= 1
 
 
 def test_a_site_without_room_is_judged_without_until_another_is_not_asked_for(

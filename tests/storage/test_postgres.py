@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from service.storage import Checked, Site, Store, StoreUnavailable, TablesChanged
+from service.storage import Checked, Site, Store, StoreUnavailable, TablesChanged, engine
 from service.storage.engine import open_engine, transaction
 from tests.storage.cases import EMAIL, VERDICT, Clock, asked, record
 
@@ -76,7 +76,7 @@ def test_a_lock_held_elsewhere_ends_in_unavailable(
 ) -> None:
     batch = [asked(site, clock())]
     known = store.gather(batch)
-    with store._reads() as connection:  # the limit of the pool's connection, made short
+    with store._hot.connect() as connection:  # the limit of the pool's connection, made short
         connection.exec_driver_sql("SET lock_timeout = '50ms'")
         connection.commit()
 
@@ -86,6 +86,40 @@ def test_a_lock_held_elsewhere_ends_in_unavailable(
             store.record([Checked(batch[0], known[0], VERDICT, 1.0)])
 
     assert store.comment(None, batch[0].comment_id) is None
+
+
+def test_the_hot_path_keeps_its_plans_for_a_moment(
+    store: Store, site: Site, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PLANNED_SECONDS", 3600.0)
+    for _ in range(20):
+        store.gather([asked(site, clock())])
+
+    with store._hot.connect() as connection:
+        custom, kept = connection.exec_driver_sql(
+            "SELECT custom_plans, generic_plans FROM pg_prepared_statements"
+            " WHERE statement LIKE '%%author_seen%%'"
+        ).one()
+        connection.exec_driver_sql("PREPARE one AS SELECT 1 FROM comments WHERE text_key = $1")
+        before = _plan(connection)
+        connection.exec_driver_sql("SET enable_indexscan = off")
+        connection.exec_driver_sql("SET enable_indexonlyscan = off")
+        connection.exec_driver_sql("SET enable_bitmapscan = off")
+        assert _plan(connection) == before  # a setting alone makes no kept plan another
+        connection.commit()
+    monkeypatch.setattr(engine, "PLANNED_SECONDS", 0.0)
+    store.gather([asked(site, clock())])
+    with store._hot.connect() as connection:
+        after = _plan(connection)
+
+    assert custom == 0
+    assert kept > 10  # psycopg prepares what it was asked a few times
+    assert "Index" in before
+    assert "Index" not in after
+
+
+def _plan(connection: sa.Connection) -> str:
+    return "".join(connection.exec_driver_sql("EXPLAIN EXECUTE one('x')").scalars())
 
 
 def _write_while_cut(store: Store, url: str) -> None:
