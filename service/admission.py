@@ -85,7 +85,7 @@ class Admission:
         self._characters = 0
         self._callers: Counter[str] = Counter()  # by site
         self._all_callers = 0
-        self._expected: set[str] = set()  # sites of those let in that are on their way here
+        self._expected: Counter[str] = Counter()  # those let in that are on their way here
         self._all_expected = 0
         self._in_work = 0
         self._most_wait_seconds = most_wait_seconds
@@ -103,13 +103,15 @@ class Admission:
         """Let in one more caller, of whom no more is known than who it is, if that.
 
         None, or after how many seconds it may come again when it should not be read at all. A
-        site of which nobody waits is let in as if nobody were turned away: the others may all be
-        of one that floods.
+        site that has less than its share here is let in as if nobody were turned away: it is
+        another one that floods.
         """
         now = self._clock()
-        is_first = bool(site_id) and not (site_id in self._callers or site_id in self._expected)
-        is_calm = is_first or now >= self._calm_from
         callers = self._all_callers + self._all_expected
+        own = self._callers[site_id] + self._expected[site_id]
+        sites = len(self._callers) + (site_id not in self._callers)
+        is_modest = bool(site_id) and own * max(2, sites) < callers
+        is_calm = is_modest or now >= self._calm_from
         if callers >= (ALWAYS_ADMITTED if is_calm else ADMITTED_OF_TOO_MANY):
             seconds = self._wait(2 if many else 1, self._all_expected)
             most = self._most_wait_seconds
@@ -120,7 +122,7 @@ class Admission:
                 return _retry_after(seconds)
         if not self._all_expected:
             self._soon(self._forget_expected)  # they are here by then, or will not come
-        self._expected.add(site_id)
+        self._expected[site_id] += 1
         self._all_expected += 1
         return None
 

@@ -107,12 +107,24 @@ def test_a_site_that_floods_does_not_keep_another_out() -> None:
     door = Door()
     door.floods()
     door.let_in(500)
+    door.comes(10)
 
-    assert door.let_in(5, "b") == 1
-    assert door.let_in(5, "c") == 1
-    assert door.let_in(5, "") == 0  # who is nobody's site has no such turn
-    door.answers(1, "b")
-    assert door.let_in(5, "b") == 1
+    assert door.let_in(500, "") == 0  # who is nobody's site has no share
+    assert door.let_in(500) == 0
+    of_another = door.let_in(500, "b")
+    assert 5 <= of_another <= 30  # as many as wait of the first, and no more
+    assert door.let_in(500) == 0
+    assert 3 <= door.let_in(500, "c") <= of_another
+
+
+def test_of_two_sites_that_flood_neither_makes_the_other_wait_for_long() -> None:
+    door = Door()
+    door.floods()
+    for _ in range(50):
+        door.let_in(20, "a")
+        door.let_in(20, "b")
+
+    assert sum(door.admission._callers.values()) <= 4 * ADMITTED_OF_TOO_MANY
 
 
 def test_very_many_sites_do_not_make_anybody_wait_longer_than_a_burst() -> None:
