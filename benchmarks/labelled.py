@@ -3,6 +3,7 @@
 Knows which sources are for research only; those are left out.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from random import Random
 
@@ -11,8 +12,16 @@ from training.examples import example_of, read_rows
 from training.recipes import RESEARCH_ONLY
 
 
-def examples_in(folder: Path, *, rows: int | None = None, seed: int = 7) -> list[LabelledExample]:
+def examples_in(
+    folder: Path,
+    *,
+    rows: int | None = None,
+    seed: int = 7,
+    only: Collection[str] | None = None,
+) -> list[LabelledExample]:
     """The labelled rows of every file, at most `rows` of each; rows that are bad left out.
+
+    Files for research are left out unless `only` names the ones to read.
 
     Raises SystemExit when the folder holds no `*.jsonl.gz` and no `*.jsonl`.
     """
@@ -21,7 +30,8 @@ def examples_in(folder: Path, *, rows: int | None = None, seed: int = 7) -> list
         raise SystemExit("--data holds no *.jsonl.gz and no *.jsonl")
     found: list[LabelledExample] = []
     for file in files:
-        if file.name.partition(".")[0] not in RESEARCH_ONLY:
+        name = file.name.partition(".")[0]
+        if name in only if only is not None else name not in RESEARCH_ONLY:
             found += _some(_of_file(file), rows, seed)
     return found
 

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from service.known_sites import KnownSites
 from service.problems import Problem
 from service.spool import Spool
 from service.storage import AkismetSite, CoralSite, Site, Store, StoreUnavailable
@@ -26,6 +27,7 @@ LONGEST_KEY = 256
 
 
 Found = TypeVar("Found")
+Known = TypeVar("Known", Site, AkismetSite)
 
 
 class SiteKeys:
@@ -40,8 +42,19 @@ class SiteKeys:
     ) -> None:
         self._store = store
         self._spool = spool
-        self._sites = _Remembered(self._site_of_key, clock, spool)
-        self._akismet_sites = _Remembered(store.site_of_akismet_key, clock, spool)
+        of_key: Callable[[str], Site | None] = store.site_of_key
+        of_akismet_key: Callable[[str], AkismetSite | None] = store.site_of_akismet_key
+        if spool is not None:
+            of_key = _kept(of_key, spool.sites, spool.sites.site_of, store.name_of_key)
+            of_akismet_key = _kept(
+                of_akismet_key,
+                spool.sites,
+                spool.sites.akismet_site_of,
+                lambda key: f"akismet {store.name_of_key(key)}",
+            )
+        self._sites = _Remembered(of_key, clock, spool)
+        self._akismet_sites = _Remembered(of_akismet_key, clock, spool)
+        # A score or a signature's secret cannot be had while the store is away, so these are not.
         self._coral_sites = _Remembered(store.coral_site, clock, spool)
         self._perspective = _Remembered(store.perspective_stores, clock, spool)
 
@@ -80,19 +93,28 @@ class SiteKeys:
         """Whether Perspective's clients have comments kept there. Raises StoreUnavailable."""
         return bool(await self._perspective.of(site.id))
 
-    def _site_of_key(self, key: str) -> Site | None:
-        """What the store says, or with a spool, while it is away, what it said last."""
-        if self._spool is None:
-            return self._store.site_of_key(key)
+
+def _kept(
+    look_up: Callable[[str], Known | None],
+    sites: KnownSites,
+    recall: Callable[[str], Known | None],
+    name_of: Callable[[str], str],
+) -> Callable[[str], Known | None]:
+    """What the store says of a key, or while it is away, what it said last."""
+
+    def found(key: str) -> Known | None:
+        name = name_of(key)
         try:
-            site = self._store.site_of_key(key)
+            site = look_up(key)
         except StoreUnavailable:
-            known = self._spool.sites.site_of(key)
+            known = recall(name)
             if known is None:
                 raise
             return known
-        self._spool.sites.note(key, site)
+        sites.note(name, site)
         return site
+
+    return found
 
 
 class _Remembered(Generic[Found]):

@@ -1,20 +1,20 @@
 """Which sites called here before, for a process that starts while the database is away.
 
-Knows one file. Keys are in it as SHA-256 alone: they are 264 random bits, which no guessing finds.
+Knows one file. Keys are in it by the names that the store gives them, which do not reveal them.
 """
 
 import fcntl
-import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from model.policy import Policy
-from service.storage import Site
+from service.storage import AkismetChoices, AkismetSite, QueueSpoken, Site
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,9 @@ MOST_KNOWN = 4096
 """Keys in the file; what was learnt first is forgotten first."""
 
 _NAME = "sites.json"
+
+_Row = Mapping[str, Any]
+_Found = TypeVar("_Found")
 
 
 class KnownSites:
@@ -32,14 +35,14 @@ class KnownSites:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._read: tuple[object, Mapping[str, Any]] = (None, {})  # the file it was, and its rows
+        self._read: tuple[object, _Row] = (None, {})  # the file it was, and its rows
 
-    def note(self, key: str, site: Site | None) -> None:
-        """Keep what the store said of a key; None is an unknown or revoked one.
+    def note(self, name: str, site: Site | AkismetSite | None) -> None:
+        """Keep what the store said of the key of that name; None is an unknown or revoked one.
 
         Writes only what is new. A disk that refuses it is logged, and changes nothing else.
         """
-        name, row = _name(key), _row(site) if site else None
+        row = _row(site) if site else None
         try:
             if self._rows().get(name) == row:
                 return
@@ -52,11 +55,18 @@ class KnownSites:
         except OSError as problem:
             log.warning("a known site was not kept: %s", type(problem).__name__)
 
-    def site_of(self, key: str) -> Site | None:
+    def site_of(self, name: str) -> Site | None:
         """What the store said last of a key; None too for one that was never asked about."""
-        row = self._rows().get(_name(key))
+        return self._found(name, _site)
+
+    def akismet_site_of(self, name: str) -> AkismetSite | None:
+        """What the store said last of an Akismet key, and how its site wants to be spoken to."""
+        return self._found(name, _akismet_site)
+
+    def _found(self, name: str, made: Callable[[_Row], _Found]) -> _Found | None:
+        row = self._rows().get(name)
         try:
-            return _site(row) if row is not None else None
+            return made(row) if row is not None else None
         except (KeyError, TypeError, ValueError):
             log.error("what is known of a site cannot be read")
             return None
@@ -65,7 +75,7 @@ class KnownSites:
         """Whether any site is known."""
         return bool(self._rows())
 
-    def _rows(self) -> Mapping[str, Any]:
+    def _rows(self) -> _Row:
         path = self._directory / _NAME
         try:
             of = path.stat()
@@ -79,7 +89,7 @@ class KnownSites:
             return {}
         return rows
 
-    def _write(self, rows: Mapping[str, Any]) -> None:
+    def _write(self, rows: _Row) -> None:
         draft = self._directory / f"{_NAME}.new"  # one writer at a time, so one name does
         draft.unlink(missing_ok=True)
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -100,11 +110,12 @@ class KnownSites:
             os.close(handle)
 
 
-def _name(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def _row(site: Site) -> dict[str, Any]:
+def _row(known: Site | AkismetSite) -> dict[str, Any]:
+    if isinstance(known, AkismetSite):
+        # As the file will have it, so that what is read is equal to what would be written.
+        choices = asdict(known.choices) | {"homes": [*known.choices.homes]}
+        return _row(known.site) | {"akismet": choices}
+    site = known
     return {
         "id": site.id,
         "name": site.name,
@@ -114,6 +125,17 @@ def _row(site: Site) -> dict[str, Any]:
     }
 
 
-def _site(row: Mapping[str, Any]) -> Site:
+def _akismet_site(row: _Row) -> AkismetSite:
+    chosen = row["akismet"]
+    choices = AkismetChoices(
+        QueueSpoken(chosen["queue"]),
+        tuple(chosen["homes"]),
+        chosen["discards"],
+        chosen["reaches_private"],
+    )
+    return AkismetSite(_site(row), choices)
+
+
+def _site(row: _Row) -> Site:
     policy = Policy.from_json(row["policy"])
     return Site(row["id"], row["name"], policy, row["policy_version"], row["rate_limit"])

@@ -27,9 +27,14 @@ class LateVerdicts:
 
     def deliver(self) -> int:
         """Deliver what is due now; how many were taken. Raises StoreUnavailable."""
-        taken = 0
-        for delivery in self._store.claim_late_verdicts(AT_ONCE):
-            problem, is_final = self._problem(delivery)
+        taken, begun = 0, self._now()
+        silent: set[str] = set()  # sites that a call waited for in vain; the others go on
+        for _ in range(AT_ONCE):
+            # One by one: the lease of one that waits for twenty calls would run out.
+            delivery = self._store.claim_late_verdict(begun)
+            if delivery is None:
+                break
+            problem, is_final = self._problem(delivery, silent)
             if problem:
                 what = "given up" if is_final else "tried again later"
                 log.warning("a late verdict is %s: %s", what, problem)
@@ -37,12 +42,14 @@ class LateVerdicts:
             taken += not problem
         return taken
 
-    def _problem(self, delivery: LateVerdict) -> tuple[str, bool]:
+    def _problem(self, delivery: LateVerdict, silent: set[str]) -> tuple[str, bool]:
         """What was wrong with a delivery, "" for nothing, and whether it always will be."""
         if delivery.is_spam is None:
             return "", True
         if not delivery.choices.may_call(delivery.url):
             return "its address is not registered any more", True
+        if delivery.site_id in silent:
+            return "its site did not answer another call just now", False
         body = body_of(delivery)
         headers = {
             "Content-Type": "application/json",
@@ -55,6 +62,7 @@ class LateVerdicts:
         except Refused as problem:
             return str(problem), True
         except Unreached as problem:
+            silent.add(delivery.site_id)
             return str(problem), False
         return _problem_in(answer, delivery.comment_id)
 

@@ -524,6 +524,19 @@ def test_after_a_rotation_every_address_opens_with_the_new_key_alone(desk):
     shown.close()
 
 
+def test_no_key_is_called_unused_while_comments_are_spooled(desk):
+    waits(desk)
+    desk.settings.spool_dir.mkdir(parents=True)
+    spooled = desk.settings.spool_dir / "1-a.spool"
+    spooled.touch()
+
+    held = desk.json("keys", "rotate")["unused"]
+    spooled.unlink()
+    after = desk.json("keys", "rotate", "--finish")["unused"]
+
+    assert (held, after) == ([], ["address-1.key"])
+
+
 def test_a_rotation_can_be_finished_without_another_key(desk):
     waits(desk)
     Keyring(desk.settings.secrets_dir).add_address_key()

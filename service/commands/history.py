@@ -119,6 +119,8 @@ def import_(  # noqa: PLR0913  a parameter for each option
     layout = Layout(columns, Status(unsaid) if unsaid else None, encoding)
     with installation() as at:
         site = site_named(at.store, site_name)
+        if not file.is_file():  # a pipe gives what it holds once
+            raise click.ClickException(f"{shown(str(file))} is no file that can be read again")
         try:
             source = Source(file)
             known = detected(source) if form == AUTO else Format(form)

@@ -26,6 +26,7 @@ from service.commands.opening import (
 )
 from service.first_start import CannotPrepare, lay_out
 from service.keyring import Keyring
+from service.spool import Spool
 from service.storage import Retention
 
 STDOUT = Path("-")
@@ -126,7 +127,10 @@ def rotate(*, finish: bool, as_json: bool) -> None:
             count = at.store.reencrypt_addresses(progress=told)
         in_use = at.store.address_keys_in_use()
         ids = at.keyring.address_key_ids
-    unused = [f"address-{n}.key" for n in ids if n not in in_use and n != newest]
+        spool = Spool(at.settings.spool_dir, at.settings.spool_max_bytes)
+        # What is spooled was sealed with some key; once it has come in, `--finish` sees which.
+        may_go = () if spool.is_holding() else ids
+    unused = [f"address-{n}.key" for n in may_go if n not in in_use and n != newest]
     body = {"key": f"address-{newest}.key", "sealed_again": count, "unused": unused}
     if as_json:
         click.echo(json_text(body))

@@ -58,6 +58,8 @@ def _around(stream: BinaryIO) -> _Around:
     for key, number, value in elements_of(stream):
         if key == "version" and isinstance(value, int):
             version = value
+        if key == "comments" and not number:
+            raise HistoryError("its comments are no list")
         if not number or not isinstance(value, dict):
             continue
         if key == "commenters":

@@ -12,7 +12,7 @@ from typing import BinaryIO, NoReturn
 
 from service.history.json_lines import of_fields
 from service.history.records import HistoryError, Record, Records, Refused, Status
-from service.history.sources import CHUNK, LONGEST_LINE
+from service.history.sources import CHUNK, LONGEST_LINE, encoding_by_mark, texts_of
 from service.history.wxr import KINDS, NO_COMMENT
 
 FIELDS = (
@@ -76,13 +76,30 @@ _WORDPRESS = frozenset({"comment_ID", "comment_post_ID", "comment_approved", "co
 _LINE_END = re.compile(r"(?<=\n)|(?<=\r)(?=[^\n])")
 _MAY_END = re.compile("[\r\n]")
 _DELIMITERS = ",;\t|"
-FORMULA = re.compile(r"'*(?:[\s\u200b\ufeff]*[=+\-@＝＋－＠]|[\t\r\n])")
-"""What a spreadsheet may take for a formula, and what is written so that it does not."""
+
+# What a spreadsheet may take for a formula. Where semicolons or tabs are what separates cells,
+# those in a text begin a new one, and so does a line break: a quotation mark counts at the
+# beginning of a cell alone. An apostrophe is one of the blanks, so that what is guarded matches
+# still, and one can be taken away for each that was put there. No separator is one: that keeps
+# long runs of them from being looked through again and again.
+_SIGN = r"[=+\-@|%＝＋－＠｜％﹢﹣﹦﹫﹪⁺⁻⁼₊₋₌−](?!\))"
+_BLANKS = (
+    r"['\" \x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\xad\u034f\u061c\u1680\u180b-\u180e\u2000-\u200f"
+    r"\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0]*"
+)
+_BEGINS = r"(?<![^;\t\r\n])"
+_UNGUARDED = re.compile(rf"{_BEGINS}(?={_BLANKS}{_SIGN})|\A(?='*[\t\r\n])")
+_GUARDED = re.compile(rf"{_BEGINS}'(?={_BLANKS}{_SIGN})|\A'(?='*[\t\r\n])")
+
+
+def guarded(cell: str) -> str:
+    """A cell with an apostrophe before all that a spreadsheet might take for a formula."""
+    return _UNGUARDED.sub("'", cell)
 
 
 def unguarded(cell: str) -> str:
-    """A cell of our own export as it was before it was made safe for spreadsheets."""
-    return cell[1:] if cell.startswith("'") and FORMULA.match(cell) else cell
+    """A guarded cell as it was."""
+    return _GUARDED.sub("", cell)
 
 
 def read(
@@ -200,15 +217,11 @@ class _Rows:
 def _lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
     """Lines with their ends, by line feeds or carriage returns; undecodable bytes are marked."""
     data = stream.read(CHUNK)
-    if not encoding:
-        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        encoding = "utf-16" if is_utf16 else "utf-8-sig"
+    encoding = encoding_by_mark(data) or encoding or "utf-8"
     errors = "surrogateescape" if codecs.lookup(encoding).name.startswith("utf-8") else "replace"
-    decoder = codecs.getincrementaldecoder(encoding)(errors=errors)
     kept: list[str] = []
     length = 0
-    while data:
-        text = decoder.decode(data)
+    for text in texts_of(stream, data, encoding, errors):
         length += len(text)
         kept.append(text)
         if _MAY_END.search(text):  # else what was kept need not be looked through again
@@ -217,6 +230,4 @@ def _lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
             kept, length = [last], len(last)
         if length > LONGEST_LINE:
             raise HistoryError(f"a line is longer than {LONGEST_LINE:,} characters")
-        data = stream.read(CHUNK)
-    kept.append(decoder.decode(b"", final=True))
     yield from filter(None, _LINE_END.split("".join(kept)))

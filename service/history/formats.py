@@ -3,7 +3,6 @@
 Knows how each format begins. A name's ending is not looked at.
 """
 
-import codecs
 import json
 import re
 from collections.abc import Mapping
@@ -13,11 +12,9 @@ from typing import assert_never
 
 from service.history import commento, csv_rows, disqus, isso, json_lines, wxr
 from service.history.records import HistoryError, Records, Status
-from service.history.sources import Source
+from service.history.sources import Source, encoding_by_mark
 
 _SQLITE = b"SQLite format 3\x00"
-_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
-          (codecs.BOM_UTF16_BE, "utf-16-be"))  # fmt: skip
 
 
 class Format(StrEnum):
@@ -52,22 +49,19 @@ def detected(source: Source) -> Format:
     head = source.head()
     if head.startswith(_SQLITE):
         return Format.ISSO
-    text = _decoded(head).lstrip()
+    text = head.decode(encoding_by_mark(head) or "utf-8", "replace").lstrip()
     if text.startswith("<"):
         return _of_xml(text)
     if text.startswith("{"):
         return _of_json(text)
     first, _, _ = text.partition("\n")
-    if re.search(r"\w\W?[,;\t|]", first) and re.sub(r"[\t\r]", "", first).isprintable():
+    if (
+        not text.startswith("[")
+        and re.search(r"\w\W?[,;\t|]", first)
+        and re.sub(r"[\t\r]", "", first).isprintable()
+    ):
         return Format.CSV
     raise HistoryError("its format is not known; --format says which it is")
-
-
-def _decoded(head: bytes) -> str:
-    for mark, name in _MARKS:
-        if head.startswith(mark):
-            return head[len(mark) :].decode(name, "replace")
-    return head.decode("utf-8", "replace")
 
 
 def _of_xml(text: str) -> Format:

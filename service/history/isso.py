@@ -1,7 +1,7 @@
 """Isso's database: a SQLite file, read while Isso may be running.
 
 Opened for reading alone, in pages that each end their transaction: a reader that stayed would keep
-Isso from writing.
+Isso from writing. Only tables are read: a view could be made to cost anything.
 """
 
 import sqlite3
@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from service.history.records import (
     LONGEST_CONTENT,
+    LONGEST_FIELD,
     Draft,
     HistoryError,
     Record,
@@ -22,18 +23,22 @@ from service.history.records import (
 
 PAGE = 200
 _STATUS = {"1": Status.APPROVED, "2": Status.WAITING, "4": Status.TRASH}
-_PAGE = """
-    SELECT c.id, c.parent, c.created, c.mode, c.remote_addr, substr(c.text, 1, ?) AS text,
-           c.author, c.email, c.website, threads.uri, threads.title
+_LONGEST_VALUE = 64 * 1024 * 1024
+_FIELDS = ("c.parent", "c.created", "c.mode", "c.remote_addr", "c.author", "c.email", "c.website",
+           "threads.uri", "threads.title")  # fmt: skip
+_CUT = ", ".join(f"substr({f}, 1, {LONGEST_FIELD + 1}) AS {f.partition('.')[2]}" for f in _FIELDS)
+_PAGE = f"""
+    SELECT c.id, substr(c.text, 1, {LONGEST_CONTENT + 1}) AS text, {_CUT}
     FROM comments AS c LEFT JOIN threads ON threads.id = c.tid
     WHERE c.id > ? ORDER BY c.id LIMIT ?"""
+_TABLES = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN (?, ?)"
 
 
 def read(path: Path, tell: Callable[[int], object] = lambda _: None) -> Records:
     """The comments of a database by their ids. `tell` is told how many were read."""
     with _opened(path) as connection:
         last, count = -(2**63), 0
-        while page := connection.execute(_PAGE, (LONGEST_CONTENT + 1, last, PAGE)).fetchall():
+        while page := connection.execute(_PAGE, (last, PAGE)).fetchall():
             for row in page:
                 # A damaged file's pages may lead in a circle, and its reader with them.
                 if not isinstance(row["id"], int) or row["id"] <= last:
@@ -62,6 +67,9 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             connection.text_factory = _decoded
             connection.execute("PRAGMA trusted_schema = OFF")  # it comes from elsewhere
             connection.execute("PRAGMA query_only = ON")
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+            if connection.execute(_TABLES, ("comments", "threads")).fetchone()[0] != 2:
+                raise HistoryError("it has not the tables of Isso's database")
             yield connection
     except (sqlite3.Error, UnicodeError) as error:  # the driver fails to read its own messages
         name = getattr(error, "sqlite_errorname", type(error).__name__)

@@ -5,10 +5,11 @@ Knows the three layouts. A line is read by itself: a bad one costs none of the o
 
 import json
 from collections.abc import Callable, Mapping
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 from model.decision import RejectReason
 from model.submission import CommentType
+from service.history.json_stream import refuse_constant
 from service.history.records import Draft, Record, Records, Refused, Status, status_of, time_of
 from service.history.sources import LONGEST_LINE, lines_of
 
@@ -23,8 +24,9 @@ Said = Mapping[str, object]
 
 
 def read_remark42(stream: BinaryIO) -> Records:
-    """The comments of a backup of Remark42. Users and articles, its first line, are left out."""
-    return _read(stream, _of_remark42)
+    """The comments of a backup of Remark42. Its first line has its users' addresses, if any."""
+    addresses: dict[str, str] = {}
+    return _read(stream, lambda said, place: _of_remark42(said, place, addresses))
 
 
 def read_jsonl(stream: BinaryIO, unsaid: Status | None = None) -> Records:
@@ -50,7 +52,7 @@ def _read(stream: BinaryIO, made: Callable[[Said, str], Record | None]) -> Recor
 def _object(line: bytes) -> Said | str:
     """The object in a line, or what is wrong with it."""
     try:
-        body: object = json.loads(line.decode(), parse_constant=_refused)
+        body: object = json.loads(line.decode(), parse_constant=refuse_constant)
     except UnicodeDecodeError:
         return "it is not UTF-8"
     except RecursionError:
@@ -60,12 +62,9 @@ def _object(line: bytes) -> Said | str:
     return body if isinstance(body, dict) else "it is not a JSON object"
 
 
-def _refused(_: str) -> NoReturn:
-    raise ValueError("NaN and Infinity are no JSON")
-
-
-def _of_remark42(said: Said, place: str) -> Record | None:
+def _of_remark42(said: Said, place: str, addresses: dict[str, str]) -> Record | None:
     if "version" in said and "id" not in said:
+        addresses |= _addresses_in(said)
         return None
     user, locator = inner(said, "user"), inner(said, "locator")
     return Draft(
@@ -75,12 +74,20 @@ def _of_remark42(said: Said, place: str) -> Record | None:
         status=Status.TRASH if said.get("delete") is True else Status.APPROVED,
         content=text_of(said, "orig") or text_of(said, "text"),  # as typed, else as shown
         name=text_of(user, "name"),
-        email=text_of(user, "email"),
+        email=text_of(user, "email") or addresses.get(text_of(user, "id"), ""),
         written=time_of(text_of(said, "time")),
         permalink=text_of(locator, "url"),
         title=text_of(said, "title"),
         parent_id=text_of(said, "pid"),
     ).finished()
+
+
+def _addresses_in(said: Said) -> dict[str, str]:
+    """The addresses of users who want to be told of answers, by their ids."""
+    listed = said.get("users")
+    users = [user for user in listed if isinstance(user, dict)] if isinstance(listed, list) else []
+    found = {text_of(user, "id"): text_of(inner(user, "details"), "email") for user in users}
+    return {id_: email for id_, email in found.items() if id_ and email}
 
 
 def _of_jsonl(said: Said, place: str, unsaid: Status | None) -> Record:

@@ -67,7 +67,7 @@ class _Text:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="replace")
-        self._json = json.JSONDecoder(parse_constant=_refused)
+        self._json = json.JSONDecoder(parse_constant=refuse_constant)
         self._text = ""
         self._at = 0
         self._used = 0
@@ -125,5 +125,6 @@ class _Text:
         return bool(data)
 
 
-def _refused(_: str) -> NoReturn:
+def refuse_constant(_: str) -> NoReturn:
+    """Refuse what Python's reader takes and JSON has not."""
     raise ValueError("NaN and Infinity are no JSON")

@@ -202,11 +202,12 @@ def status_of(word: str) -> Status | None:
 def time_of(text: str) -> datetime | None:
     """The time that ISO 8601 or seconds (or milliseconds) since 1970 say; None for anything else.
 
-    One without a zone is taken as UTC: a guess, but by less than a day. Before 1970 nobody wrote
-    a comment; programs write such years for a time they do not know.
+    One without a zone is taken as UTC: a guess, but by less than a day. Before 1990 there was no
+    site to write to; programs write such years for a time they do not know, and a day such as
+    20240102 or a spreadsheet's 45293 is one when it is taken for seconds.
     """
     at = _read_time(text)
-    return None if at is None or at.year < 1970 else at
+    return None if at is None or at.year < 1990 else at
 
 
 def _read_time(text: str) -> datetime | None:

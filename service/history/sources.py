@@ -3,6 +3,7 @@
 Knows gzip, lines and how far reading has come. Knows nothing of what a format means.
 """
 
+import codecs
 import gzip
 import hashlib
 import io
@@ -71,6 +72,28 @@ class _Counted(io.RawIOBase):
         self._count += len(data)
         self._told(self._count)
         return len(data)
+
+
+def encoding_by_mark(begin: bytes) -> str:
+    """The encoding that a byte order mark tells; "" where there is none."""
+    if begin.startswith(codecs.BOM_UTF8):
+        return "utf-8-sig"
+    return "utf-16" if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else ""
+
+
+def texts_of(stream: BinaryIO, begin: bytes, encoding: str, errors: str) -> Iterator[str]:
+    """The text of a stream, piece by piece, of which `begin` was read. Raises HistoryError."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    data = begin
+    while True:
+        try:
+            text = decoder.decode(data, final=not data)
+        except UnicodeError:  # of codecs that cannot be lenient, or want a byte order mark
+            raise HistoryError(f"it is not in the encoding {encoding}") from None
+        yield text
+        if not data:
+            return
+        data = stream.read(CHUNK)
 
 
 def lines_of(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:

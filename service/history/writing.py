@@ -7,16 +7,17 @@ import csv
 import io
 import json
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, tzinfo
-from itertools import groupby
+from itertools import chain, groupby
 from xml.sax.saxutils import escape
 
 from model.addresses import mask_addresses
 from model.decision import RejectReason
 from model.outcome import Outcome
 from model.submission import CommentType
-from service.history.csv_rows import FIELDS, FORMULA
+from service.history.csv_rows import FIELDS, guarded
 from service.history.records import Status
 from service.storage import StoredComment
 
@@ -32,16 +33,11 @@ def json_lines(comments: Iterable[StoredComment]) -> Iterator[bytes]:
 def csv_lines(comments: Iterable[StoredComment]) -> Iterator[bytes]:
     """CSV (RFC 4180) in UTF-8 with a byte order mark, which spreadsheets look for.
 
-    An apostrophe stands before what a spreadsheet would take for a formula.
+    No spreadsheet takes anything in it for a formula.
     """
     yield "\ufeff".encode() + csv_line(FIELDS)
     for comment in comments:
         yield csv_line(map(guarded, fields_of(comment).values()))
-
-
-def guarded(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if FORMULA.match(cell) else cell
 
 
 def csv_line(cells: Iterable[str]) -> bytes:
@@ -142,12 +138,21 @@ def wxr_parts(
 def _parents_first(comments: Iterable[StoredComment]) -> Iterator[StoredComment]:
     """Comments in their order, but for those of one moment, of which an answer comes later."""
     for _, of_moment in groupby(comments, key=lambda comment: comment.received_at):
-        left = list(of_moment)
-        while left:
-            names = {name for c in left for name in (c.id, c.submission.external_id) if name}
-            free = [c for c in left if c.submission.parent_id not in names]
-            yield from free or left  # a circle is no order
-            left = [c for c in left if c not in free] if free else []
+        listed = list(of_moment)  # thousands where an import had days alone
+        names = {name for c in listed for name in (c.id, c.submission.external_id) if name}
+        ready: deque[StoredComment] = deque()
+        answers: dict[str, list[StoredComment]] = {}
+        for comment in listed:
+            parent = comment.submission.parent_id
+            (answers.setdefault(parent, []) if parent in names else ready).append(comment)
+        while ready or answers:
+            if not ready:  # a circle is no order
+                ready.extend(chain.from_iterable(answers.values()))
+                answers = {}
+            comment = ready.popleft()
+            yield comment
+            for name in (comment.id, comment.submission.external_id):
+                ready.extend(answers.pop(name, ()))
 
 
 def _item_head(permalink: str, title: str, place: int) -> bytes:

@@ -2,8 +2,8 @@
 
 Expat with every way out closed (docs/adr/0017): no document type, so that no entity can be declared
 and nothing outside can be named; depth and the size of one token are bounded. What other readers
-choke on, control characters and bytes of another encoding, becomes U+FFFD, because comments are
-full of it and exports do not mend it.
+choke on is mended, because comments are full of it and exports are not: control characters and
+bytes of another encoding become U+FFFD, an ampersand that begins no reference stands for itself.
 """
 
 import codecs
@@ -13,21 +13,21 @@ from typing import BinaryIO, NoReturn, Protocol
 from xml.parsers import expat
 
 from service.history.records import LONGEST_CONTENT, HistoryError, Record
-from service.history.sources import CHUNK
+from service.history.sources import CHUNK, encoding_by_mark, texts_of
 
 DEEPEST = 100
 LONGEST_TOKEN = 1024 * 1024
 """Bytes of a tag, a comment or an instruction; text comes in pieces and has no such limit."""
 
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z0-9._-]{1,40})["']""")
+_DECLARATION = re.compile(r"\A\s*<\?xml\s[^>]*\?>")
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_REFERENCE = re.compile(r"&#(x[0-9a-fA-F]{1,8}|[0-9]{1,10});")
-_URL_TAG = "<wp:comment_author_url>"
-_RAW_URL = re.compile(rf"{_URL_TAG}[^<]*?&[^<]*")
-_RAW_AMPERSAND = re.compile("&(?!(?:#x[0-9a-fA-F]{1,8}|#[0-9]{1,10}|amp|lt|gt|quot|apos);)")
-_LONGEST_RAW_URL = 4096
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"),
-          (codecs.BOM_UTF16_BE, "utf-16"))  # fmt: skip
+_AMPERSAND = re.compile(r"&(?:#(x[0-9a-fA-F]{1,8}|[0-9]{1,10});|(?:amp|lt|gt|quot|apos);)?")
+_CDATA = re.compile(r"(<!\[CDATA\[|\]\]>)")
+_UNFINISHED = re.compile(r"(?:&#?[0-9A-Za-z]{0,11}|<!?\[?C?D?A?T?A?|\]\]?)\Z")
+"""What may go on in the next piece and mean something else then."""
+
+_LONGEST_UNFINISHED = 16
 
 
 class Form(Protocol):
@@ -138,27 +138,40 @@ class _Reading:
 
 
 def _characters(stream: BinaryIO) -> Iterator[str]:
-    """The characters of the file, those that XML does not allow as U+FFFD."""
-    data = stream.read(CHUNK)
-    decoder = codecs.getincrementaldecoder(_encoding_of(data))(errors="replace")
-    kept = ""
-    while data:
-        text, kept = _whole(kept + _NOT_XML.sub("�", decoder.decode(data)))
-        yield _mended(text)
-        data = stream.read(CHUNK)
-    yield _mended(kept + decoder.decode(b"", final=True))
+    """The characters of the file, mended."""
+    begin = stream.read(CHUNK)
+    is_cdata, is_first, kept = False, True, ""
+    for piece in texts_of(stream, begin, _encoding_of(begin), "replace"):
+        text = kept + _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", piece)
+        if is_first:
+            text, is_first = _DECLARATION.sub(_its_lines, text), False
+        open_end = _UNFINISHED.search(text, max(0, len(text) - _LONGEST_UNFINISHED))
+        end = open_end.start() if open_end else len(text)
+        kept = text[end:]
+        mended, is_cdata = _mended(text[:end], is_cdata)
+        yield mended
+    yield kept
 
 
-def _mended(text: str) -> str:
-    # WordPress writes this one element as it is, whether XML allows that or not.
-    text = _RAW_URL.sub(lambda found: _RAW_AMPERSAND.sub("&amp;", found[0]), text)
-    return _REFERENCE.sub(_allowed, text)
+def _its_lines(declaration: re.Match[str]) -> str:
+    """As many lines: what it says was said, and some exports have blank lines before it."""
+    return "\n" * declaration[0].count("\n")
+
+
+def _mended(text: str, is_cdata: bool) -> tuple[str, bool]:
+    """The text with references that XML can read; whether its end is in a CDATA section."""
+    parts = _CDATA.split(text)  # texts, and between them what such a section begins or ends with
+    for place, part in enumerate(parts):
+        if place % 2:
+            is_cdata = part != "]]>"
+        elif not is_cdata:
+            parts[place] = _AMPERSAND.sub(_reference, part)
+    return "".join(parts), is_cdata
 
 
 def _encoding_of(head: bytes) -> str:
-    for mark, name in _MARKS:
-        if head.startswith(mark):
-            return name
+    if marked := encoding_by_mark(head):
+        return marked
     declared = _DECLARED.match(head)
     name = declared[1].decode() if declared else "utf-8"
     try:
@@ -169,18 +182,13 @@ def _encoding_of(head: bytes) -> str:
     return info.name
 
 
-def _whole(text: str) -> tuple[str, str]:
-    """The text up to a reference or a URL that may go on in the next piece, and the rest."""
-    tag = text.rfind("<", max(0, len(text) - _LONGEST_RAW_URL))
-    if tag >= 0 and (text.startswith(_URL_TAG, tag) or _URL_TAG.startswith(text[tag:])):
-        return text[:tag], text[tag:]
-    at = text.rfind("&", max(0, len(text) - 12))
-    return (text, "") if at < 0 or ";" in text[at:] else (text[:at], text[at:])
-
-
-def _allowed(reference: re.Match[str]) -> str:
-    """A reference to a character, or to U+FFFD where XML does not allow it."""
-    digits = reference[1]
+def _reference(found: re.Match[str]) -> str:
+    """A reference as it is, or as one that XML allows: exports have `?a=1&b=2` in addresses."""
+    if found[0] == "&":
+        return "&amp;"
+    digits = found[1]
+    if not digits:
+        return found[0]
     code = int(digits[1:], 16) if digits.startswith("x") else int(digits)
     is_character = code <= 0x10FFFF and not _NOT_XML.match(chr(code))
-    return reference[0] if is_character else "�"
+    return found[0] if is_character else "\N{REPLACEMENT CHARACTER}"

@@ -98,7 +98,7 @@ def _home_of(address: str) -> str:
     return f"{shown}{parts.path.rstrip('/')}"[:LONGEST_HOME]
 
 
-_HOST = re.compile(r"[\w.:-]+")
+_HOST = re.compile(r"[\w:][\w.:-]*")  # no other first: it stands first in a cell of a table
 
 
 def _lies_in(address: str, home: str) -> bool:

@@ -5,11 +5,12 @@ Knows when a delivery is due again. Does not know how one is made.
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from model.outcome import Outcome
-from service.keyring import Keyring
+from service.keyring import Keyring, UnreadableAddress
 from service.storage import akismet
 from service.storage.akismet import AkismetChoices
 from service.storage.records import new_id
@@ -35,6 +36,7 @@ class LateVerdict:
     """
 
     id: str
+    site_id: str
     comment_id: str
     url: str = field(repr=False)
     key: str = field(repr=False)
@@ -75,49 +77,59 @@ def is_due(connection: sa.Connection, now: datetime) -> bool:
 
 
 def claim(
-    connection: sa.Connection, keyring: Keyring, *, now: datetime, limit: int
-) -> list[LateVerdict]:
-    """Deliveries that are due, for nobody else until the lease ends."""
-    due = (
-        sa.select(outbox.c.id)
-        .where(outbox.c.state == WAITING, outbox.c.due_at <= now)
-        .order_by(outbox.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    ids = connection.execute(due).scalars().all()
-    if not ids:
-        return []
-    connection.execute(outbox.update().where(outbox.c.id.in_(ids)).values(due_at=now + LEASE))
-    statement = (
-        sa.select(
-            outbox.c.id,
-            outbox.c.comment_id,
-            outbox.c.attempts,
-            akismet_checks.c.callback,
-            comments.c.state,
-            akismet_sites,
-        )
-        .join(akismet_checks, akismet_checks.c.comment_id == outbox.c.comment_id)
-        .join(comments, comments.c.id == outbox.c.comment_id)
-        .join(akismet_sites, akismet_sites.c.site_id == outbox.c.site_id)
-        .where(outbox.c.id.in_(ids))
-        .order_by(outbox.c.id)
-    )
-    found = [_late_verdict(keyring, row) for row in connection.execute(statement)]
-    gone = sorted(set(ids) - {one.id for one in found})  # their comment or key was forgotten
-    if gone:
-        connection.execute(outbox.delete().where(outbox.c.id.in_(gone)))
-    return found
+    connection: sa.Connection, keyring: Keyring, *, due: datetime, now: datetime
+) -> LateVerdict | None:
+    """What was due first, at that time at the latest, for nobody else until the lease ends.
+
+    What can never be told is dealt with on the way: forgotten where its comment or its site's
+    key is gone, given up where that key cannot be opened.
+    """
+    while (id_ := _first_due(connection, due)) is not None:
+        own = outbox.c.id == id_
+        row = connection.execute(_TOLD.where(own)).one_or_none()
+        if row is None:
+            connection.execute(outbox.delete().where(own))
+            continue
+        try:
+            key = keyring.unseal(row.key_cipher, site_id=row.site_id)
+        except UnreadableAddress:
+            problem = "the site's key cannot be opened: a file of the keyring is missing"
+            connection.execute(outbox.update().where(own).values(state=DEAD, problem=problem))
+            continue
+        connection.execute(outbox.update().where(own).values(due_at=now + LEASE))
+        return _late_verdict(row, key)
+    return None
 
 
-def _late_verdict(keyring: Keyring, row: sa.Row[tuple[object, ...]]) -> LateVerdict:
+def _first_due(connection: sa.Connection, at: datetime) -> str | None:
+    due = sa.select(outbox.c.id).where(outbox.c.state == WAITING, outbox.c.due_at <= at)
+    first = due.order_by(outbox.c.due_at).limit(1).with_for_update(skip_locked=True)
+    return connection.execute(first).scalar_one_or_none()
+
+
+_TOLD = (
+    sa.select(
+        outbox.c.id,
+        outbox.c.comment_id,
+        outbox.c.attempts,
+        akismet_checks.c.callback,
+        comments.c.state,
+        akismet_sites,
+    )
+    .join(akismet_checks, akismet_checks.c.comment_id == outbox.c.comment_id)
+    .join(comments, comments.c.id == outbox.c.comment_id)
+    .join(akismet_sites, akismet_sites.c.site_id == outbox.c.site_id)
+)
+
+
+def _late_verdict(row: sa.Row[Any], key: str) -> LateVerdict:
     state = Outcome.of(row.state)
     return LateVerdict(
         id=row.id,
+        site_id=row.site_id,
         comment_id=row.comment_id,
         url=row.callback,
-        key=keyring.unseal(row.key_cipher, site_id=row.site_id),
+        key=key,
         choices=akismet.choices_in(row),
         is_spam=None if state is Outcome.QUEUE else state is Outcome.REJECT,
         attempts=row.attempts,

@@ -239,6 +239,10 @@ class Store:
         with self._reads() as connection:
             return sites.site_of_key(connection, self._keyring, key, self._now())
 
+    def name_of_key(self, key: str) -> str:
+        """What may be kept of a key to know it again: a keyed hash, which no guessing finds."""
+        return self._keyring.token_hash(key)
+
     def keys_of(self, site_id: str) -> list[SiteKey]:
         """What is known of a site's keys, newest first."""
         with self._reads() as connection:
@@ -369,13 +373,13 @@ class Store:
 
     # -------------------------------------------------------------- what is to be told
 
-    def claim_late_verdicts(self, limit: int) -> list[LateVerdict]:
-        """Deliveries that are due, left to the caller for two minutes."""
+    def claim_late_verdict(self, due: datetime) -> LateVerdict | None:
+        """What was due first, at that time at the latest, left to the caller for two minutes."""
         with self._reads() as connection:
-            if not outbox.is_due(connection, self._now()):
-                return []
+            if not outbox.is_due(connection, due):
+                return None
         with self._writes() as connection:
-            return outbox.claim(connection, self._keyring, now=self._now(), limit=limit)
+            return outbox.claim(connection, self._keyring, due=due, now=self._now())
 
     def settle_late_verdict(self, delivery: LateVerdict, *, problem: str, is_final: bool) -> None:
         """Note what became of a delivery: done without a problem, else again later or given up."""

@@ -1,15 +1,20 @@
 """Whatever goes wrong, no client is told anything that it would publish the comment on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from service.admission import Overloaded
 from service.api.akismet.routes import CHECK
-from service.storage import StoreUnavailable
+from service.app import build
+from service.keyring import Keyring
+from service.settings import load_settings
+from service.spool import Spool
+from service.storage import Store, StoreUnavailable
 from tests.akismet.conftest import HOME, Client
 from tests.api.service import running
-from tests.serving import exchanged
+from tests.serving import exchanged, served
 
 GUID = "x-akismet-guid"
 
@@ -74,3 +79,36 @@ def test_no_key_is_logged(fresh: Client, caplog: pytest.LogCaptureFixture):
     caplog.set_level("DEBUG")
     fresh.call(CHECK, f"blog={HOME}&comment_content=a", Host=f"{fresh.key}.rest.akismet.com")
     assert fresh.key not in caplog.text
+
+
+def test_a_known_key_is_queued_for_by_a_process_that_starts_with_the_store_away(tmp_path: Path):
+    def away(*, is_away: bool) -> None:
+        for name in ("duyet.db", "duyet.db-wal", "duyet.db-shm"):
+            here, there = tmp_path / name, tmp_path / "kept" / name
+            here, there = (here, there) if is_away else (there, here)
+            if here.exists():
+                here.rename(there)
+
+    with running(tmp_path, DUYET_SPOOL="on") as first:
+        client = Client(first, first.store.new_akismet_key(first.site.id))
+        assert client.check("Một.").text == "false"
+    (tmp_path / "kept").mkdir()
+    away(is_away=True)
+    (tmp_path / "duyet.db").mkdir()
+    settings = load_settings({"DUYET_DATA_DIR": str(tmp_path), "DUYET_SPOOL": "on"})
+    keyring = Keyring(settings.secrets_dir)
+    with served(build(settings, Store.open(settings.sqlalchemy_url, keyring))) as port:
+        late = replace(client, service=replace(first, port=port))
+        held = late.check("Hai.", user_agent="x")
+        stranger = late.form("/1.1/comment-check", api_key="0" * 12, comment_content="Ba.")
+    (tmp_path / "duyet.db").rmdir()
+    away(is_away=False)
+    store = Store.open(settings.sqlalchemy_url, keyring)
+    Spool(settings.spool_dir, settings.spool_max_bytes).replay(store)
+    contents = [one.submission.content for one in store.kept(first.site.id)]
+    waiting = [item.comment.submission.content for item in store.queue_page(None).items]
+    store.close()
+
+    assert held.headers["x-akismet-error"] == "waiting-for-a-moderator"
+    assert stranger.headers["x-akismet-error"] == "unavailable"
+    assert (contents, waiting) == (["Một.", "Hai."], ["Hai."])

@@ -1,7 +1,9 @@
 """A decision that comes late is told to the site's own address, signed, until it is taken."""
 
+import contextlib
 import hmac
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ import pytest
 from model.decision import Decision, RejectReason
 from model.outcome import Outcome
 from model.policy import Policy
-from service.callbacks import Refused, Unreached, post
+from service.callbacks import Refused, Unreached, _is_everybody_s, post
 from service.late_verdicts import LateVerdicts
 from service.storage import AkismetChoices, QueueSpoken
 from tests.akismet.conftest import Client
@@ -30,6 +32,7 @@ class Site:
     port: int = 0
     told: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     answers: list[tuple[int, bytes | None]] = field(default_factory=list)
+    hangs_up: bool = False
 
     @property
     def home(self) -> str:
@@ -49,6 +52,8 @@ def site() -> Iterator[Site]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             found.told.append((headers, body))
+            if found.hangs_up:
+                return
             status, answer = found.answers.pop(0) if found.answers else (200, None)
             if answer is None:
                 guids = [one["guid"] for one in json.loads(body)["comments"]]
@@ -279,3 +284,72 @@ def test_a_site_that_is_not_there_is_unreached():
 )
 def test_only_what_lies_in_a_registered_address_is_called(url: str, is_called: bool):
     assert AkismetChoices(homes=("blog.example/news",)).may_call(url) is is_called
+
+
+@pytest.mark.parametrize(
+    ("address", "is_everybody_s"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::10.0.0.1", False),
+        ("64:ff9b::93.184.216.34", True),
+        ("64:ff9b:1::1", False),
+        ("2002:7f00:1::", False),
+        ("::127.0.0.1", False),
+        ("fec0::1", False),
+        ("ff0e::1", False),
+        ("fe80::1%eth0", False),
+    ],
+)
+def test_an_address_is_everybody_s_by_where_it_leads(address: str, is_everybody_s: bool):
+    assert _is_everybody_s(address) is is_everybody_s
+
+
+def test_a_site_that_drips_is_left_in_time():
+    def drip(listening: socket.socket) -> None:
+        accepted, _ = listening.accept()
+        accepted.settimeout(1)
+        with accepted, contextlib.suppress(OSError):
+            while True:
+                accepted.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+
+        with pytest.raises(Unreached):
+            post(url, b"{}", {}, reaches_private=True, longest_seconds=0.05)
+
+        thread.join()
+
+
+def test_a_site_that_does_not_answer_is_waited_for_once(
+    client: Client, site: Site, late: LateVerdicts
+):
+    guids = [waits(client, site, f"Bình luận số {number}.") for number in range(3)]
+    site.hangs_up = True
+    for guid in guids:
+        decide(client, guid)
+
+    late.deliver()
+
+    assert len(site.told) == 1
+    waiting = client.store.undelivered()
+    assert {(one.state, one.attempts) for one in waiting} == {("waiting", 1)}
+
+
+def test_a_key_that_cannot_be_opened_holds_up_no_other_site(
+    client: Client, site: Site, late: LateVerdicts
+):
+    guid = waits(client, site)
+    decide(client, guid)
+    with client.store._writes() as connection:
+        connection.exec_driver_sql("UPDATE akismet_sites SET key_cipher = x'0100000009'")
+
+    assert late.deliver() == 0
+    [one] = client.store.undelivered()
+
+    assert (one.state, site.told) == ("dead", [])
+    assert "keyring" in one.problem

@@ -1,5 +1,6 @@
 """The spool: with the database away comments are queued in files, and come in exactly once."""
 
+import asyncio
 import os
 import signal
 import stat
@@ -13,10 +14,22 @@ import pytest
 from model.judging import undecided
 from model.policy import Policy
 from model.submission import Submission
+from service.access import SiteKeys
 from service.keyring import Keyring
 from service.known_sites import KnownSites
 from service.spool import Spool, SpoolFull
-from service.storage import Asked, Checked, Site, SpooledComment, Store, new_id
+from service.storage import (
+    AkismetChoices,
+    AkismetSite,
+    Asked,
+    Checked,
+    QueueSpoken,
+    Site,
+    SpooledComment,
+    Store,
+    StoreUnavailable,
+    new_id,
+)
 from tests.faults.ledger import ledger
 from tests.faults.load import Load
 from tests.faults.proxy import proxied
@@ -291,6 +304,35 @@ def test_a_revoked_key_and_a_torn_file_are_known_no_more(tmp_path: Path):
     assert (one.site_of("dk_hai"), one.are_there()) == (None, False)
     one.note("dk_hai", site)
     assert one.site_of("dk_hai") == site
+
+
+def test_akismet_s_keys_are_known_with_their_choices_while_the_store_is_away(tmp_path: Path):
+    store = Store.open(f"sqlite:///{tmp_path / 'd.db'}", Keyring.open(tmp_path / "keys"))
+    store.migrate()
+    site, site_key = store.add_site("báo", Policy())
+    key = store.new_akismet_key(site.id)
+    chosen = AkismetChoices(QueueSpoken.RECHECK, ("blog.example",), discards=True)
+    store.set_akismet_choices(site.id, chosen)
+
+    async def asked(bearer: str, akismet: str) -> tuple[Site | None, AkismetSite | None]:
+        spool = Spool(tmp_path / "spool", 2**20)
+        keys = SiteKeys(store, spool=spool)  # as a process that has just started
+        return await keys.site_of_key(bearer), await keys.akismet_site(akismet)
+
+    before = asyncio.run(asked(site_key, key))
+    crossed = asyncio.run(asked(key, site_key))
+    store.close()
+    (tmp_path / "d.db").rename(tmp_path / "away.db")
+    (tmp_path / "d.db").mkdir()
+    after = asyncio.run(asked(site_key, key))
+
+    assert before == after == (site, AkismetSite(site, chosen))
+    assert crossed == (None, None)
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(asked(key, key))
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(asked(site_key, site_key))
+    assert key.encode() not in (tmp_path / "spool" / "sites.json").read_bytes()
 
 
 def test_a_disk_that_refuses_known_sites_stops_nobody(tmp_path: Path):

@@ -110,7 +110,8 @@ def isso_file(path: Path) -> Path:
 
 
 def remark42(*, deleted: bool = False) -> str:
-    meta = {"version": 1, "users": [{"id": "github_1"}], "posts": [{"url": "https://r.example"}]}
+    users: list[object] = [{"id": "github_2"}, 7, {"id": "github_1", "details": {"email": CANARY}}]
+    meta = {"version": 1, "users": users, "posts": [{"url": "https://r.example"}]}
     first = {
         "id": "c1",
         "pid": "",

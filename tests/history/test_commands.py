@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from xml.etree import ElementTree
@@ -17,10 +19,12 @@ from xml.etree import ElementTree
 import pytest
 
 from service.history.csv_rows import FIELDS
+from service.history.writing import wxr_parts
 from tests.history import samples
 from tests.history.samples import CANARY, comment, item
 from tests.test_commands import Desk
 
+LOCAL = CANARY.partition("@")[0].encode()
 ROOT = Path(__file__).parents[2]
 
 
@@ -88,6 +92,7 @@ def test_a_second_import_adds_nothing_and_ends_well(desk: Desk, tmp_path: Path) 
         (["{file}", "--site", "blog", "--map", "x=y"], 2, "FIELD=COLUMN"),
         (["{file}", "--site", "blog", "--encoding", "hex"], 2, "encoding"),
         (["{file}", "--site", "blog", "--format", "isso"], 1, "Isso's database"),
+        (["/dev/null", "--site", "blog"], 1, "read again"),
     ],
 )
 def test_a_wrong_call_is_told_in_a_line(
@@ -112,10 +117,13 @@ def test_no_address_is_in_the_data_directory_after_an_import(desk: Desk, tmp_pat
     for name in (*files, "comments.db"):
         assert desk("import", str(tmp_path / name), "--site", "blog", "--queue-waiting")[0] == 0
 
-    local = CANARY.partition("@")[0].encode()
-    kept = [p for p in desk.settings.data_dir.rglob("*") if p.is_file()]
-    assert any(p.name == "duyet.db" for p in kept)
-    assert [p.name for p in kept if local in p.read_bytes()] == []
+    assert any(p.name == "duyet.db" for p in files_of(desk))
+    assert [p.name for p in files_of(desk) if LOCAL in p.read_bytes()] == []
+
+
+def files_of(desk: Desk) -> list[Path]:
+    """All files of the installation, journals included."""
+    return [p for p in desk.settings.data_dir.rglob("*") if p.is_file()]
 
 
 NASTY = "=HYPERLINK(\"x\")\r\nvà '+1' ]]> \x08 <b>&amp;"
@@ -250,6 +258,26 @@ def test_wxr_has_no_part_of_an_address(filled: Desk, tmp_path: Path) -> None:
     assert all("/" not in (one.text or "") for one in tree.iter(f"{wp}author_IP"))
 
 
+def test_answers_come_after_what_they_answer_when_all_have_one_day(filled: Desk) -> None:
+    [blog] = [site for site in filled.store.sites() if site.name == "blog"]
+    first = next(filled.store.kept(blog.id))
+    last = 3000
+    parents = {str(n): str(n + 1) for n in range(1, last)} | {"x": "y", "y": "x", "z": "z"}
+    sent = [
+        replace(first.submission, external_id=id_, parent_id=parent)
+        for id_, parent in [*parents.items(), (str(last), "")]
+    ]
+    begun = time.process_time()
+
+    text = b"".join(wxr_parts([replace(first, id="", submission=one) for one in sent], "blog"))
+
+    parent = ".//{http://wordpress.org/export/1.2/}comment_parent"
+    found = [int(one.text or 0) for one in ElementTree.fromstring(text).iterfind(parent)]
+    assert found[:last] == [*range(last)]
+    assert len(found) == len(sent)
+    assert time.process_time() - begun < 5
+
+
 def test_our_wxr_is_read_by_our_own_import(filled: Desk, tmp_path: Path) -> None:
     out = tmp_path / "out.xml"
     filled("export", "comments", "--site", "blog", "--format", "wxr", "-o", str(out))
@@ -272,6 +300,7 @@ def test_an_import_that_was_killed_is_finished_by_the_next_one(desk: Desk, tmp_p
             assert process.wait(timeout=0.05) == 0
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    assert [p.name for p in files_of(desk) if LOCAL in p.read_bytes()] == []
 
     kept = sum(1 for _ in desk.store.kept(blog.id))
     summary = json.loads(desk("import", str(file), "--site", "blog", "--json")[1])

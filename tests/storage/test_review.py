@@ -13,6 +13,7 @@ from model.outcome import Outcome
 from model.policy import Policy
 from service.keyring import Keyring
 from service.storage import (
+    AkismetOrigin,
     AlreadyDecided,
     BadCursor,
     NoAddress,
@@ -415,6 +416,27 @@ def test_after_a_rotation_every_address_is_sealed_anew(
     assert {
         store.reveal_address(None, c.id, moderator="ann", why="test") for c in [*comments, newer]
     } == {EMAIL}
+
+
+def test_after_a_rotation_the_secrets_of_sites_are_sealed_anew(
+    store: Store, site: Site, clock: Clock, keyring: Keyring
+) -> None:
+    store.set_coral_secret(site.id, "s3cr3t")
+    akismet_key = store.new_akismet_key(site.id)
+    origin = AkismetOrigin("match", "blog.example", "https://blog.example/hook")
+    told = replace(asked(site, clock(), submission(email="")), origin=origin)
+    (comment,) = record(store, told)
+    store.decide(None, comment.id, accept(clock()))
+    keyring.add_address_key()
+
+    before, done = store.address_keys_in_use(), store.reencrypt_addresses()
+
+    assert (before, done, store.address_keys_in_use()) == (frozenset({1}), 0, frozenset({2}))
+    coral, late = store.coral_site(site.id), store.claim_late_verdict(clock())
+    assert coral is not None
+    assert coral.secret == "s3cr3t"
+    assert late is not None
+    assert late.key == akismet_key
 
 
 # ------------------------------------------------------------------ labels
