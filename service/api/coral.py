@@ -23,7 +23,7 @@ from service.access import SiteKeys
 from service.api.schemas import read_json
 from service.keyring import UnreadableAddress
 from service.moderation import Answered, Failed, Moderation
-from service.problems import Problem
+from service.problems import MEDIA_TYPE, Problem
 from service.rates import RateLimits
 from service.storage import AcceptSpoken, CoralChoices, WithheldSpoken
 
@@ -43,6 +43,34 @@ _MOST_SIGNATURES = 20  # two while a secret is being replaced
 _FLAGS = {Head.SPAM: "COMMENT_DETECTED_SPAM", Head.TOXICITY: "COMMENT_DETECTED_TOXIC"}
 
 
+def _said(**properties: object) -> dict[str, object]:
+    return {"type": "object", "properties": properties}
+
+
+# What is read of a request; of another type it counts as not sent.
+_ASKED = _said(
+    comment=_said(
+        body={"type": "string", "description": "The comment, as HTML."},
+        parentID={"type": ["string", "null"], "description": "What this one answers."},
+    ),
+    story=_said(url={"type": "string", "description": "The address of the article."}),
+)
+_STATUSES = (
+    *(AcceptSpoken.NONE.value, AcceptSpoken.APPROVED.value, "rejected"),
+    *(WithheldSpoken.PREMOD.value, WithheldSpoken.SYSTEM_WITHHELD.value),
+)
+_TOLD = _said(
+    status={"enum": [status.upper() for status in _STATUSES]},
+    actions={
+        "type": "array",
+        "items": _said(
+            actionType={"const": "FLAG"}, reason={"enum": [reason for reason in _FLAGS.values()]}
+        ),
+    },
+) | {"required": ["status"], "additionalProperties": False}
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
+
+
 def routes(
     keys: SiteKeys, rates: RateLimits, moderation: Moderation, *, now: Callable[[], datetime]
 ) -> APIRouter:
@@ -54,13 +82,15 @@ def routes(
         summary="Judge a comment, as Coral's external moderation phase asks",
         response_class=Response,
         responses={
-            200: {"content": {"application/json": {"schema": {"type": "object"}}}},
+            200: {"content": {"application/json": {"schema": _TOLD}}},
             204: {"description": "No opinion: Coral goes on by itself"},
+            401: {"description": "Not signed by the site's secret", "content": _PROBLEM},
+            405: {"description": "Not a POST", "content": _PROBLEM},
         },
         openapi_extra={
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": {"type": "object"}}},
+                "content": {"application/json": {"schema": _ASKED}},
             },
             "parameters": [
                 {

@@ -221,6 +221,18 @@ def _form(sent: FormIn | None) -> FormFacts:
 class DecisionIn(_In):
     """A person's word: accept, or reject with a reason."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"properties": {"outcome": {"const": "accept"}, "reason": {"type": "null"}}},
+                {
+                    "properties": {"outcome": {"const": "reject"}, "reason": {"type": "string"}},
+                    "required": ["reason"],
+                },
+            ]
+        }
+    )
+
     outcome: Literal["accept", "reject"]
     reason: Literal["spam", "toxic", "off_topic", "other"] | None = Field(
         None, description="Required to reject, absent to accept."
