@@ -211,13 +211,19 @@ async def _of_http(request: Request, error: Exception) -> Response:
     return Problem(code, headers=headers).response()
 
 
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+
 def _methods_at(request: Request) -> list[str]:
     """The methods that an address takes; the framework names those of its first route alone."""
-    methods: set[str] = set()
-    for route in request.app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            methods |= route.methods or set()
-    return sorted(methods)
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 class _Unhandled:

@@ -4,10 +4,13 @@ Loaded by schemathesis, in a Python of its own. One request in sixteen goes out 
 each door is also tried by strangers; which one, its own bytes say.
 """
 
+import atexit
 import hmac
 import json
 import os
+from collections import Counter, defaultdict
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +21,15 @@ FORM = urlencode({"api_key": SITE["akismet_key"], "blog": SITE["home"]})
 SIGNATURE = "X-Coral-Signature"
 STRANGERS = 16
 """Of 256."""
+
+COUNTS: defaultdict[str, Counter[int]] = defaultdict(Counter)
+"""How often each operation was answered with each status."""
+
+
+@atexit.register
+def _tell_counts() -> None:
+    Path(os.environ["DOORS_COUNTS"]).write_text(json.dumps(COUNTS), "utf-8")
+
 
 
 def called(request: Any) -> Any:
@@ -64,6 +76,42 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
             if sha256(sent.encode("utf-8", "surrogatepass")).digest()[0] >= STRANGERS:
                 path_parameters[name] = known[len(sent) % len(known)]
     return path_parameters
+
+
+@schemathesis.hook  # type: ignore[untyped-decorator,unused-ignore]
+def map_body(context: Any, body: Any) -> Any:
+    """Mostly comments that get to be judged: what is refused for its form goes no further."""
+    path = context.operation.path
+    if not isinstance(body, dict) or len(body) % 8 == 7:
+        return body
+    if path == "/v1/comments":
+        _fill(body, "content")
+        author = body.get("author")
+        if isinstance(author, dict):
+            author |= {"email": "lan@gmail.com", "url": "", "ip": "203.0.113.7"}
+    elif path.startswith("/v1alpha1/"):
+        comment = body.get("comment") or {}
+        if isinstance(comment, dict):
+            _fill(comment, "text")
+            body["comment"] = comment
+        for asked, whole in (("requestedAttributes", {}), ("attributeScores", SUGGESTED)):
+            if body.get(asked) in ({}, None) and path.endswith(SENT_TO[asked]):
+                body[asked] = {"SPAM": whole}
+    return body
+
+
+SUGGESTED = {"summaryScore": {"value": 0.75}}
+SENT_TO = {"requestedAttributes": "analyze", "attributeScores": "suggestscore"}
+
+
+def _fill(body: dict[str, Any], field: str) -> None:
+    if not str(body.get(field) or "").strip():
+        body[field] = "Cảm ơn tác giả."
+
+
+@schemathesis.hook  # type: ignore[untyped-decorator,unused-ignore]
+def after_call(context: Any, case: Any, response: Any) -> None:
+    COUNTS[case.operation.label][response.status_code] += 1
 
 
 @schemathesis.check  # type: ignore[untyped-decorator,unused-ignore]
