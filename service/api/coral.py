@@ -20,6 +20,7 @@ from model.outcome import Head, Outcome
 from model.submission import CommentType, Submission
 from model.verdict import Verdict
 from service.access import SiteKeys
+from service.api.fields import ID_LENGTH, URL_LENGTH, masked, storable
 from service.api.schemas import read_json
 from service.keyring import UnreadableAddress
 from service.moderation import Answered, Failed, Moderation
@@ -36,8 +37,6 @@ SAME_SECONDS = 600
 minutes gets the first answer again: its signature has no time of its own."""
 
 _LONG = 8 * 1024
-_LONGEST_URL = 2000
-_LONGEST_ID = 255
 _MOST_SIGNATURES = 20  # two while a secret is being replaced
 
 _FLAGS = {Head.SPAM: "COMMENT_DETECTED_SPAM", Head.TOXICITY: "COMMENT_DETECTED_TOXIC"}
@@ -170,10 +169,10 @@ def submission_of(body: bytes) -> Submission | None:
     content = _at(sent, "comment", "body")
     if not isinstance(content, str):
         return None
-    parent = _text_at(sent, "comment", "parentID")[:_LONGEST_ID]
+    parent = masked(_text_at(sent, "comment", "parentID")[:ID_LENGTH])
     return Submission(
-        content=_storable(content),
-        permalink=_text_at(sent, "story", "url")[:_LONGEST_URL],
+        content=storable(content),
+        permalink=masked(_text_at(sent, "story", "url")[:URL_LENGTH]),
         parent_id=parent,
         type=CommentType.REPLY if parent else CommentType.COMMENT,
     )
@@ -187,11 +186,7 @@ def _at(sent: object, *path: str) -> object:
 
 def _text_at(sent: object, *path: str) -> str:
     found = _at(sent, *path)
-    return _storable(found) if isinstance(found, str) else ""
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "\ufffd")
+    return found if isinstance(found, str) else ""
 
 
 def spoken(verdict: Verdict, choices: CoralChoices) -> Response:

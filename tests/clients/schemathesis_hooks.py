@@ -31,7 +31,6 @@ def _tell_counts() -> None:
     Path(os.environ["DOORS_COUNTS"]).write_text(json.dumps(COUNTS), "utf-8")
 
 
-
 def called(request: Any) -> Any:
     """A request as the site itself sends it, signed as late as that is possible."""
     path, body = request.path_url, _bytes_of(request.body)

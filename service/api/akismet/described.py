@@ -95,7 +95,7 @@ def _words(*words: str) -> Schema:
 
 _REFUSED = _words(INVALID)
 _OBJECT = {JSON: {"schema": {"type": "object"}}}
-_LATER = {"description": "One line of text: it cannot be done now.", "content": {TEXT: {}}}
+_LATER: Schema = {"description": "One line of text: it cannot be done now.", "content": {TEXT: {}}}
 
 _ANSWERED: dict[str, Schema] = {
     "/1.1/verify-key": _words("valid", INVALID),
@@ -121,4 +121,5 @@ def answers_of(path: str) -> Answers:
     if path == "/1.1/comment-check":
         # Whatever goes wrong: an error would have clients publish the comment.
         return {200: {**answered, "description": "The verdict, or one that publishes nothing."}}
-    return {200: answered} | dict.fromkeys((400, 408, 413, 415, 500, 503), _LATER)
+    later: Answers = dict.fromkeys((400, 408, 413, 415, 500, 503), _LATER)
+    return {200: answered} | later

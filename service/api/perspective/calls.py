@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from model.decision import ReportKind
 from model.outcome import Head
+from service.api.fields import storable
 
 MEASURED: Mapping[str, Head] = {"TOXICITY": Head.TOXICITY, "SPAM": Head.SPAM}
 """The attributes that a head of the model measures."""
@@ -100,7 +101,7 @@ class _Call(_Sent):
     def text(self) -> str:
         """The comment's text, NUL replaced."""
         sent = self.comment.text if self.comment else ""
-        return (sent or "").replace("\0", "\ufffd")
+        return storable(sent or "")
 
 
 class AnalyzeIn(_Call):
