@@ -66,7 +66,7 @@ def _query(fields: dict[str, str]) -> Schema:
     }
 
 
-_FIELDS = {
+FIELDS = {
     "/1.1/verify-key": _KEY,
     "/1.1/deactivate": _KEY,
     "/1.1/token": _KEY,
@@ -79,11 +79,12 @@ _FIELDS = {
     "/1.2/usage-limit": _KEY | _USAGE,
     "/1.2/key-sites": _KEY | _SITES,
 }
+"""What is read by each call, and what it is."""
 
 
 def fields_of(method: str, path: str) -> Schema | None:
     """What is read by a call: a form, or a query of the same fields; None for nothing."""
-    fields = _FIELDS.get(path)
+    fields = FIELDS.get(path)
     if fields is None:
         return None
     return _form(fields) if method == "POST" else _query(fields)
@@ -116,7 +117,7 @@ def answers_of(path: str) -> Answers:
         "description": "The answer, or that the key or the site's address is wrong.",
         "content": _ANSWERED.get(path, _REFUSED | _OBJECT),
     }
-    if path not in _FIELDS:
+    if path not in FIELDS:
         return {200: {**answered, "description": "The answer."}}
     if path == "/1.1/comment-check":
         # Whatever goes wrong: an error would have clients publish the comment.
