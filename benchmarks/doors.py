@@ -61,6 +61,7 @@ from service.storage import AkismetChoices, Store, StoredComment
 CHUNK = 100
 STEP = timedelta(seconds=7)
 AUTHORS = 1999
+REFERENCE = GROUPS[0].doors[0]
 DECIDED_EVERY = 10
 
 POLICY = Policy(audit_rate=0, learn_from_decisions=False)
@@ -140,54 +141,56 @@ class _Run:
 
     def chunk(self, begin: int, bodies: Sequence[Body]) -> None:
         """Some comments at one moment through every door, compared and partly decided."""
-        seen: dict[str, list[StoredComment]] = {}
-        said: dict[str, list[Said]] = {}
-        passed = list(bodies)
+        told = REFERENCE.say(self.callers[REFERENCE.name], bodies)
+        passed = [(begin + at, bodies[at]) for at, one in enumerate(told) if one.id]
+        self.found.refused += len(bodies) - len(passed)
+        places, taken = [place for place, _ in passed], [body for _, body in passed]
+        seen = {REFERENCE.name: [self._stored(one.id) for one in told if one.id]}
+        for stored in seen[REFERENCE.name]:
+            self.found.outcomes[stored.verdict.outcome.word] += 1
+        self._compare(REFERENCE, places, seen, [one for one in told if one.id])
         for group in GROUPS:
             for door in group.doors:
-                stored, told = self._posted(group, door, passed)
-                if door is GROUPS[0].doors[0]:
-                    kept = [place for place, one in enumerate(told) if one.id]
-                    self.found.refused += len(passed) - len(kept)
-                    places = [begin + place for place in kept]
-                    passed, told = [passed[place] for place in kept], [told[p] for p in kept]
-                seen[door.name], said[door.name] = stored, told
-        for whole in seen[GROUPS[0].doors[0].name]:
-            self.found.outcomes[whole.verdict.outcome.word] += 1
-        for group in GROUPS:
-            for door in group.doors:
-                pairs = zip(seen[group.doors[0].name], seen[door.name], strict=True)
-                for at, (reference, own) in enumerate(pairs):
-                    parts = _differing(reference, own)
-                    if said[door.name][at].words != door.words_of(own.verdict):
-                        parts.append("the door's own words")
-                    self.found.note(door.name, places[at], parts)
-        self.rechecked |= {
-            stored.id: body for stored, body in zip(seen[RECHECKED], passed, strict=True)
-        }
-        self._decide(seen)
+                if door is not REFERENCE:
+                    said = self._posted(door, [group.fields(body) for body in taken], seen)
+                    self._compare(door, places, seen, said, seen[group.doors[0].name])
+            self._decide(group, seen)
+        for stored, body in zip(seen[RECHECKED], taken, strict=True):
+            self.rechecked[stored.id] = body
+
+    def _compare(
+        self,
+        door: Door,
+        places: Sequence[int],
+        seen: Mapping[str, list[StoredComment]],
+        said: Sequence[Said],
+        references: Sequence[StoredComment] = (),
+    ) -> None:
+        """Note what differs from the references, if any, and from the door's own words."""
+        for at, own in enumerate(seen[door.name]):
+            parts = _differing(references[at], own) if references else []
+            if said[at].words != door.words_of(own.verdict):
+                parts.append("the door's own words")
+            self.found.note(door.name, places[at], parts)
 
     def _posted(
-        self, group: Group, door: Door, bodies: Sequence[Body]
-    ) -> tuple[list[StoredComment], list[Said]]:
-        """What is stored of each and what was said, in order."""
+        self, door: Door, bodies: Sequence[Body], seen: dict[str, list[StoredComment]]
+    ) -> list[Said]:
+        """What was said of each; what was stored of it goes to `seen`."""
         caller = self.callers[door.name]
         told: list[Said] = []
         ids: list[str] = []
         known = self._ids_now(caller)
-        parts = [bodies] if door.at_once else [[body] for body in bodies]
-        for part in parts:
-            answered = door.say(caller, [group.fields(body) for body in part])
+        for part in [bodies] if door.at_once else [[body] for body in bodies]:
+            answered = door.say(caller, part)
             told += answered
-            if all(one.id for one in answered) or door.name == GROUPS[0].doors[0].name:
-                ids += [one.id for one in answered if one.id]
-                continue
-            new = self._ids_now(caller) - known
-            if len(new) != 1:
-                raise SystemExit(f"{door.name}: a comment was stored {len(new)} times")
-            ids += new
+            new = {one.id for one in answered} - {""} or self._ids_now(caller) - known
+            if len(new) != len(part):
+                raise SystemExit(f"{door.name}: {len(part)} were sent, {len(new)} stored")
+            ids += [one.id for one in answered] if answered[0].id else new
             known |= new
-        return [self._stored(one) for one in ids], told
+        seen[door.name] = [self._stored(one) for one in ids]
+        return told
 
     def _ids_now(self, caller: Caller) -> set[str]:
         """The comments of a site that came at this moment, for doors that do not tell ids."""
@@ -204,21 +207,20 @@ class _Run:
             raise SystemExit("an answered comment is not stored")
         return stored
 
-    def _decide(self, seen: Mapping[str, Sequence[StoredComment]]) -> None:
-        """As a person might: what looks like spam is rejected."""
-        for reference in (group.doors[0].name for group in GROUPS):
-            doors = next(g.doors for g in GROUPS if g.doors[0].name == reference)
-            for place in range(0, len(seen[reference]), DECIDED_EVERY):
-                scores = seen[reference][place].verdict.scores
-                is_spam = scores is not None and scores.spam > 0.5
-                decision = Decision(
-                    outcome=Outcome.REJECT if is_spam else Outcome.ACCEPT,
-                    reason=RejectReason.SPAM if is_spam else None,
-                    moderator="a person",
-                    at=self.clock.at,
-                )
-                for door in doors:
-                    self.store.decide(None, seen[door.name][place].id, decision)
+    def _decide(self, group: Group, seen: Mapping[str, Sequence[StoredComment]]) -> None:
+        """As a person might: what looks like spam is rejected. At each door of a group alike."""
+        references = seen[group.doors[0].name]
+        for at in range(0, len(references), DECIDED_EVERY):
+            scores = references[at].verdict.scores
+            is_spam = scores is not None and scores.spam > 0.5
+            decision = Decision(
+                outcome=Outcome.REJECT if is_spam else Outcome.ACCEPT,
+                reason=RejectReason.SPAM if is_spam else None,
+                moderator="a person",
+                at=self.clock.at,
+            )
+            for door in group.doors:
+                self.store.decide(None, seen[door.name][at].id, decision)
 
     def recheck_all(self) -> None:
         """Ask again as WordPress does, in the spelling that it has stored: the same check."""
