@@ -9,13 +9,15 @@ both, the memory of the service, and how many of the idle connections are still 
 
 import argparse
 import asyncio
+import math
 import resource
 import tempfile
 from pathlib import Path
 
+from benchmarks.goals import Row, at_most, table
 from benchmarks.installation import Installation, installation
-from benchmarks.load_client import driven, requests_of
-from benchmarks.overload import bodies, told
+from benchmarks.load_client import Load, driven, requests_of
+from benchmarks.overload import bodies, percentile, told
 from benchmarks.soak import resident
 
 ALIVE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -49,8 +51,8 @@ async def dripped(writers: list[asyncio.StreamWriter], huge: int) -> None:
         await asyncio.sleep(1)
 
 
-async def measured(site: Installation, *, idle: int, slow: int, rate: float) -> None:
-    """Run and print everything."""
+async def measured(site: Installation, *, idle: int, slow: int, rate: float) -> tuple[Load, Load]:
+    """Run and print everything; the loads alone and beside the others."""
     assert site.process is not None
     requests = requests_of(site.key, bodies(None))
     before = sum(resident(site.process.pid).values())
@@ -73,6 +75,33 @@ async def measured(site: Installation, *, idle: int, slow: int, rate: float) -> 
         print(f"KB a connection   {1024 * (opened - warm) / min(idle + slow, sockets):.1f}")
     for writer in writers:
         writer.close()
+    return alone, beside
+
+
+def crowded(*, idle: int = 10_000, slow: int = 500, most: int = 4096, rate: float = 50) -> Row:
+    """A new installation with that crowd: the row of how much comments notice."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        installation(Path(folder), DUYET_MAX_CONNECTIONS=str(most)) as site,
+    ):
+        site.start()
+        alone, beside = asyncio.run(measured(site, idle=idle, slow=slow, rate=rate))
+    before, after = (percentile(load.seconds.get(200, []), 0.99) for load in (alone, beside))
+    failed = beside.broken + sum(map(len, beside.seconds.values())) - beside.count(200)
+    return at_most(
+        f"comments beside {idle:,} idle and {slow} slow connections: p99, of the one without",
+        after / before if before and not failed else math.inf,
+        2,
+        note=f"{after:.0f} ms, {before:.0f} without; {failed} failed of {beside.count(200)}",
+    )
+
+
+def rows(data: Path) -> list[Row]:
+    """The row with the crowd of the defaults; the comments are made up."""
+    del data
+    return [crowded()]
 
 
 def main() -> None:
@@ -82,16 +111,9 @@ def main() -> None:
     parser.add_argument("--slow", type=int, default=500)
     parser.add_argument("--most", type=int, default=4096, help="DUYET_MAX_CONNECTIONS")
     parser.add_argument("--rate", type=float, default=50, help="comments a second")
-    arguments = parser.parse_args()
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    most = str(arguments.most)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        installation(Path(folder), DUYET_MAX_CONNECTIONS=most) as site,
-    ):
-        site.start()
-        asyncio.run(measured(site, idle=arguments.idle, slow=arguments.slow, rate=arguments.rate))
+    asked = parser.parse_args()
+    row = crowded(idle=asked.idle, slow=asked.slow, most=asked.most, rate=asked.rate)
+    print(table([row]))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ import httpx
 
 from benchmarks.closed_loop import http_client, paced, post
 from benchmarks.installation import Installation, comments, encoded, installation
-from service.moderation import LARGEST_BATCH
+from service.admission import LARGEST_BATCH
 
 LOADS = (0.25, 0.5, 0.75)
 ROUNDS = 3

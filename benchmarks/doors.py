@@ -52,9 +52,9 @@ from model.decision import Decision, RejectReason
 from model.outcome import Outcome
 from model.policy import FormRules, Policy
 from service.app import build
+from service.connections import HeadLimited
 from service.first_start import lay_out
 from service.keyring import Keyring
-from service.limits import HeadLimited
 from service.settings import load_settings
 from service.storage import AkismetChoices, Store, StoredComment
 

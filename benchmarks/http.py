@@ -23,18 +23,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from benchmarks.goals import Row, at_least, at_most, table, unmeasured
 from benchmarks.installation import Installation, comments, encoded, installation
+from benchmarks.postgres import HOW_TO_GET_ONE, running_server
 
 LOAD = Path(__file__).with_name("load.lua")
 BATCH = 500
 CONNECTIONS = 64
 BATCH_CONNECTIONS = 2
+POSTGRES_GOAL = 1.6
 
 
 @dataclass(frozen=True)
@@ -167,72 +170,69 @@ def fsync_milliseconds(folder: Path, times: int = 50) -> float:
     return statistics.median(found)
 
 
-def told(row: str, goal: str, figures: str, reached: bool) -> None:
-    """Print a row."""
-    print(
-        f"{'reached' if reached else 'MISSED ':7}  {row}\n         goal {goal}; {figures}",
-        flush=True,
-    )
-
-
 def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def single_rows(bench: Bench) -> float:
-    """The rows of the single route, one worker on SQLite; the comments a second it takes."""
+def single_rows(bench: Bench) -> Iterator[Row]:
+    """The rows of one worker on SQLite, the single route's first: the others are told by it."""
     with null_app() as null, bench.service() as site:
         full = []
         for _ in range(bench.rounds):
             nothing = bench.load(null, connections=CONNECTIONS)
             full.append((bench.load(site, connections=CONNECTIONS), nothing))
-        ratio = median([one.per_second / nothing.per_second for one, nothing in full])
         most = median([one.per_second for one, _ in full])
-        told(
-            f"POST /v1/comments, one worker, SQLite, {CONNECTIONS} connections",
-            "0.30 of the null app or more",
-            f"{ratio:.3f}: {most:.0f} a second, null app "
-            f"{median([n.per_second for _, n in full]):.0f}; p99 "
-            f"{median([one.p99 for one, _ in full]):.1f} ms; processor "
+        yield at_least(
+            f"POST /v1/comments, one worker, SQLite, {CONNECTIONS} connections: of the null app",
+            median([one.per_second / nothing.per_second for one, nothing in full]),
+            0.30,
+            digits=3,
+            note=f"{most:.0f} a second, null app {median([n.per_second for _, n in full]):.0f}; "
+            f"p99 {median([one.p99 for one, _ in full]):.1f} ms; processor "
             f"{median([one.cpu for one, _ in full]):.0f} us a request, null app "
-            f"{median([n.cpu for _, n in full]):.0f}; "
-            f"failed {sum(one.failed for one, _ in full)}",
-            ratio >= 0.30,
+            f"{median([n.cpu for _, n in full]):.0f}; failed {sum(one.failed for one, _ in full)}",
         )
-        alone = []
-        for _ in range(bench.rounds):
-            nothing = bench.load(null, connections=1)
-            one = bench.load(site, connections=1)
-            alone.append((one.p50 - nothing.p50, fsync_milliseconds(bench.folder), one, nothing))
-        added = median([a for a, *_ in alone])
-        over = median([a - fsync for a, fsync, *_ in alone])
-        told(
-            "the same at one connection, added latency, median",
-            "one fsync + 1.5 ms or less",
-            f"{added:.2f} ms, {over:.2f} over an fsync of "
-            f"{median([fsync for _, fsync, *_ in alone]):.2f}: "
-            f"{median([one.p50 for *_, one, _ in alone]):.2f}, null app "
-            f"{median([nothing.p50 for *_, nothing in alone]):.2f}",
-            over <= 1.5,
-        )
-        half = [bench.paced(site, most / 2) for _ in range(bench.rounds)]
-        p99 = median([run["p99"] / run["p50"] for run in half])
-        p999 = median([run["p999"] / run["p50"] for run in half])
-        told(
-            f"at half of that load, {most / 2:.0f} a second, arrivals at random",
-            "p99 4 times the median or less, p99.9 10 times",
-            f"{p99:.1f} and {p999:.1f} times: median {median([r['p50'] for r in half]):.1f} ms, "
-            f"p99 {median([r['p99'] for r in half]):.1f}, "
-            f"p99.9 {median([r['p999'] for r in half]):.1f}; "
-            f"failed {sum(r['failed'] for r in half)}",
-            p99 <= 4 and p999 <= 10,
-        )
-        form_row(bench, site)
-        return batch_row(bench, site, most)
+        yield alone_row(bench, site, null)
+        yield half_row(bench, site, most)
+        yield form_row(bench, site)
+        yield batch_row(bench, site, most)
 
 
-def form_row(bench: Bench, site: Server) -> None:
-    """The row of Akismet's forms, against the JSON route in turn."""
+def alone_row(bench: Bench, site: Server, null: Server) -> Row:
+    """What one connection waits longer than for the null app, less an fsync."""
+    alone = []
+    for _ in range(bench.rounds):
+        nothing = bench.load(null, connections=1)
+        alone.append((bench.load(site, connections=1), nothing, fsync_milliseconds(bench.folder)))
+    return at_most(
+        "the same at one connection: added latency, median, over an fsync",
+        median([one.p50 - nothing.p50 - fsync for one, nothing, fsync in alone]),
+        1.5,
+        " ms",
+        note=f"{median([one.p50 for one, *_ in alone]):.2f} ms, null app "
+        f"{median([nothing.p50 for _, nothing, _ in alone]):.2f}, an fsync "
+        f"{median([fsync for *_, fsync in alone]):.2f}",
+    )
+
+
+def half_row(bench: Bench, site: Server, most: float) -> Row:
+    """How far the slow answers are from the usual one at half of the most it does."""
+    half = [bench.paced(site, most / 2) for _ in range(bench.rounds)]
+    p99 = median([run["p99"] / run["p50"] for run in half])
+    p999 = median([run["p999"] / run["p50"] for run in half])
+    return Row(
+        f"at half of that load, {most / 2:.0f} a second, arrivals at random: p99 and p99.9",
+        "≤ 4 and 10 times the median",
+        f"{p99:.1f} and {p999:.1f} times",
+        p99 <= 4 and p999 <= 10,
+        f"median {median([r['p50'] for r in half]):.1f} ms, p99 "
+        f"{median([r['p99'] for r in half]):.1f}, p99.9 {median([r['p999'] for r in half]):.1f}; "
+        f"failed {sum(r['failed'] for r in half)}",
+    )
+
+
+def form_row(bench: Bench, site: Server) -> Row:
+    """Akismet's forms against the JSON route, in turn."""
     assert site.site is not None, "the service runs on an installation"
     told_keys = json.loads(site.site.run("sites", "akismet", "default", "--new-key", "--json"))
     key = told_keys["akismet_key"]
@@ -244,16 +244,15 @@ def form_row(bench: Bench, site: Server) -> None:
         )
         for _ in range(bench.rounds)
     ]
-    ratio = median([form.per_second / one.per_second for form, one in runs])
-    told(
-        f"POST /1.1/comment-check, {CONNECTIONS} connections",
-        "0.8 of the JSON route or more",
-        f"{ratio:.2f}: {median([form.per_second for form, _ in runs]):.0f} a second, JSON "
+    return at_least(
+        f"POST /1.1/comment-check, {CONNECTIONS} connections: of the JSON route",
+        median([form.per_second / one.per_second for form, one in runs]),
+        0.8,
+        note=f"{median([form.per_second for form, _ in runs]):.0f} a second, JSON "
         f"{median([one.per_second for _, one in runs]):.0f}; processor "
         f"{median([form.cpu for form, _ in runs]):.0f} us a request, JSON "
         f"{median([one.cpu for _, one in runs]):.0f}; "
         f"failed {sum(form.failed + one.failed for form, one in runs)}",
-        ratio >= 0.8,
     )
 
 
@@ -286,25 +285,24 @@ def as_form(body: dict[str, Any]) -> bytes:
     ).encode()
 
 
-def batch_row(bench: Bench, site: Server, single: float) -> float:
-    """The row of the batch route; gives `single` back."""
+def batch_row(bench: Bench, site: Server, single: float) -> Row:
+    """The batch route against the single one."""
     runs = [
         bench.load(site, connections=BATCH_CONNECTIONS, batch=True) for _ in range(bench.rounds)
     ]
     rate = BATCH * median([run.per_second for run in runs])
-    told(
+    return Row(
         f"POST /v1/comments/batch of {BATCH}, {BATCH_CONNECTIONS} connections",
-        "4,000 comments a second or 3 times the single route",
-        f"{rate:.0f} a second, {rate / single:.2f} times {single:.0f}; "
-        f"failed {sum(run.failed for run in runs)}",
+        "≥ 4,000 comments a second, or 3 times the single route",
+        f"{rate:.0f} a second, {rate / single:.2f} times",
         rate >= 4000 or rate >= 3 * single,
+        f"single route {single:.0f}; failed {sum(run.failed for run in runs)}",
     )
-    return single
 
 
-def workers_row(bench: Bench, name: str, goal: float, urls: tuple[str, str] | None) -> None:
+def workers_row(bench: Bench, name: str, goal: float, urls: Sequence[str] = ()) -> Row:
     """One worker against two, in turn, each with a database of its own."""
-    one_url, two_url = ({"DUYET_DATABASE_URL": url} for url in urls) if urls else ({}, {})
+    one_url, two_url = [{"DUYET_DATABASE_URL": url} for url in urls] or ({}, {})
     with bench.service(**one_url) as one, bench.service(DUYET_WORKERS="2", **two_url) as two:
         runs = [
             (
@@ -315,16 +313,64 @@ def workers_row(bench: Bench, name: str, goal: float, urls: tuple[str, str] | No
         ]
     ratio = median([second.per_second / first.per_second for first, second in runs])
     slower = median([second.p99 / first.p99 for first, second in runs])
-    told(
+    return Row(
         f"two workers, {name}",
-        f"{goal} of one worker or more, p99 within 3 times",
-        f"{ratio:.2f}: {median([two.per_second for _, two in runs]):.0f} a second, one "
-        f"{median([one.per_second for one, _ in runs]):.0f}; p99 {slower:.2f} times: "
+        f"≥ {goal:g} of one worker, p99 within 3 times",
+        f"{ratio:.2f}, p99 {slower:.2f} times",
+        ratio >= goal and slower <= 3,
+        f"{median([two.per_second for _, two in runs]):.0f} a second, one "
+        f"{median([one.per_second for one, _ in runs]):.0f}; p99 "
         f"{median([two.p99 for _, two in runs]):.1f} ms, one "
         f"{median([one.p99 for one, _ in runs]):.1f}; "
         f"failed {sum(one.failed + two.failed for one, two in runs)}",
-        ratio >= goal and slower <= 3,
     )
+
+
+def postgres_row(bench: Bench, urls: Sequence[str] = ()) -> Row:
+    """Two workers on PostgreSQL: two empty databases, or those of a server started here."""
+    if urls:
+        return workers_row(bench, "PostgreSQL", POSTGRES_GOAL, urls)
+    with running_server(is_durable=True) as server:
+        if server is None:
+            return unmeasured("two workers, PostgreSQL", f"≥ {POSTGRES_GOAL}", HOW_TO_GET_ONE)
+        made = [server.url(server.new_database()) for _ in range(2)]
+        return workers_row(bench, "PostgreSQL", POSTGRES_GOAL, made)
+
+
+def rows(  # noqa: PLR0913  what a run is made of
+    data: Path,
+    *,
+    folder: Path | None = None,
+    count: int = 20_000,
+    rounds: int = 5,
+    seconds: int = 6,
+    postgres: Sequence[str] = (),
+    only: str | None = None,
+) -> list[Row]:
+    """Every row, each printed to stderr when it is there. Raises SystemExit without wrk."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is not on the PATH; on Debian: sudo scripts/install-wrk")
+    sent = comments(data, count)
+    bodies = [encoded(body) for body in sent]
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        singles, batches, forms = (Path(name) / kind for kind in ("singles", "batches", "forms"))
+        forms.write_bytes(b"".join(as_form(body) + b"\n" for body in sent))
+        singles.write_bytes(b"\n".join(bodies))
+        parts = [bodies[at : at + BATCH] for at in range(0, len(bodies), BATCH)]
+        batches.write_bytes(b"\n".join(b"[" + b",".join(p) + b"]" for p in parts))
+        where = folder or Path(tempfile.gettempdir())
+        bench = Bench(singles, batches, forms, where, rounds, seconds)
+        measured = {
+            "single": lambda: single_rows(bench),
+            "sqlite": lambda: [workers_row(bench, "SQLite", 1.0)],
+            "postgres": lambda: [postgres_row(bench, postgres)],
+        }
+        for part in [only] if only else measured:
+            for row in measured[part]():
+                print(f"  {row.name}: {row.measured} ({row.note})", file=sys.stderr, flush=True)
+                found.append(row)
+    return found
 
 
 def main() -> None:
@@ -335,35 +381,20 @@ def main() -> None:
     parser.add_argument("--comments", type=int, default=20_000, help="different ones to post")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=6, help="of each run of wrk")
-    parser.add_argument("--postgres", nargs=2, metavar="URL", help="two empty databases")
+    parser.add_argument("--postgres", nargs=2, default=(), metavar="URL", help="empty databases")
     parser.add_argument("--only", choices=["single", "sqlite", "postgres"])
     options = parser.parse_args()
-    if shutil.which("wrk") is None:
-        raise SystemExit("wrk is not on the PATH; on Debian: sudo scripts/install-wrk")
-    sent = comments(options.data, options.comments)
-    bodies = [encoded(body) for body in sent]
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        singles, batches, forms = folder / "singles", folder / "batches", folder / "forms"
-        forms.write_bytes(b"".join(as_form(body) + b"\n" for body in sent))
-        singles.write_bytes(b"\n".join(bodies))
-        parts = [bodies[at : at + BATCH] for at in range(0, len(bodies), BATCH)]
-        batches.write_bytes(b"\n".join(b"[" + b",".join(p) + b"]" for p in parts))
-        bench = Bench(singles, batches, forms, options.folder, options.rounds, options.seconds)
-        print(
-            f"{len(bodies)} comments of {singles.stat().st_size // len(bodies)} bytes, "
-            f"{bench.rounds} rounds of {bench.seconds} s, fsync "
-            f"{fsync_milliseconds(bench.folder):.2f} ms"
-        )
-        if options.only in (None, "single"):
-            single_rows(bench)
-        if options.only in (None, "sqlite"):
-            workers_row(bench, "SQLite", 1.0, None)
-        if options.only in (None, "postgres"):
-            if options.postgres:
-                workers_row(bench, "PostgreSQL", 1.6, tuple(options.postgres))
-            else:
-                print("skipped  two workers, PostgreSQL\n         give --postgres URL URL")
+    print(f"fsync {fsync_milliseconds(options.folder):.2f} ms")
+    found = rows(
+        options.data,
+        folder=options.folder,
+        count=options.comments,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        postgres=options.postgres,
+        only=options.only,
+    )
+    print(table(found))
 
 
 if __name__ == "__main__":

@@ -21,9 +21,16 @@ class Load:
     """What came back. Seconds are from when a request was due until its answer was read."""
 
     seconds: dict[int, list[float]] = field(default_factory=dict)  # by status
+    due: dict[int, list[float]] = field(default_factory=dict)  # of the same, on one clock
     ids: list[str] = field(default_factory=list)
     without_retry_after: int = 0
     broken: int = 0  # connections that ended with a request unanswered
+
+    def accepted_from(self, seconds: float) -> list[float]:
+        """The times of the accepted that were due so long after the first request, or later."""
+        began = min((due for all_ in self.due.values() for due in all_), default=0.0) + seconds
+        times = zip(self.seconds.get(200, []), self.due.get(200, []), strict=True)
+        return [took for took, due in times if due >= began]
 
     def count(self, *statuses: int) -> int:
         """How many answers had one of these statuses."""
@@ -66,6 +73,7 @@ class _Connection(asyncio.Protocol):
     def _answered(self, status: int, head: bytes, body: bytes) -> None:
         assert self._due is not None
         self._load.seconds.setdefault(status, []).append(time.perf_counter() - self._due)
+        self._load.due.setdefault(status, []).append(self._due)
         self._due = None
         if status == 200:
             self._load.ids.append(json.loads(body)["id"])

@@ -11,7 +11,7 @@ import sys
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from service.limits import HeadLimited
+from service.connections import HeadLimited
 
 _ANSWER = json.dumps(
     {

@@ -15,8 +15,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.goals import Row
 from benchmarks.installation import Installation, installation
 from benchmarks.load_client import Load, capacity_of, driven, requests_of
 from benchmarks.overload import bodies, missing, percentile
@@ -82,6 +84,50 @@ async def soaked(
     return curve, load
 
 
+@dataclass(frozen=True)
+class Soaked:
+    """What came of it: memory of each process, answers, and what is not stored."""
+
+    samples: Mapping[int, Sequence[float]]
+    load: Load
+    lost: int
+
+    @property
+    def is_flat(self) -> bool:
+        return all(map(is_flat, self.samples.values()))
+
+
+def soak(data: Path | None, *, minutes: float, rate: float = 0.0, workers: int = 1) -> Soaked:
+    """A new installation under a steady load; prints its memory on the way."""
+    sent = bodies(data)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        installation(Path(folder), DUYET_WORKERS=str(workers)) as site,
+    ):
+        site.start()
+        curve, load = asyncio.run(soaked(site, sent, minutes=minutes, rate=rate))
+        lost = missing(site, load.ids)
+    last = curve[-1][1]
+    samples = {pid: [memory[pid] for _, memory in curve if pid in memory] for pid in last}
+    return Soaked(samples, load, lost)
+
+
+def rows(data: Path, *, minutes: float = 5) -> list[Row]:
+    """Some minutes at half of what it can do: an hour is a command of its own."""
+    found = soak(data, minutes=minutes)
+    [samples] = found.samples.values()
+    return [
+        Row(
+            f"memory under a steady load of {minutes:g} minutes",
+            "flat",
+            f"{growth(samples):+.1f} MB",
+            found.is_flat,
+            f"from {samples[0]:.0f} to {samples[-1]:.0f} MB, last quarter to second one; "
+            f"{found.load.count(200)} accepted, {found.lost} of them not stored",
+        )
+    ]
+
+
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -89,28 +135,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="labelled files; without, made-up comments")
     parser.add_argument("--rate", type=float, default=0, help="comments a second")
     parser.add_argument("--workers", type=int, default=1)
-    arguments = parser.parse_args()
-    sent = bodies(arguments.data)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        installation(Path(folder), DUYET_WORKERS=str(arguments.workers)) as site,
-    ):
-        site.start()
-        curve, load = asyncio.run(
-            soaked(site, sent, minutes=arguments.minutes, rate=arguments.rate)
-        )
-        lost = missing(site, load.ids)
+    asked = parser.parse_args()
+    found = soak(asked.data, minutes=asked.minutes, rate=asked.rate, workers=asked.workers)
+    load = found.load
     statuses = {status: len(times) for status, times in sorted(load.seconds.items())}
     print(f"\nanswers           {statuses}; broken {load.broken}")
     print(f"accepted ms       p99 {percentile(load.seconds.get(200, []), 0.99):.1f}")
-    print(f"not stored        {lost} of {len(load.ids)} (goal: 0)")
-    flat = True
-    for pid in curve[-1][1]:
-        samples = [memory[pid] for _, memory in curve if pid in memory]
-        verdict = is_flat(samples)
-        flat = flat and verdict
-        print(f"process {pid}     {growth(samples):+.1f} MB, {'flat' if verdict else 'GROWS'}")
-    sys.exit(0 if flat and not lost else 1)
+    print(f"not stored        {found.lost} of {len(load.ids)} (goal: 0)")
+    for pid, samples in found.samples.items():
+        verdict = "flat" if is_flat(samples) else "GROWS"
+        print(f"process {pid}     {growth(samples):+.1f} MB, {verdict}")
+    sys.exit(0 if found.is_flat and not found.lost else 1)
 
 
 if __name__ == "__main__":

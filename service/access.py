@@ -59,6 +59,11 @@ class SiteKeys:
             raise Problem("unknown_key", "`duyet sites list` shows how each site's keys begin.")
         return site
 
+    def remembered(self, authorization: str) -> Site | None:
+        """The site that an `Authorization` header names, if it was asked for a moment ago."""
+        scheme, _, key = authorization.partition(" ")
+        return self._sites.remembered(key) if scheme.lower() == "bearer" else None
+
     async def akismet_site(self, key: str) -> AkismetSite | None:
         """The site of an Akismet key, None for an unknown one. Raises StoreUnavailable."""
         return await self._akismet_sites.of(key) if len(key) <= LONGEST_KEY else None
@@ -104,6 +109,10 @@ class _Remembered(Generic[Found]):
         self._spool = spool
         self._known: OrderedDict[str, tuple[Found | None, float]] = OrderedDict()
         self._asked: dict[str, asyncio.Future[Found | None]] = {}
+
+    def remembered(self, key: str) -> Found | None:
+        """What belonged to a key a moment ago; None where nobody asked, or there was nothing."""
+        return self._known.get(key, (None, 0.0))[0]
 
     async def of(self, key: str) -> Found | None:
         """What belongs to a key. Raises StoreUnavailable."""

@@ -22,15 +22,17 @@ from fastapi import FastAPI
 
 from service import logs, problems
 from service.access import SiteKeys
+from service.admission import Overloaded
 from service.api import akismet, comments, coral, docs, health, openapi, perspective
 from service.api.direct import App
 from service.api.guard import Guard
+from service.api.turning_away import TurningAway
+from service.body_limit import BodyLimit
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.late_verdicts import LateVerdicts
-from service.limits import BodyLimit
 from service.metrics import Metrics
-from service.moderation import Moderation, Overloaded
+from service.moderation import Moderation
 from service.rates import RateLimits
 from service.readiness import Readiness
 from service.serving import Serving
@@ -111,6 +113,7 @@ def build(
     deliverability = Deliverability()
     spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
     rates = RateLimits(Buckets(settings.sqlalchemy_url), usual=settings.rate_limit)
+    keys = SiteKeys(store, spool=spool)
     moderation = Moderation(
         store,
         serving,
@@ -122,6 +125,7 @@ def build(
         most_wait_seconds=settings.max_wait_seconds,
     )
 
+    turn_away = TurningAway(keys, moderation.admission, metrics)
     chores = _chores(settings, store, serving, metrics, spool, now)
 
     @asynccontextmanager
@@ -131,7 +135,8 @@ def build(
         # What there is now stays: a collection that walks it took a twentieth of a comment's time.
         gc.collect()
         gc.freeze()
-        yield {"refused": metrics.refused}  # for what is refused before it is a request
+        # For what is refused before it is a request.
+        yield {"refused": metrics.refused, "turn_away": turn_away}
         for chore in doing:
             chore.cancel()
         # Whatever became of the chores, what was accepted is answered.
@@ -151,7 +156,6 @@ def build(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    keys = SiteKeys(store, spool=spool)
     app.include_router(comments.routes(keys, rates, moderation, store, now=now))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
@@ -167,7 +171,7 @@ def build(
         BodyLimit,
         max_bytes=settings.max_body_bytes,
         timeout_seconds=settings.body_timeout_seconds,
-        by_path={"/v1/comments/batch": settings.max_batch_bytes}
+        by_path={comments.BATCH_PATH: settings.max_batch_bytes}
         | dict.fromkeys(akismet.WITH_COMMENTS, MOST_FORM_BYTES),
     )
     app.add_middleware(Guard, prefix=akismet.PREFIXES, refusal=akismet.refusal)
@@ -179,7 +183,7 @@ def build(
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
     comment_door = comments.CommentDoor(keys, rates, moderation)
     answer_to = problems.answers(_PROBLEMS)
-    app.answer_directly("/v1/comments", comment_door.answer, answer_to=answer_to)
+    app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
     app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
     return app
 

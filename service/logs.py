@@ -194,11 +194,16 @@ def _log_uncaught_in_thread(stopped: threading.ExceptHookArgs) -> None:
         )
 
 
+def new_request_id() -> str:
+    """16 hexadecimal digits, which need to be new but no secret."""
+    return f"{_random.getrandbits(64):016x}"
+
+
 def request_id(scope: Scope) -> str:
     """The id of the request in its scope; made and kept there on first use."""
     state = scope.setdefault("state", {})
     if "request_id" not in state:
-        state["request_id"] = f"{_random.getrandbits(64):016x}"
+        state["request_id"] = new_request_id()
     return str(state["request_id"])
 
 

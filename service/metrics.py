@@ -177,6 +177,11 @@ class Metrics:
         if exchange.problem:
             self._refused.add((exchange.problem,))
 
+    def turned_away(self, route: str, status: int) -> None:
+        """Count a POST that nothing was done for, since there was too much to do."""
+        self._requests.add(("POST", route, str(status)))
+        self._refused.add(("overloaded",))
+
     def refused(self, code: str) -> None:
         """Count a request that was refused before it was one, by the code of its problem."""
         self._refused.add((code,))

@@ -17,7 +17,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import compress
-from math import ceil
 from typing import TypeGuard
 
 from model.addresses import AddressProblem, read_address
@@ -31,10 +30,16 @@ from model.rules import FAILED
 from model.submission import Submission
 from model.text import comparable
 from model.verdict import Learnt, Verdict
+from service.admission import (
+    LARGEST_BATCH,
+    LONGEST_BATCH,
+    MOST_WAIT_SECONDS,
+    Admission,
+    Overloaded,
+)
 from service.deliverability import Deliverability
 from service.learning import Learning
 from service.metrics import Metrics
-from service.pace import Pace
 from service.serving import Serving
 from service.spool import Spool, SpoolFull
 from service.storage import (
@@ -55,43 +60,9 @@ from service.tracing import Stages, Tracing
 
 log = logging.getLogger(__name__)
 
-LARGEST_BATCH = 256
-"""Submissions judged and committed together: about 30 ms of work, so that none waits long."""
-
-LONGEST_BATCH = 65_536
-"""Characters judged together, give or take one submission: about 0.2 s at the slowest."""
-
-MOST_WAITING = 10_000
-"""Submissions that may wait before more are turned away: some seconds of work."""
-
-MOST_WAITING_CHARACTERS = 64 * 1024 * 1024
-"""Characters that may wait before more are turned away: what bounds the memory."""
-
 RACES = 5
 """Times a batch is gathered again when another process took one of its idempotency keys, or
 changed the tables."""
-
-
-MOST_WAIT_SECONDS = 0.5
-"""How long a submission may have to wait for others, by default."""
-
-ALWAYS_ADMITTED = 64
-"""Callers that may wait however slow the store is: they make up one batch, and without them
-nobody would find out that it is fast again."""
-
-_WORK_OF_ANY = 500
-"""The work of a submission besides its characters, in characters."""
-
-
-class Overloaded(Exception):
-    """More submissions wait than could be answered in time. Nothing was stored.
-
-    `retry_after_seconds`, 1 or more, is when those that wait now will have been answered.
-    """
-
-    def __init__(self, seconds: float = 0.0) -> None:
-        super().__init__("more submissions wait than could be answered in time")
-        self.retry_after_seconds = max(1, ceil(seconds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +197,7 @@ class Moderation:
     ) -> None:
         self._store = store
         self._spool = spool
-        self._most_wait_seconds = most_wait_seconds
-        self._pace = Pace()
-        self._in_work = 0
+        self._admission = Admission(most_wait_seconds)
         self._serving = serving
         self._now = now
         self._deliverability = deliverability
@@ -237,8 +206,6 @@ class Moderation:
         self._stages: Stages | None = None  # of the last batch
         self._learning = Learning(store, metrics)
         self._calls: deque[_Call] = deque()
-        self._waiting = 0
-        self._waiting_characters = 0
         self._runner: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="moderation")
 
@@ -257,7 +224,7 @@ class Moderation:
         """
         if not submissions:
             return []
-        self.admit(len(submissions))
+        self._admission.admit(len(submissions))
         call = _Call(site, asyncio.get_running_loop().create_future())
         for submission, key in zip(
             submissions, idempotency_keys or [""] * len(submissions), strict=True
@@ -280,7 +247,7 @@ class Moderation:
         With an `origin` or without `has_form` its form has been checked by the client, and is
         not again. A test is judged and leaves nothing behind; its answer has no id.
         """
-        self.admit()
+        self._admission.admit()
         call = _Call(site, asyncio.get_running_loop().create_future())
         call.add(
             submission,
@@ -306,22 +273,10 @@ class Moderation:
             raise StoreUnavailable(str(away[0]))
         return call.answers
 
-    def admit(self, submissions: int = 1) -> None:
-        """Raises Overloaded if so many more would wait too long; cheap, to be asked early.
-
-        What counts is the others' work before them. One submission has its turn after one of
-        each caller, many wait for all that wait.
-        """
-        if len(self._calls) < ALWAYS_ADMITTED:
-            return
-        ahead = len(self._calls) if submissions == 1 else self._waiting
-        share = ahead / self._waiting
-        work = share * (self._waiting_characters + _WORK_OF_ANY * self._waiting)
-        batches = max(ahead / LARGEST_BATCH, share * self._waiting_characters / LONGEST_BATCH)
-        # And the batch in work, of which nobody knows how much is left.
-        seconds = self._pace.wait(batches=ceil(batches) + 1, work=work + self._in_work)
-        if seconds > self._most_wait_seconds:
-            raise Overloaded(seconds)
+    @property
+    def admission(self) -> Admission:
+        """Who may come in: to be asked early, before any work for one that is turned away."""
+        return self._admission
 
     async def drain(self) -> None:
         """Wait until everything that entered is answered, then end the threads."""
@@ -331,15 +286,8 @@ class Moderation:
         await asyncio.to_thread(self._learning.close)
 
     def _enter(self, call: _Call) -> None:
-        submissions = len(call.answers)
-        if (
-            self._waiting + submissions > MOST_WAITING
-            or self._waiting_characters > MOST_WAITING_CHARACTERS
-        ):
-            raise Overloaded
+        self._admission.enters(call.site.id, len(call.answers), call.characters)
         self._calls.append(call)
-        self._waiting += submissions
-        self._waiting_characters += call.characters
 
     # -------------------------------------------------------------- on the event loop
 
@@ -351,9 +299,8 @@ class Moderation:
                 batch = self._next_batch()
                 began = time.perf_counter()
                 answers = await loop.run_in_executor(self._thread, self._answers, batch)
-                self._metrics.arriving_are(self._waiting)
-                self._pace.took(self._in_work, time.perf_counter() - began)
-                self._in_work = 0
+                self._metrics.arriving_are(self._admission.waiting)
+                self._admission.took(time.perf_counter() - began)
                 for waiting, answer in zip(batch, answers, strict=True):
                     waiting.call.stages = self._stages
                     waiting.call.settle(waiting.place, answer)
@@ -364,22 +311,24 @@ class Moderation:
     def _next_batch(self) -> list[_Waiting]:
         """One of each caller in turn, until there are enough."""
         batch: list[_Waiting] = []
+        sizes: list[int] = []
         characters = 0
         while self._calls and len(batch) < LARGEST_BATCH and characters < LONGEST_BATCH:
             call = self._calls.popleft()
             batch.append(call.waiting.popleft())
-            characters += _size_of(batch[-1].submission)
+            sizes.append(_size_of(batch[-1].submission))
+            characters += sizes[-1]
             if call.waiting:
                 self._calls.append(call)
-        self._waiting -= len(batch)
-        self._waiting_characters -= characters
-        self._in_work = characters + _WORK_OF_ANY * len(batch)
+            else:
+                self._admission.leaves(call.site.id)
+        self._admission.begins(sizes)
         return batch
 
     def _give_up(self, calls: Sequence[_Call]) -> None:
         """Let nobody wait for ever when the work itself has ended; usually there is nobody."""
         self._calls.clear()
-        self._waiting = self._waiting_characters = self._in_work = 0
+        self._admission.forget()
         for call in calls:
             if not call.done.done():
                 call.done.set_exception(Overloaded())

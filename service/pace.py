@@ -6,6 +6,10 @@ Knows work and seconds, nothing of comments. Pure but for what it remembers.
 _WEIGHT = 0.1
 """Of the newest batch among all so far: some twenty batches, a second under load, count."""
 
+_DOUBT = 0.01
+"""Of the work's mean squared: a variance from which on the batches themselves tell the parts
+apart. A tenth of the mean, more or less, is noise."""
+
 
 class Pace:
     """The seconds of a batch as a part for the batch and a part for its work.
@@ -13,7 +17,8 @@ class Pace:
     A commit takes as long for one comment as for a hundred, so that seconds by comment would say
     after a quiet minute that a hundred at once take a hundred times as long. The two parts are a
     line through (work, seconds) of the batches, by least squares with weights that fall
-    exponentially. While all batches are alike, all of it counts as the batch's part.
+    exponentially. While all batches are alike nothing tells the parts apart, and half counts as
+    either: after a quiet minute a hundred at once look neither free nor a hundred times as slow.
     """
 
     def __init__(self) -> None:
@@ -37,7 +42,8 @@ class Pace:
 
     def _seconds_of_work(self) -> float:
         """Seconds of a unit of work; neither they nor a batch's own part are below 0."""
-        if self._work_variance <= 1e-6 * self._work * self._work:
+        if not self._work:
             return 0.0
-        steepest = self._seconds / self._work
-        return min(max(self._covariance / self._work_variance, 0.0), steepest)
+        steepest, doubt = self._seconds / self._work, _DOUBT * self._work * self._work
+        slope = (self._covariance + doubt * steepest / 2) / (self._work_variance + doubt)
+        return min(max(slope, 0.0), steepest)

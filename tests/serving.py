@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from service.limits import HeadLimited
+from service.connections import HeadLimited
 
 
 @contextmanager

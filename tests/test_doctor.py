@@ -20,12 +20,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from benchmarks.postgres import PostgresServer
 from duyet.cli import run
 from service.diagnosis import Patient, data_directory, findings
 from service.settings import load_settings
 from service.storage.inspection import inspected
 from tests.api.service import running
-from tests.postgres import PostgresServer, postgres_server
+from tests.postgres import postgres_server
 from tests.storage.cases import Clock, asked, put, submission, verdict
 
 __all__ = ["postgres_server"]

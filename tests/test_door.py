@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from benchmarks.door import batches, door, fitted, needed, poisson, simulated
-from service.moderation import LARGEST_BATCH
+from service.admission import LARGEST_BATCH
 
 
 def test_who_comes_alone_waits_for_nobody():

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import measured
+from benchmarks.__main__ import PARTS, _rows_of, measured
 from benchmarks.closed_loop import Client, Pace, http_client, paced, post
 from benchmarks.footprint import family_of, megabytes_of
 from benchmarks.goals import Row, at_least, at_most, table, unmeasured
@@ -128,3 +128,8 @@ def test_a_family_is_a_process_and_what_it_started() -> None:
         assert megabytes_of(os.getpid()) > 1
     finally:
         child.communicate(b"\n")
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_of_the_table_has_rows(name: str) -> None:
+    assert callable(_rows_of(name))

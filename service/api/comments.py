@@ -59,6 +59,9 @@ from service.storage import (
 
 LONGEST_IDEMPOTENCY_KEY = 255
 
+PATH = "/v1/comments"
+BATCH_PATH = "/v1/comments/batch"
+
 LONG_BODY = 8 * 1024
 """Bytes from which on a body is read and its comment made publishable in a thread: the worst
 64 KiB take 0.1 s, a usual comment less than the way to a thread."""
@@ -124,7 +127,6 @@ class CommentDoor:
 
         Raises Problem, Overloaded, StoreUnavailable, ClientDisconnect.
         """
-        self._moderation.admit()  # before any work for a comment that would be turned away
         headers = dict(reversed(scope["headers"]))  # of one sent twice, the first counts
         site = await self._keys.site_of(_text(headers, b"authorization"))
         left = await self._rates.take(site)
@@ -177,7 +179,6 @@ def _batch_route(
         With an Idempotency-Key a batch may be sent again after a broken connection: what was
         stored gets its first answer again, what was not is judged.
         """
-        moderation.admit()
         site = await keys.site(request)
         await rates.take(site, 0)  # before reading what would be refused
         key = _idempotency_key(request)

@@ -103,7 +103,7 @@ def routes(
         },
     )
     async def external_moderation(site_id: str, request: Request) -> Response:
-        moderation.admit()  # before any work for a comment that would be turned away
+        moderation.admission.admit()  # before any work for a comment that would be turned away
         try:
             known = await keys.coral_site(site_id)
         except UnreadableAddress:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from service.admission import Overloaded
 from service.api.akismet.routes import CHECK
-from service.moderation import Overloaded
 from service.storage import StoreUnavailable
 from tests.akismet.conftest import HOME, Client
 from tests.api.service import running

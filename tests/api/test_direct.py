@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from service.admission import Overloaded
 from service.app import build
 from service.keyring import Keyring
-from service.moderation import Overloaded
 from service.problems import answers
 from service.settings import load_settings
 from service.storage import Store

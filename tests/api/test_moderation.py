@@ -17,17 +17,15 @@ from model.facts import Facts
 from model.policy import FormRules, Policy
 from model.registry import CHAMPION, Registry
 from model.submission import Author, Submission
+from service.admission import ALWAYS_ADMITTED, MOST_WAITING, Overloaded
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import (
-    ALWAYS_ADMITTED,
-    MOST_WAITING,
     Answer,
     Answered,
     Failed,
     Moderation,
-    Overloaded,
     Refused,
 )
 from service.pace import Pace
@@ -266,13 +264,13 @@ def test_as_many_as_may_wait_are_all_answered(tmp_path: Path) -> None:
     assert {type(answer) for answer in asyncio.run(checked())} == {Refused}
 
 
-@pytest.mark.parametrize(("seconds", "admitted"), [(0.01, 100), (60.0, ALWAYS_ADMITTED)])
+@pytest.mark.parametrize(("seconds", "admitted"), [(0.002, 100), (60.0, ALWAYS_ADMITTED)])
 def test_who_would_wait_too_long_is_told_when_to_come_back(
     tmp_path: Path, seconds: float, admitted: int
 ) -> None:
     async def checked() -> list[list[Answer] | BaseException]:
         async with door(tmp_path) as (moderation, site, _):
-            moderation._pace.took(500, seconds)
+            moderation.admission.pace.took(500, seconds)
             callers = (moderation.check(site, [says(f"Câu {n}")]) for n in range(100))
             return await asyncio.gather(*callers, return_exceptions=True)
 
@@ -291,9 +289,9 @@ def test_a_large_batch_waits_for_others_but_not_for_itself(tmp_path: Path) -> No
             callers = [moderation.check(site, [says("")] * 20) for _ in range(ALWAYS_ADMITTED)]
             waiting = [asyncio.ensure_future(caller) for caller in callers]
             await asyncio.sleep(0)
-            moderation._pace = Pace()  # not as fast as this machine happens to be
-            moderation._pace.took(500, 0.001)
-            moderation._pace.took(128_000, 0.3)  # 256 comments
+            moderation.admission.pace = Pace()  # not as fast as this machine happens to be
+            moderation.admission.pace.took(500, 0.001)
+            moderation.admission.pace.took(128_000, 0.3)  # 256 comments
             several = [moderation.check(site, [says("")] * n) for n in (1000, 1)]
             late = await asyncio.gather(*several, return_exceptions=True)
             await asyncio.gather(*waiting)

@@ -14,8 +14,8 @@ import pytest
 
 from model.outcome import Head, Outcome, Scores
 from model.verdict import Reason, Verdict
+from service.admission import Overloaded
 from service.api.coral import spoken, submission_of
-from service.moderation import Overloaded
 from service.storage import AcceptSpoken, CoralChoices, StoreUnavailable, WithheldSpoken
 from tests.api.service import Clock, Service, running
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.moderation import Overloaded
+from service.admission import Overloaded
 from service.storage import StoreUnavailable
 from tests.api.service import Service, running
 from tests.serving import exchanged

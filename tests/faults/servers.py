@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from benchmarks.postgres import HOW_TO_GET_ONE, runner
 from tests.faults.running import free_port
-from tests.postgres import HOW_TO_GET_ONE, _runner
 
 USER = "duyet"
 
@@ -20,7 +20,7 @@ class Server:
     """One server on a port of loopback, in a directory of its own."""
 
     def __init__(self, directory: Path) -> None:
-        run = _runner(directory)
+        run = runner(directory)
         if run is None:
             pytest.skip(HOW_TO_GET_ONE)
         self.run = run

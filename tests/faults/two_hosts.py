@@ -24,13 +24,13 @@ from typing import Any
 
 import httpx
 
+from benchmarks.postgres import HOW_TO_GET_ONE, running_server
 from model.policy import Policy
 from model.registry import CHAMPION, Registry
 from service.keyring import Keyring
 from service.storage import Store
 from tests.faults.shared_limit import RATE, flooded
 from tests.judging_cases import a_manifest, a_table
-from tests.postgres import HOW_TO_GET_ONE, running_server
 
 ROOT = Path(__file__).resolve().parents[2]
 BRIDGE, NETWORK = "duyetbr0", "10.213.7"

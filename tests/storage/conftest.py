@@ -6,13 +6,14 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from benchmarks.postgres import PostgresServer
 from model.policy import Policy
 from service.keyring import Keyring
 from service.storage import Site, Store
 from service.storage.engine import open_engine
 from service.storage.schema import upgrade
 from service.storage.tables import metadata
-from tests.postgres import PostgresServer, postgres_server
+from tests.postgres import postgres_server
 from tests.storage.cases import Clock
 
 __all__ = ["postgres_server"]

@@ -8,13 +8,13 @@ import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
+from benchmarks.postgres import PostgresServer
 from model.policy import Policy
 from service.keyring import Keyring
 from service.storage import Store, StoreError, StoreUnavailable, WrongEncoding
 from service.storage import schema as migrations
 from service.storage.partitions import all_of, are_made
 from service.storage.schema import migration_config
-from tests.postgres import PostgresServer
 from tests.storage.cases import Clock, accept, asked, found, many, put
 from tests.storage.schema_moves import move_schema
 

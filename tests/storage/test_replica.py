@@ -6,10 +6,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from benchmarks.postgres import PostgresServer
 from model.policy import Policy
 from service.keyring import Keyring
 from service.storage import Site, Store
-from tests.postgres import PostgresServer
 from tests.storage.cases import Clock, accept, many, put
 
 pytestmark = pytest.mark.postgres

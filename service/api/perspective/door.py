@@ -80,7 +80,7 @@ class PerspectiveDoor:
 
     async def _called(self, request: Request) -> tuple[Site, bytes]:
         """Who calls, and with what. Each call counts against the site's limit."""
-        self._moderation.admit()  # before any work for a comment that would be turned away
+        self._moderation.admission.admit()  # before any work for one that is turned away
         key = request.query_params.get("key") or request.headers.get("x-goog-api-key", "")
         if not key:
             raise no_key()

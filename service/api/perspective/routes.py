@@ -13,6 +13,8 @@ from service.api.perspective.calls import AnalyzeIn, SuggestIn
 from service.api.perspective.discovery import document, schema_of
 from service.api.perspective.door import PerspectiveDoor
 
+ANALYZE = "/v1alpha1/comments:analyze"
+
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -49,22 +51,22 @@ def routes(door: PerspectiveDoor, own_url: str) -> APIRouter:
     """
     router = APIRouter(tags=["perspective"])
     posted: tuple[tuple[str, _Called, str, type[BaseModel], str], ...] = (
-        ("analyze", door.analyze, "Score a comment", AnalyzeIn, "AnalyzeCommentResponse"),
+        (ANALYZE, door.analyze, "Score a comment", AnalyzeIn, "AnalyzeCommentResponse"),
         (
-            *("suggestscore", door.suggest, "Say that a score was wrong"),
+            *("/v1alpha1/comments:suggestscore", door.suggest, "Say that a score was wrong"),
             *(SuggestIn, "SuggestCommentScoreResponse"),
         ),
     )
-    for name, called, summary, body, answer in posted:
+    for path, called, summary, body, answer in posted:
         router.add_api_route(
-            f"/v1alpha1/comments:{name}",
+            path,
             _answering(called),
             methods=["POST"],
             summary=summary,
             response_class=Response,
             responses=_answers(schema_of(answer)),
             openapi_extra={"requestBody": {"required": True, "content": _json(_ref_to(body))}},
-            operation_id=f"perspective_{name}",
+            operation_id=f"perspective_{path.rpartition(':')[2]}",
         )
 
     async def described(request: Request) -> JSONResponse:

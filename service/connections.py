@@ -1,220 +1,48 @@
-"""How much callers may send, how slowly, and over how many connections.
+"""uvicorn's HTTP protocol, with limits: on connections, on heads, on how slowly they come.
 
-Knows bytes and seconds, uvicorn's protocol and ASGI; not what a request means. Each limit
-answers properly: the caller gets to read the answer although it is still sending, since a
-connection closed with unread bytes is reset and the answer lost with it.
+Knows uvicorn's protocol, bytes and seconds; not what a request means.
 """
 
 import asyncio
 import logging
+import re
 import resource
-import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Never
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from service.body_limit import LINGER_SECONDS, SHORT_BODY_BYTES, WHOLE_BODY
 from service.problems import Problem
 
 log = logging.getLogger(__name__)
 
-# After an answer, how much more is read and thrown away, and for how long, before hanging up.
-LINGER_SECONDS = 1.0
-LINGER_BYTES = 16 * 1024 * 1024
+Headers = Sequence[tuple[bytes, bytes]]
+"""Names, in lower case, and values."""
+
+
+class TurnAway(Protocol):
+    """Says who is not served, while there is too much to do."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether somebody was turned away a moment ago."""
+        ...
+
+    def __call__(self, target: bytes, headers: Headers) -> bytes | None:
+        """The whole answer by which this POST is turned away; None: it is to be served."""
+        ...
+
 
 # When the service ends, how long an idle connection may still bring a request that was on its way.
 LAST_CALL_SECONDS = 0.5
 
-# A body left unread that is shorter than this, the server reads away by itself.
-_SHORT_BODY_BYTES = 64 * 1024
-
 RESERVED_FILES = 256
 """Open files of a process that are no connections of callers: database, log, model, itself."""
-
-_CLOSE = (b"connection", b"close")
-
-_WHOLE = "duyet.whole_body"
-"""Of a scope: that its body has arrived, so that nobody has to watch the time while it is read."""
-
-
-class _Refused(HTTPException):
-    """Ends the reading; an HTTPException, because FastAPI turns any other into a 400."""
-
-
-class BodyLimit:
-    """ASGI: bodies of at most so many bytes, arriving within so many seconds, uncompressed.
-
-    Bytes are counted as they arrive, whatever Content-Length says; one that announces too much
-    is refused unread. `by_path` gives other limits for exact paths. The seconds, more than 0,
-    run from when the application first asks for the body until it is complete. Too large is
-    413, too slow 408, compressed 415, and the connection is closed.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        max_bytes: int,
-        timeout_seconds: float,
-        by_path: Mapping[str, int] | None = None,
-    ) -> None:
-        self._app = app
-        self._max_bytes = max_bytes
-        self._seconds = timeout_seconds
-        self._by_path = dict(by_path or {})
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection; all but HTTP passes through."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        most = self._by_path.get(scope["path"], self._max_bytes)
-        body = _Body(scope, receive, send, most=most, seconds=self._seconds)
-        if body.announced is not None and body.announced > most:
-            await body.refuse(_too_large(most))
-            return
-        if body.is_encoded:
-            await body.refuse(_encoded())
-            return
-        try:
-            await self._app(scope, body.receive, body.send)
-        except _Refused:
-            if body.started:
-                raise
-        if body.refusal and not body.started:
-            await body.refuse(body.refusal)
-
-
-class _Body:
-    """One request's body on its way in, and the answer on its way out."""
-
-    def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, most: int, seconds: float
-    ) -> None:
-        headers = dict(scope["headers"])
-        self.announced, self._chunked = _announced(headers)
-        self.is_encoded = bool(self._chunked or self.announced) and _is_encoded(headers)
-        self.refusal: Problem | None = None
-        self.started = False
-        self._scope = scope
-        self._receive = receive
-        self._send = send
-        self._most = most
-        self._seconds = seconds
-        self._deadline: float | None = None
-        self._arrived = 0
-        self._complete = not (self._chunked or self.announced)
-        self._lingers = False
-
-    async def receive(self) -> Message:
-        """The next part. Raises _Refused when there was too much or it took too long."""
-        if self._complete:  # waits for the caller to leave, for as long as the answer takes
-            return await self._receive()
-        if _WHOLE in self._scope:
-            message = await self._receive()
-        else:
-            message = await self._receive_in_time()
-        self._count(message)
-        if self._arrived > self._most:
-            self._give_up(_too_large(self._most))
-        return message
-
-    async def _receive_in_time(self) -> Message:
-        if self._deadline is None:
-            self._deadline = time.monotonic() + self._seconds
-        try:
-            async with asyncio.timeout(self._deadline - time.monotonic()):
-                return await self._receive()
-        except TimeoutError:
-            self._give_up(_too_slow(self._seconds))
-
-    async def send(self, message: Message) -> None:
-        """Pass the application's answer on, unless the body has been refused meanwhile."""
-        if self.refusal and not self.started:
-            return
-        if message["type"] == "http.response.start":
-            message = self._with_close(message)
-            self.started = True
-        if self._lingers and message["type"] == "http.response.body":
-            await self._send_and_linger(message)
-            return
-        await self._send(message)
-
-    async def refuse(self, problem: Problem) -> None:
-        """Answer with the problem, read on for a moment, hang up."""
-        self.started = self._lingers = True
-        response = problem.response()
-        headers = [*response.raw_headers, _CLOSE]
-        await self._send(
-            {"type": "http.response.start", "status": problem.status, "headers": headers}
-        )
-        await self._send_and_linger({"type": "http.response.body", "body": response.body})
-
-    def _give_up(self, problem: Problem) -> Never:
-        self.refusal = problem
-        raise _Refused(problem.status)
-
-    def _count(self, message: Message) -> None:
-        if message["type"] == "http.request":
-            self._arrived += len(message.get("body", b""))
-        self._complete = not message.get("more_body", False)
-
-    def _with_close(self, start: Message) -> Message:
-        """An answer given before a long body was read is the connection's last."""
-        long = self._chunked or (self.announced or 0) - self._arrived > _SHORT_BODY_BYTES
-        if self._complete or not long:
-            return start
-        self._lingers = True
-        return {**start, "headers": [*start.get("headers", ()), _CLOSE]}
-
-    async def _send_and_linger(self, message: Message) -> None:
-        last = not message.get("more_body", False)
-        await self._send({**message, "more_body": True})
-        if last:
-            await self._drain()
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _drain(self) -> None:
-        until = self._arrived + LINGER_BYTES
-        try:
-            async with asyncio.timeout(LINGER_SECONDS):
-                while not self._complete and self._arrived < until:
-                    self._count(await self._receive())
-        except TimeoutError:
-            return
-
-
-def _announced(headers: Mapping[bytes, bytes]) -> tuple[int | None, bool]:
-    """What Content-Length says, if it can be read, and whether the body comes in chunks."""
-    length = headers.get(b"content-length", b"").decode("latin-1")
-    chunked = b"transfer-encoding" in headers
-    return (int(length) if length.isdecimal() and len(length) < 19 else None), chunked
-
-
-def _is_encoded(headers: Mapping[bytes, bytes]) -> bool:
-    return headers.get(b"content-encoding", b"").strip().lower() not in {b"", b"identity"}
-
-
-def _encoded() -> Problem:
-    return Problem(
-        "wrong_content_type",
-        "Bodies are taken as they are: send it uncompressed, without Content-Encoding.",
-        headers={"Accept-Encoding": "identity"},
-    )
-
-
-def _too_large(most: int) -> Problem:
-    return Problem("body_too_large", f"At most {most} bytes are taken here.")
-
-
-def _too_slow(seconds: float) -> Problem:
-    return Problem("body_timeout", f"The whole body has to arrive within {seconds:g} seconds.")
 
 
 def connections_that_fit(asked: int) -> int:
@@ -273,6 +101,10 @@ class HeadLimited(HttpToolsProtocol):
     no more, the one that has been sending its request longest, if that is `talk_seconds` at
     least; else the new one is 503. Whoever is being answered is let be, but an answer that
     its caller does not read for `unread_seconds` is given up.
+
+    A `TurnAway` that the application's lifespan leaves as `turn_away` in its state is asked when
+    a head is read. What it turns away never becomes a request of the application: thousands a
+    second, of more callers than can be served, take next to nothing from those that can.
     """
 
     max_head_bytes = 32 * 1024
@@ -286,6 +118,10 @@ class HeadLimited(HttpToolsProtocol):
     _arrived = 0
     _kept = 0  # of the line and headers, as parsed
     _refused = False
+    _answer: bytes | None = None  # to a request that is turned away, while its body comes
+    _thrown_away = 0  # of that body
+    _is_let_in = False  # the request of which the parser is about to tell
+    _answered_at = 0.0  # when a request was turned away at once, for the clock of idle connections
     _ends = False
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
@@ -307,7 +143,7 @@ class HeadLimited(HttpToolsProtocol):
         """Make room, and start the clock for the first head."""
         super().connection_made(transport)
         if self._most is not None and not self._finds_room(self._most):
-            self._turn_away(self._most)
+            self._say_no_room(self._most)
             return
         self._does(self._open.talking)
         self._start_clock()
@@ -349,12 +185,18 @@ class HeadLimited(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """Close it, even if the last answer is still unread."""
+        used_for = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if used_for > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                used_for, self.timeout_keep_alive_handler
+            )
+            return
         super().timeout_keep_alive_handler()
         self._abort_if_unread()
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless the connection is only waiting for the caller to read the answer."""
-        if self._refused:
+        if self._refused or self._turned_away_at_once(data):
             return
         self._arrived += len(data)
         if self._doing is self._open.idle:
@@ -383,6 +225,8 @@ class HeadLimited(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is read; the body has limits of its own."""
+        if self._is_turned_away():
+            return  # its clock goes on: the body has to come as well
         self._in_head, self._arrived = False, 0
         self._stop_clock()
         super().on_headers_complete()
@@ -392,12 +236,20 @@ class HeadLimited(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A part of the body is not part of any header."""
         self._arrived = 0
-        super().on_body(body)
+        if self._answer is None:
+            super().on_body(body)
+            return
+        self._thrown_away += len(body)
+        if self._thrown_away > SHORT_BODY_BYTES:
+            self._say_the_last(self._answer)
 
     def on_message_complete(self) -> None:
         """The next byte, if any comes, begins another head."""
+        if self._answer is not None:
+            self._turn_away(self._answer)
+            return
         super().on_message_complete()
-        self.cycle.scope[_WHOLE] = True  # type: ignore[literal-required]  # a key of our own
+        self.cycle.scope[WHOLE_BODY] = True  # type: ignore[literal-required]  # a key of our own
         self._in_head, self._arrived, self._kept = True, 0, 0
         self._does(None)
         if self.cycle.response_complete:  # before the body was: uvicorn has set no clock for it
@@ -458,7 +310,7 @@ class HeadLimited(HttpToolsProtocol):
         self.transport.close()
         self._abort_if_unread()
 
-    def _turn_away(self, most: int) -> None:
+    def _say_no_room(self, most: int) -> None:
         """Say that there is no room, unless very many are being told so already."""
         self.connections.discard(self)
         if len(self._open.refused) >= _refused_at_once(most):
@@ -506,10 +358,94 @@ class HeadLimited(HttpToolsProtocol):
             # An earlier request of this connection is being answered; two answers would mix.
             self.transport.close()
             return
-        self.transport.write(_raw(problem))
+        self._say_the_last(_raw(problem))
+
+    def _say_the_last(self, answer: bytes) -> None:
+        """Answer although more is being sent, let the caller read that, hang up."""
+        self._refused = True
+        self._stop_clock()
+        self.transport.write(answer)
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
+
+    def _turned_away_at_once(self, data: bytes) -> bool:
+        """Turn away a request that came whole and plain, without parser and clocks."""
+        turn_away: TurnAway | None = self.app_state.get("turn_away")
+        if (
+            turn_away is None
+            or not turn_away.is_needed
+            or self._doing is not self._open.idle
+            or self.flow.write_paused
+            or self._ends
+            or (plain := _plain_post(data)) is None
+        ):
+            return False
+        answer = turn_away(*plain)
+        if answer is None:
+            self._is_let_in = True
+            return False
+        self.transport.write(answer)
+        self._answered_at = self.loop.time()
+        return True
+
+    def _is_turned_away(self) -> bool:
+        if self._is_let_in:
+            self._is_let_in = False
+            return False
+        turn_away: TurnAway | None = self.app_state.get("turn_away")
+        if (
+            turn_away is None
+            or self.parser.get_method() != b"POST"
+            or self.expect_100_continue
+            or self.flow.write_paused
+            or not (self.cycle is None or self.cycle.response_complete)
+            or self._ends
+        ):
+            return False
+        self._answer = turn_away(self.url, self.headers)
+        self._thrown_away = 0
+        return self._answer is not None
+
+    def _turn_away(self, answer: bytes) -> None:
+        """Its body has come: answer, and wait for the next request."""
+        self._answer = None
+        if self._refused:
+            return
+        self.transport.write(answer)
+        self._arrived = self._kept = 0
+        self._stop_clock()
+        if self.parser.should_keep_alive():
+            self._wait_for_next()
+        else:
+            self.transport.close()
+
+
+# A request line and headers as every client writes them; whatever looks otherwise is the parser's.
+_PLAIN_HEAD = re.compile(
+    rb"POST ([!-~]+) HTTP/1\.1\r\n((?:[\w-]+:[\t\x20-\xff]*\r\n)+)\r\n", re.ASCII
+)
+_NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
+
+
+def _plain_post(data: bytes) -> tuple[bytes, Headers] | None:
+    """Target and headers, where `data` is one whole POST and nothing about it is out of the way."""
+    head = _PLAIN_HEAD.match(data)
+    if head is None:
+        return None
+    headers, length = [], b""
+    for line in head[2].split(b"\r\n")[:-1]:
+        name, _, value = line.partition(b":")
+        name, value = name.lower(), value.strip()
+        if name in _NOT_PLAIN or (name == b"connection" and value.lower() != b"keep-alive"):
+            return None
+        if name == b"content-length":
+            if length:
+                return None
+            length = value
+        headers.append((name, value))
+    is_whole = length == b"%d" % (len(data) - head.end())
+    return (head[1], headers) if is_whole else None
 
 
 def _head_too_large(most: int) -> Problem:

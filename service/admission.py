@@ -1,0 +1,186 @@
+"""Who may wait to be judged: all that can be answered in time, and when those are not all, few.
+
+A queue that stands answers nobody sooner, it makes everybody wait. So a burst may wait for some
+time; once somebody had to be turned away, who comes next waits for a few comments at most, until
+nobody has been turned away for a while: what RFC 8289 (CoDel) does at the other end of a queue.
+Knows work, seconds and sites, no protocol. Called on one event loop.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from math import ceil
+
+from service.pace import Pace
+
+LARGEST_BATCH = 64
+"""Submissions judged and committed together: about 30 ms of work, so that none waits long."""
+
+LONGEST_BATCH = 65_536
+"""Characters judged together, give or take one submission: about 0.2 s at the slowest."""
+
+MOST_WAITING = 10_000
+"""Submissions that may wait before more are turned away: some seconds of work."""
+
+MOST_WAITING_CHARACTERS = 64 * 1024 * 1024
+"""Characters that may wait before more are turned away: what bounds the memory."""
+
+MOST_WAIT_SECONDS = 0.5
+"""How long a submission may have to wait for others, by default."""
+
+ALWAYS_ADMITTED = 64
+"""Callers that may wait however slow the store is: they make up one batch, and without them
+nobody would find out that it is fast again."""
+
+ADMITTED_OF_TOO_MANY = 6
+"""The same while callers are being turned away: one batch is in work, these are the next."""
+
+WAITS_OF_TOO_MANY = 4.0
+"""Times a comment alone takes that a caller may wait for others while some are turned away."""
+
+CALM_SECONDS = 1.0
+"""How long after the last one was turned away a burst may wait again."""
+
+_WORK_OF_ANY = 500
+"""The work of a submission besides its characters, in characters."""
+
+_USUAL_WORK = 2 * _WORK_OF_ANY
+"""Of one that nobody has seen yet."""
+
+
+class Overloaded(Exception):
+    """More submissions wait than could be answered in time. Nothing was stored.
+
+    `retry_after_seconds`, 1 or more, is when those that wait now will have been answered.
+    """
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        super().__init__("more submissions wait than could be answered in time")
+        self.retry_after_seconds = _retry_after(seconds)
+
+
+def _soon(call: Callable[[], None]) -> None:
+    """Call when what is ready now has been done."""
+    asyncio.get_running_loop().call_soon(call)
+
+
+def _retry_after(seconds: float) -> int:
+    return max(1, ceil(seconds))
+
+
+class Admission:
+    """Counts who waits, measures how fast they are answered, lets in or turns away."""
+
+    def __init__(
+        self,
+        most_wait_seconds: float = MOST_WAIT_SECONDS,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        soon: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        self.pace = Pace()
+        self.waiting = 0
+        """Submissions that are not in work yet."""
+        self._characters = 0
+        self._callers: Counter[str] = Counter()  # by site
+        self._all_callers = 0
+        self._expected: set[str] = set()  # sites of those let in that are on their way here
+        self._all_expected = 0
+        self._in_work = 0
+        self._most_wait_seconds = most_wait_seconds
+        self._clock = clock
+        self._soon = soon or _soon
+        self._calm_from = 0.0
+        self._alone = 0.0  # seconds of a comment alone, as they were while nobody was turned away
+
+    @property
+    def is_turning_away(self) -> bool:
+        """Whether somebody was turned away a moment ago."""
+        return self._clock() < self._calm_from
+
+    def expect(self, site_id: str = "", *, many: bool = False) -> int | None:
+        """Let in one more caller, of whom no more is known than who it is, if that.
+
+        None, or after how many seconds it may come again when it should not be read at all. A
+        site of which nobody waits is let in as if nobody were turned away: the others may all be
+        of one that floods.
+        """
+        now = self._clock()
+        is_first = bool(site_id) and not (site_id in self._callers or site_id in self._expected)
+        is_calm = is_first or now >= self._calm_from
+        callers = self._all_callers + self._all_expected
+        if callers >= (ALWAYS_ADMITTED if is_calm else ADMITTED_OF_TOO_MANY):
+            seconds = self._wait(2 if many else 1, self._all_expected)
+            most = self._most_wait_seconds
+            if not is_calm:
+                most = min(most, WAITS_OF_TOO_MANY * self._alone)
+            if seconds > most:
+                self._calm_from = now + CALM_SECONDS
+                return _retry_after(seconds)
+        if not self._all_expected:
+            self._soon(self._forget_expected)  # they are here by then, or will not come
+        self._expected.add(site_id)
+        self._all_expected += 1
+        return None
+
+    def admit(self, submissions: int = 1) -> None:
+        """Ask for so many, by a caller who is here. Raises Overloaded if they would wait too long.
+
+        What counts is the others' work before them. One submission has its turn after one of
+        each caller, many wait for all that wait.
+        """
+        if self._all_callers < ALWAYS_ADMITTED:
+            return
+        seconds = self._wait(submissions)
+        if seconds > self._most_wait_seconds:
+            self._calm_from = self._clock() + CALM_SECONDS
+            raise Overloaded(seconds)
+
+    def _wait(self, submissions: int, expected: int = 0) -> float:
+        """Seconds until those ahead are answered, and `expected` that nobody has seen yet."""
+        ahead = self._all_callers if submissions == 1 else self.waiting
+        share = ahead / self.waiting if self.waiting else 0.0
+        work = share * (self._characters + _WORK_OF_ANY * self.waiting)
+        batches = max((ahead + expected) / LARGEST_BATCH, share * self._characters / LONGEST_BATCH)
+        # And the batch in work, of which nobody knows how much is left.
+        work += self._in_work + expected * _USUAL_WORK
+        return self.pace.wait(batches=ceil(batches) + bool(self._in_work), work=work)
+
+    def enters(self, site_id: str, submissions: int, characters: int) -> None:
+        """One more caller waits. Raises Overloaded when that would be more than memory holds."""
+        if self.waiting + submissions > MOST_WAITING or self._characters > MOST_WAITING_CHARACTERS:
+            raise Overloaded
+        self._all_callers += 1
+        self._callers[site_id] += 1
+        self.waiting += submissions
+        self._characters += characters
+
+    def leaves(self, site_id: str) -> None:
+        """The last submission of a caller is in work."""
+        self._all_callers -= 1
+        self._callers[site_id] -= 1
+        if not self._callers[site_id]:
+            del self._callers[site_id]
+
+    def begins(self, sizes: Sequence[int]) -> None:
+        """A batch of submissions with so many characters each is in work."""
+        self.waiting -= len(sizes)
+        self._characters -= sum(sizes)
+        self._in_work = sum(sizes) + _WORK_OF_ANY * len(sizes)
+
+    def took(self, seconds: float) -> None:
+        """The batch in work is answered, and took so long."""
+        self.pace.took(self._in_work, seconds)
+        if not self.is_turning_away:
+            self._alone = self.pace.wait(batches=1, work=_USUAL_WORK)
+        self._in_work = 0
+
+    def forget(self) -> None:
+        """Nobody waits any more."""
+        self.waiting = self._characters = self._all_callers = self._in_work = 0
+        self._callers.clear()
+
+    def _forget_expected(self) -> None:
+        self._expected.clear()
+        self._all_expected = 0

@@ -1,0 +1,170 @@
+"""Who may wait, and who is turned away, with a clock and batches of the test's own."""
+
+from collections.abc import Callable
+
+import pytest
+
+from service.admission import (
+    ADMITTED_OF_TOO_MANY,
+    ALWAYS_ADMITTED,
+    CALM_SECONDS,
+    MOST_WAITING,
+    MOST_WAITING_CHARACTERS,
+    Admission,
+    Overloaded,
+)
+
+SIZE = 500
+
+
+class Door:
+    """An admission whose comments take 6 ms each, and a batch 2 ms besides."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.soon: list[Callable[[], None]] = []
+        self.admission = Admission(0.5, clock=lambda: self.now, soon=self.soon.append)
+        for comments in (1, 30, 1, 60, 1) * 10:
+            self.comes(comments)
+            self.answers(comments)
+
+    def comes(self, callers: int, site: str = "a") -> None:
+        for _ in range(callers):
+            self.admission.enters(site, 1, SIZE)
+
+    def answers(self, callers: int, site: str = "a") -> None:
+        for _ in range(callers):
+            self.admission.leaves(site)
+        self.admission.begins([SIZE] * callers)
+        self.admission.took(0.002 + 0.006 * callers)
+
+    def let_in(self, callers: int, site: str = "a") -> int:
+        """How many of so many more are let in; they enter."""
+        admitted = sum(self.admission.expect(site) is None for _ in range(callers))
+        self.comes(admitted, site)
+        self.comes_to_rest()
+        return admitted
+
+    def comes_to_rest(self) -> None:
+        """What is ready has been done."""
+        while self.soon:
+            self.soon.pop()()
+
+    def floods(self) -> None:
+        """So many that some are turned away; then all that were let in are answered."""
+        admitted = self.let_in(500)
+        assert admitted < 500
+        self.answers(admitted)
+
+
+def test_a_burst_may_wait_for_as_long_as_it_is_allowed_to() -> None:
+    admitted = Door().let_in(500)
+
+    assert 70 < admitted < 90  # half a second of 6 ms each
+    assert admitted >= ALWAYS_ADMITTED
+
+
+def test_who_is_turned_away_is_told_when_to_come_back() -> None:
+    door = Door()
+    door.comes(400)
+
+    assert door.admission.expect("a") == 3  # 400 of 6 ms, in 7 batches
+    with pytest.raises(Overloaded) as refused:
+        door.admission.admit()
+    assert refused.value.retry_after_seconds == 3
+
+
+def test_once_some_are_turned_away_the_others_wait_for_a_few_at_most() -> None:
+    door = Door()
+    door.floods()
+
+    assert door.admission.is_turning_away
+    assert ADMITTED_OF_TOO_MANY <= door.let_in(500) <= 2 * ADMITTED_OF_TOO_MANY
+
+
+def test_a_second_after_the_last_was_turned_away_a_burst_may_wait_again() -> None:
+    door = Door()
+    door.floods()
+    door.now += CALM_SECONDS
+
+    assert not door.admission.is_turning_away
+    assert door.let_in(ALWAYS_ADMITTED) == ALWAYS_ADMITTED
+
+
+def test_slow_batches_of_a_flood_do_not_let_more_of_it_in() -> None:
+    door = Door()
+    door.floods()
+    for _ in range(50):
+        door.comes(1)
+        door.admission.leaves("a")
+        door.admission.begins([SIZE])
+        door.admission.took(0.5)
+
+    assert door.let_in(500) <= ADMITTED_OF_TOO_MANY
+
+
+def test_a_site_that_floods_does_not_keep_another_out() -> None:
+    door = Door()
+    door.floods()
+    door.let_in(500)
+
+    assert door.let_in(5, "b") == 1
+    assert door.let_in(5, "c") == 1
+    assert door.let_in(5, "") == 0  # who is nobody's site has no such turn
+    door.answers(1, "b")
+    assert door.let_in(5, "b") == 1
+
+
+def test_very_many_sites_do_not_make_anybody_wait_longer_than_a_burst() -> None:
+    door = Door()
+    door.floods()
+
+    assert sum(door.let_in(1, f"site-{n}") for n in range(500)) < 90
+
+
+def test_those_let_in_count_before_they_are_here() -> None:
+    door = Door()
+
+    assert sum(door.admission.expect("a") is None for _ in range(500)) < 100
+
+
+def test_those_let_in_that_never_come_make_room_again() -> None:
+    door = Door()
+    while door.admission.expect("a") is None:
+        pass
+    door.comes_to_rest()
+    door.now += CALM_SECONDS
+
+    assert door.admission.expect("a") is None
+
+
+def test_many_wait_for_all_and_one_for_a_turn() -> None:
+    door = Door()
+    for _ in range(ALWAYS_ADMITTED):
+        door.admission.enters("a", 100, 100 * SIZE)
+
+    door.admission.admit(1)
+    with pytest.raises(Overloaded):
+        door.admission.admit(2)
+    assert door.admission.expect("a", many=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("submissions", "characters"), [(MOST_WAITING + 1, 1), (1, MOST_WAITING_CHARACTERS + 1)]
+)
+def test_memory_is_bounded_however_fast_batches_are(submissions: int, characters: int) -> None:
+    door = Door()
+    door.admission.enters("a", submissions - 1, characters)
+
+    with pytest.raises(Overloaded):
+        door.admission.enters("a", 2, 1)
+
+
+def test_nothing_is_kept_of_sites_that_wait_no_more() -> None:
+    door = Door()
+    for n in range(1000):
+        door.let_in(1, f"site-{n}")
+        door.answers(1, f"site-{n}")
+
+    assert not door.admission._callers
+    assert not door.admission._expected
