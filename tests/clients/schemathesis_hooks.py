@@ -1,7 +1,7 @@
 """What schemathesis is told beside the description: the keys and signatures of each door.
 
 Loaded by schemathesis, in a Python of its own. One request in sixteen goes out without, so that
-each door is also tried by strangers; which one, its own bytes say.
+each door is also tried by strangers.
 """
 
 import atexit
@@ -9,7 +9,7 @@ import hmac
 import json
 import os
 from collections import Counter, defaultdict
-from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,8 +19,8 @@ import schemathesis  # type: ignore[import-not-found,unused-ignore]
 SITE = json.loads(os.environ["DOORS_SITE"])
 FORM = urlencode({"api_key": SITE["akismet_key"], "blog": SITE["home"]})
 SIGNATURE = "X-Coral-Signature"
-STRANGERS = 16
-"""Of 256."""
+EVERY = 16
+SENT = count()
 
 COUNTS: defaultdict[str, Counter[int]] = defaultdict(Counter)
 """How often each operation was answered with each status."""
@@ -34,7 +34,7 @@ def _tell_counts() -> None:
 def called(request: Any) -> Any:
     """A request as the site itself sends it, signed as late as that is possible."""
     path, body = request.path_url, _bytes_of(request.body)
-    if sha256(path.encode() + body).digest()[0] < STRANGERS:
+    if next(SENT) % EVERY == EVERY - 1:
         for credential in ("Authorization", "X-Goog-Api-Key", SIGNATURE):
             request.headers.pop(credential, None)
     elif path.startswith(("/1.1/", "/1.2/")):
@@ -72,7 +72,7 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
     if path_parameters is not None:
         for name in path_parameters.keys() & {"site_id", "comment_id"}:
             known, sent = SITE[name], str(path_parameters[name])
-            if sha256(sent.encode("utf-8", "surrogatepass")).digest()[0] >= STRANGERS:
+            if len(sent) % EVERY:
                 path_parameters[name] = known[len(sent) % len(known)]
     return path_parameters
 

@@ -21,7 +21,6 @@ INSTALLED = Path(os.environ.get("DUYET_TEST_CLIENTS", HERE.parents[1] / ".client
 SCHEMATHESIS = INSTALLED / "schemathesis"
 EXAMPLES = int(os.environ.get("DOORS_EXAMPLES", "0"))
 SHORT = ("--max-examples", "8", "--seed", "5", "--phases", "examples,fuzzing,stateful")
-OPERATIONS = 31
 SUCCESSES = {"200", "204"}
 HOME = "https://blog.example"
 SECRET = "b5a8-signing-secret"
@@ -78,12 +77,13 @@ def test_no_door_breaks_and_each_answers_as_it_is_described(tmp_path: Path) -> N
             check=False,
         )
         stored = service.stored()
+        described = service.get("/openapi.json").json()["paths"].values()
 
     assert done.returncode == 0, done.stdout
     counts = json.loads((tmp_path / "counts.json").read_text("utf-8"))
     if EXAMPLES:
         print(done.stdout)
         print(*(f"{label}: {answered}" for label, answered in sorted(counts.items())), sep="\n")
-    assert len(counts) == OPERATIONS
+    assert len(counts) == sum(map(len, described)) > 30
     assert [label for label, answered in counts.items() if not answered.keys() & SUCCESSES] == []
     assert stored > 8
