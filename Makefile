@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-clients test-wordpress lint format types lock bench bench-quality drill clean
+.PHONY: help install serve test test-clients test-doors test-wordpress lint format types lock bench bench-quality drill clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,11 @@ test-clients: $(VENV)/.installed-dev  ## install real clients of other protocols
 	PYTHON=$(BIN)/python scripts/install-clients
 	$(BIN)/python -m pytest tests/clients
 
+DOORS_EXAMPLES ?= 2000
+test-doors: $(VENV)/.installed-dev  ## schemathesis at every door, at length: DOORS_EXAMPLES of each call
+	PYTHON=$(BIN)/python scripts/install-clients
+	DOORS_EXAMPLES=$(DOORS_EXAMPLES) $(BIN)/python -m pytest -s tests/clients/test_schemathesis.py
+
 test-wordpress: $(VENV)/.installed-dev  ## a real WordPress with its Akismet plugin, asking here
 	$(BIN)/python -m pytest tests/wordpress
 
@@ -62,6 +67,7 @@ types: $(VENV)/.installed-dev  ## mypy, strict
 lock: $(VENV)/.installed-dev  ## pin the newest allowed versions again
 	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -c requirements.lock -o requirements-dev.lock
+	echo schemathesis | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o scripts/schemathesis.lock
 	echo ziglang | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet --upgrade -o requirements-build.lock
 
 DATA ?= data

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.logs import request_id
@@ -196,7 +197,7 @@ def _retry_after(error: Exception) -> dict[str, str]:
     return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
-async def _of_http(_: Request, error: Exception) -> Response:
+async def _of_http(request: Request, error: Exception) -> Response:
     """Status and headers (Allow, WWW-Authenticate) count; the text of the exception does not."""
     assert isinstance(error, HTTPException)
     if error.status_code < 400:
@@ -204,7 +205,25 @@ async def _of_http(_: Request, error: Exception) -> Response:
     code = _OF_STATUS.get(
         error.status_code, "broken_request" if error.status_code < 500 else "internal_error"
     )
-    return Problem(code, headers=error.headers).response()
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_methods_at(request))
+    return Problem(code, headers=headers).response()
+
+
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
+
+def _methods_at(request: Request) -> list[str]:
+    """The methods that an address takes; the framework names those of its first route alone."""
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 class _Unhandled:

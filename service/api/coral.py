@@ -20,10 +20,11 @@ from model.outcome import Head, Outcome
 from model.submission import CommentType, Submission
 from model.verdict import Verdict
 from service.access import SiteKeys
+from service.api.fields import ID_LENGTH, URL_LENGTH, masked, storable
 from service.api.schemas import read_json
 from service.keyring import UnreadableAddress
 from service.moderation import Answered, Failed, Moderation
-from service.problems import Problem
+from service.problems import MEDIA_TYPE, Problem
 from service.rates import RateLimits
 from service.storage import AcceptSpoken, CoralChoices, WithheldSpoken
 
@@ -36,11 +37,37 @@ SAME_SECONDS = 600
 minutes gets the first answer again: its signature has no time of its own."""
 
 _LONG = 8 * 1024
-_LONGEST_URL = 2000
-_LONGEST_ID = 255
 _MOST_SIGNATURES = 20  # two while a secret is being replaced
 
 _FLAGS = {Head.SPAM: "COMMENT_DETECTED_SPAM", Head.TOXICITY: "COMMENT_DETECTED_TOXIC"}
+
+
+def _said(**properties: object) -> dict[str, object]:
+    return {"type": "object", "properties": properties}
+
+
+# What is read of a request; of another type it counts as not sent.
+_ASKED = _said(
+    comment=_said(
+        body={"type": "string", "description": "The comment, as HTML."},
+        parentID={"type": ["string", "null"], "description": "What this one answers."},
+    ),
+    story=_said(url={"type": "string", "description": "The address of the article."}),
+)
+_STATUSES = (
+    *(AcceptSpoken.NONE.value, AcceptSpoken.APPROVED.value, "rejected"),
+    *(WithheldSpoken.PREMOD.value, WithheldSpoken.SYSTEM_WITHHELD.value),
+)
+_TOLD = _said(
+    status={"enum": [status.upper() for status in _STATUSES]},
+    actions={
+        "type": "array",
+        "items": _said(
+            actionType={"const": "FLAG"}, reason={"enum": [reason for reason in _FLAGS.values()]}
+        ),
+    },
+) | {"required": ["status"], "additionalProperties": False}
+_PROBLEM = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
 
 
 def routes(
@@ -54,13 +81,15 @@ def routes(
         summary="Judge a comment, as Coral's external moderation phase asks",
         response_class=Response,
         responses={
-            200: {"content": {"application/json": {"schema": {"type": "object"}}}},
+            200: {"content": {"application/json": {"schema": _TOLD}}},
             204: {"description": "No opinion: Coral goes on by itself"},
+            401: {"description": "Not signed by the site's secret", "content": _PROBLEM},
+            405: {"description": "Not a POST", "content": _PROBLEM},
         },
         openapi_extra={
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": {"type": "object"}}},
+                "content": {"application/json": {"schema": _ASKED}},
             },
             "parameters": [
                 {
@@ -140,10 +169,10 @@ def submission_of(body: bytes) -> Submission | None:
     content = _at(sent, "comment", "body")
     if not isinstance(content, str):
         return None
-    parent = _text_at(sent, "comment", "parentID")[:_LONGEST_ID]
+    parent = masked(_text_at(sent, "comment", "parentID")[:ID_LENGTH])
     return Submission(
-        content=_storable(content),
-        permalink=_text_at(sent, "story", "url")[:_LONGEST_URL],
+        content=storable(content),
+        permalink=masked(_text_at(sent, "story", "url")[:URL_LENGTH]),
         parent_id=parent,
         type=CommentType.REPLY if parent else CommentType.COMMENT,
     )
@@ -157,11 +186,7 @@ def _at(sent: object, *path: str) -> object:
 
 def _text_at(sent: object, *path: str) -> str:
     found = _at(sent, *path)
-    return _storable(found) if isinstance(found, str) else ""
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "\ufffd")
+    return found if isinstance(found, str) else ""
 
 
 def spoken(verdict: Verdict, choices: CoralChoices) -> Response:

@@ -14,6 +14,7 @@ from service.metrics import Metrics
 from service.problems import FieldError, Problem
 
 _NOT_KEPT = {"Cache-Control": "no-store"}
+_COUNTERS: dict[str, dict[str, str]] = {"text/plain": {}, "application/openmetrics-text": {}}
 
 
 class Readiness(Protocol):
@@ -52,7 +53,12 @@ def routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
         response.headers.update(_NOT_KEPT)
         return {"status": "ready"}
 
-    @router.get("/metrics", summary="Counters for Prometheus", response_class=Response)
+    @router.get(
+        "/metrics",
+        summary="Counters for Prometheus",
+        response_class=Response,
+        responses={200: {"content": _COUNTERS}},
+    )
     def counters(request: Request) -> Response:
         text, media_type = metrics.text(request.headers.get("accept", ""))
         return Response(text, media_type=media_type, headers=_NOT_KEPT)

@@ -8,13 +8,21 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from service.api.perspective import PREFIX as PERSPECTIVE
+from service.api.perspective import AnalyzeIn, SuggestIn
 from service.api.schemas import CommentIn, DecisionIn, ReportIn
 from service.problems import MEDIA_TYPE
 
 VERSION = version("duyet")
 
-_READ_BY_HAND: tuple[type[BaseModel], ...] = (CommentIn, DecisionIn, ReportIn)
+_READ_BY_HAND: tuple[type[BaseModel], ...] = (CommentIn, DecisionIn, ReportIn, AnalyzeIn, SuggestIn)
 
+_SITE_KEY = "site key"
+_KEYS: dict[str, dict[str, str]] = {
+    _SITE_KEY: {"type": "http", "scheme": "bearer", "description": "A key of the site."},
+    "site key in the query": {"type": "apiKey", "in": "query", "name": "key"},
+    "site key in a header": {"type": "apiKey", "in": "header", "name": "X-Goog-Api-Key"},
+}
 
 # What FastAPI would answer to wrong parameters, and we do not.
 _NEVER_ANSWERED = ("HTTPValidationError", "ValidationError")
@@ -45,20 +53,36 @@ def _complete(app: FastAPI) -> dict[str, Any]:
     components.setdefault("schemas", {}).update(bodies["$defs"])
     for name in _NEVER_ANSWERED:
         components["schemas"].pop(name, None)
-    components["securitySchemes"] = {
-        "site key": {"type": "http", "scheme": "bearer", "description": "A key of the site."}
-    }
+    components["securitySchemes"] = _KEYS
     for path, operations in schema["paths"].items():
         if path.startswith("/v1/"):
             for operation in operations.values():
-                operation["security"] = [{"site key": []}]
+                operation["security"] = [{_SITE_KEY: []}]
+        if path.startswith(PERSPECTIVE):
+            for operation in operations.values():
+                operation["security"] = [{name: []} for name in _KEYS if name != _SITE_KEY]
         if path.startswith(_OTHER_PROTOCOLS):
             for operation in operations.values():
                 _drop_never_answered(operation["responses"])
             continue  # errors are told in words of their own
         for operation in operations.values():
             operation["responses"] = _answers(operation["responses"])
+    _link_comments(schema["paths"])
     return schema
+
+
+def _link_comments(paths: dict[str, Any]) -> None:
+    """Say that the id in an answer is the one in the paths of what can be done with a comment."""
+    links = {
+        operation["operationId"]: {
+            "operationId": operation["operationId"],
+            "parameters": {"comment_id": "$response.body#/id"},
+        }
+        for path, operations in paths.items()
+        if path.startswith("/v1/comments/{comment_id}")
+        for operation in operations.values()
+    }
+    paths["/v1/comments"]["post"]["responses"]["200"]["links"] = links
 
 
 def _drop_never_answered(responses: dict[str, Any]) -> None:

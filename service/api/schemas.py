@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from ipaddress import IPv6Address, ip_address
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +24,15 @@ from model.publishable import Publishable
 from model.reasons import sentence
 from model.submission import Article, Author, CommentType, FormFacts, Submission
 from model.verdict import Reason, Verdict
+from service.api.fields import (
+    ID_LENGTH,
+    URL_LENGTH,
+    USER_AGENT_LENGTH,
+    ip_of,
+    masked,
+    masked_url,
+    storable,
+)
 from service.problems import FieldError, Problem, field_errors
 from service.storage import QueueItem, StoredComment
 
@@ -32,9 +40,7 @@ MAX_BATCH = 1000
 
 # What browsers and pages send along is cut rather than refused: no visitor should lose a
 # comment to a long user agent. What the site itself chooses is refused.
-_CUT_AT = 1000
-_ID_LENGTH = 255
-_URL_LENGTH = 2000
+_CUT_AT = USER_AGENT_LENGTH
 
 # A body of brackets alone makes ten million Python objects of 32 MiB: 14 s and 0.9 GB, measured.
 # A thousand comments need a few thousand brackets; the rest is room for those in their texts.
@@ -49,40 +55,16 @@ _JSON = re.compile(r"application/(json|[a-z0-9!#$&^_.-]+\+json)\Z")
 # ------------------------------------------------------------------ what comes in
 
 
-def _clean(text: str) -> str:
-    return text.replace("\0", "\ufffd")
-
-
-def _masked(text: str) -> str:
-    return mask_addresses(_clean(text))
-
-
-def _masked_and_cut(text: str) -> str:
-    return mask_addresses(_clean(text[:_CUT_AT]))
-
-
-def _url_masked(url: str) -> str:
-    """An author's URL with addresses masked after its host; what is before, the form judges."""
-    url = _clean(url)
-    host = re.match(r"\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?(?://)?[^/?#]*", url)
-    end = host.end() if host else 0
-    return url[:end] + mask_addresses(url[end:])
+def _cut(text: str) -> str:
+    return masked(text[:_CUT_AT])
 
 
 def _ip(text: str) -> str:
-    """The address in its one usual spelling; an IPv4 address inside IPv6 is just that."""
-    text = text.strip()
-    if not text:
-        return ""
-    try:
-        ip = ip_address(text)
-    except ValueError:
-        raise PydanticCustomError("wrong_ip", "must be an IPv4 or IPv6 address") from None
-    if isinstance(ip, IPv6Address):
-        if ip.scope_id:
-            raise PydanticCustomError("wrong_ip", "must be an IP address without a zone")
-        return str(ip.ipv4_mapped or ip)
-    return str(ip)
+    ip = ip_of(text)
+    if ip is None:
+        without = " without a zone" if "%" in text else ""
+        raise PydanticCustomError("wrong_ip", f"must be an IPv4 or IPv6 address{without}")
+    return ip
 
 
 def _instant(text: str) -> str:
@@ -110,9 +92,9 @@ def _seconds(value: float) -> float:
     return value
 
 
-_Text = Annotated[str, AfterValidator(_clean)]
-_Cut = Annotated[str, AfterValidator(_masked_and_cut)]
-_Id = Annotated[str, Field(max_length=_ID_LENGTH), AfterValidator(_masked)]
+_Text = Annotated[str, AfterValidator(storable)]
+_Cut = Annotated[str, AfterValidator(_cut)]
+_Id = Annotated[str, Field(max_length=ID_LENGTH), AfterValidator(masked)]
 
 
 class _In(BaseModel):
@@ -127,7 +109,7 @@ class AuthorIn(_In):
 
     name: _Text | None = Field(None, description="As typed.")
     email: _Text | None = Field(None, description="As typed. Never shown, stored encrypted.")
-    url: Annotated[str, AfterValidator(_url_masked)] | None = Field(
+    url: Annotated[str, AfterValidator(masked_url)] | None = Field(
         None, description="The author's website; addresses in its path or query are masked."
     )
     ip: Annotated[str, Field(max_length=100), AfterValidator(_ip)] | None = Field(
@@ -166,8 +148,8 @@ class CommentIn(_In):
 
     content: _Text | None = Field(None, description="The comment as typed.")
     author: AuthorIn | None = None
-    permalink: Annotated[str, Field(max_length=_URL_LENGTH), AfterValidator(_masked)] | None = (
-        Field(None, description="The address of the article.")
+    permalink: Annotated[str, Field(max_length=URL_LENGTH), AfterValidator(masked)] | None = Field(
+        None, description="The address of the article."
     )
     article: ArticleIn | None = None
     parent_id: _Id | None = Field(None, description="The comment this one answers.")
@@ -220,6 +202,18 @@ def _form(sent: FormIn | None) -> FormFacts:
 
 class DecisionIn(_In):
     """A person's word: accept, or reject with a reason."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {"properties": {"outcome": {"const": "accept"}, "reason": {"type": "null"}}},
+                {
+                    "properties": {"outcome": {"const": "reject"}, "reason": {"type": "string"}},
+                    "required": ["reason"],
+                },
+            ]
+        }
+    )
 
     outcome: Literal["accept", "reject"]
     reason: Literal["spam", "toxic", "off_topic", "other"] | None = Field(

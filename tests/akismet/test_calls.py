@@ -7,6 +7,8 @@ import pytest
 from model.decision import Decision, RejectReason
 from model.outcome import Outcome
 from model.policy import Policy
+from service.api.akismet.described import FIELDS, fields_of
+from service.api.akismet.forms import WANTED
 from service.storage import AkismetChoices, QueueSpoken
 from tests.akismet.conftest import HOME, Client
 
@@ -122,6 +124,23 @@ def test_a_key_serves_its_registered_addresses_alone(fresh: Client):
         assert fresh.check(blog=blog, is_test="1").text == "false", blog
     for blog in ("https://blog.example", "https://blog.example/newsroom", "evil.example"):
         assert fresh.check(blog=blog, is_test="1").text == "invalid", blog
+
+
+@pytest.mark.parametrize(
+    ("typed", "stored"),
+    [
+        ("https://shop.example/?a=1&region=2&lt=3", "https://shop.example/?a=1&amp;region=2&amp;lt=3"),
+        ("5 &star; of 5 &notit;", "5 &amp;star; of 5 &amp;notit;"),
+        ("a &ndash; b &#8230; c &amp; d", "a &ndash; b &#8230; c &amp; d"),
+        ("R&D & Q&A", "R&amp;D &amp; Q&amp;A"),
+    ],
+)  # fmt: skip
+def test_a_recheck_is_known_by_what_wordpress_makes_of_an_ampersand(
+    client: Client, typed: str, stored: str
+):
+    checked = client.check(typed)
+
+    assert client.check(stored, recheck_reason="retry").headers[GUID] == checked.headers[GUID]
 
 
 def test_three_spellings_of_one_comment_are_one_check(client: Client):
@@ -297,3 +316,23 @@ def test_a_key_outlives_a_new_address_key(fresh: Client):
 
     assert fresh.store.address_keys_in_use() == {2}
     assert fresh.form("/1.1/verify-key").text == "valid"
+
+
+@pytest.mark.parametrize("path", ["/1.1/submit-spam", "/1.1/test", "/1.2/key-sites"])
+def test_a_wrong_method_is_told_which_are_right(client: Client, path: str):
+    answer = client.call(path, method="PATCH")
+
+    allowed = {"/1.1/submit-spam": "POST", "/1.1/test": "GET", "/1.2/key-sites": "GET, POST"}
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed[path])
+
+
+def test_only_fields_that_are_read_are_described():
+    described = {
+        name
+        for path in FIELDS
+        for kind in (fields_of("POST", path) or {})["requestBody"]["content"].values()
+        for name in kind["schema"]["properties"]
+    }
+
+    assert described <= WANTED
+    assert len(described) > 25

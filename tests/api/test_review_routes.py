@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from model.verdict import Reason
-from tests.api.service import PROBLEM, Service, a_comment
+from tests.api.service import NO_SUCH_ID, PROBLEM, Service, a_comment
 from tests.storage.cases import VERDICT, asked, put
 
 QUEUED = {"form": {"honeypot": "đầy"}}
@@ -197,3 +197,10 @@ def test_addresses_in_the_queue_are_masked(service: Service) -> None:
     item = next(item for item in items if item["id"] == comment)
     assert item["author"]["email"] == "l•••@gmail.com"
     assert "lan@" not in str(item)
+
+
+def test_a_wrong_method_is_told_all_that_are_right(service: Service) -> None:
+    with service.client() as client:
+        answer = client.patch(f"/v1/comments/{NO_SUCH_ID}/decision")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, POST")

@@ -5,12 +5,22 @@ Knows the names of fields and what WordPress does to texts on the way. Answers n
 
 import html
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from html.entities import name2codepoint
 
 from model.form import without_tags
 from model.submission import Article, Author, CommentType, FormFacts, Submission
 from service.api.akismet.forms import Form
+from service.api.fields import (
+    ID_LENGTH,
+    URL_LENGTH,
+    USER_AGENT_LENGTH,
+    ip_of,
+    masked,
+    masked_url,
+    storable,
+)
 from service.keyring import normal_address
 from service.storage import home_of
 
@@ -22,8 +32,12 @@ CERTAIN_SPAM_ADDRESS = "akismet-guaranteed-spam@example.com"
 _TYPES = {kind.value: kind for kind in CommentType}
 _SLASHED_BY = ("wp-comments-post.php", "wp-trackback.php")
 _SLASH = re.compile(r"\\(.?)", re.DOTALL)
+# What WordPress leaves as it is; of any other it stores the "&" as "&amp;". A browser sees more:
+# "&reg" in "?a=1&region=2".
+_ENTITY = re.compile(
+    rf"&(?:#[0-9]{{1,7}}|#[xX][0-9A-Fa-f]{{1,6}}|{'|'.join(sorted({*name2codepoint, 'apos'}))});"
+)
 _NO_LETTER = re.compile(r"[\W_]+")
-_LONGEST = 2000
 _LONGEST_FILLING = 24 * 3600.0
 
 
@@ -51,35 +65,36 @@ def call_of(form: Form) -> Call:
     plain = _unslashed if _is_slashed(form) else str
     name, content = plain(form["comment_author"]), plain(form["comment_content"])
     email = plain(form["comment_author_email"])
+    parent = form["comment_parent"]
     kind = (form["comment_type"] or form["content_type"]).strip().lower()
     submission = Submission(
-        content=_storable(content),
+        content=storable(content),
         author=Author(
-            name=_storable(name),
-            email=_storable(email),
-            url=_storable(plain(form["comment_author_url"])),
-            ip=form["user_ip"].strip()[:100],
-            user_agent=_storable(form["user_agent"])[:1000],
+            name=storable(name),
+            email=storable(email),
+            url=masked_url(plain(form["comment_author_url"])),
+            ip=ip_of(form["user_ip"]) or "",
+            user_agent=masked(form["user_agent"][:USER_AGENT_LENGTH]),
         ),
-        permalink=_storable(form["permalink"])[:_LONGEST],
+        permalink=masked(form["permalink"][:URL_LENGTH]),
         article=Article(
             language=_language(form["blog_lang"]),
             published_at=_moment(form["comment_post_modified_gmt"]),
         ),
-        parent_id="" if form["comment_parent"] in ("", "0") else form["comment_parent"][:255],
+        parent_id="" if parent == "0" else masked(parent[:ID_LENGTH]),
         type=_TYPES.get(kind, CommentType.COMMENT),
         form=FormFacts(
-            honeypot=(form["POST_ak_hp_textarea"] or form["honeypot"])[:1000],
+            honeypot=masked((form["POST_ak_hp_textarea"] or form["honeypot"])[:USER_AGENT_LENGTH]),
             seconds_to_fill=_seconds(form["POST_ak_bib"], form["POST_ak_bfs"]),
         ),
-        external_id=_storable(form["comment_ID"])[:255],
+        external_id=masked(form["comment_ID"][:ID_LENGTH]),
     )
     certain = {name.strip().lower()} & CERTAIN_SPAM or email.strip() == CERTAIN_SPAM_ADDRESS
     return Call(
-        submission=replace(submission, parent_id=_storable(submission.parent_id)),
-        home=_storable(home_of(form["blog"])),
+        submission=submission,
+        home=storable(home_of(form["blog"])),
         match="\0".join((_letters(content), _letters(name), normal_address(email))),
-        callback=_storable(form["callback"])[:_LONGEST],
+        callback=storable(form["callback"])[:URL_LENGTH],
         is_test=is_set(form["is_test"]),
         wants_discard=is_set(form["test_discard"]),
         is_recheck=bool(form["recheck_reason"]) or is_set(form["akismet_pre_check"]),
@@ -104,13 +119,10 @@ def _unslashed(text: str) -> str:
     return _SLASH.sub(lambda found: "\0" if found[1] == "0" else found[1], text)
 
 
-def _storable(text: str) -> str:
-    return text.replace("\0", "\ufffd")
-
-
 def _letters(text: str) -> str:
     """What is the same of a text as typed, as stored by WordPress and as shown."""
-    return _NO_LETTER.sub("", without_tags(html.unescape(text))).casefold()
+    plain = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    return _NO_LETTER.sub("", without_tags(plain)).casefold()
 
 
 def _language(sent: str) -> str:

@@ -4,7 +4,6 @@ The paths are the vendor's, so that a client needs another host name and nothing
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
@@ -13,6 +12,7 @@ from starlette.types import Receive, Scope
 
 from model.decision import ReportKind
 from service.api.akismet.answers import Answer, unavailable
+from service.api.akismet.described import answers_of, fields_of
 from service.api.akismet.door import AkismetDoor
 from service.api.akismet.forms import Form, FormReader, charset_of
 
@@ -20,19 +20,9 @@ PREFIXES = ("/1.1/", "/1.2/")
 CHECK = "/1.1/comment-check"
 WITH_COMMENTS = (CHECK, "/1.1/submit-spam", "/1.1/submit-ham")
 
+_KEPT_HEADERS = ("Retry-After", "Allow", "Connection")
+
 _Called = Callable[[Form, str], Awaitable[Answer]]
-_FORM = {
-    "requestBody": {
-        "content": {
-            "application/x-www-form-urlencoded": {
-                "schema": {"type": "object", "additionalProperties": {"type": "string"}}
-            }
-        }
-    }
-}
-_TEXT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
-}
 
 
 def routes(door: AkismetDoor) -> APIRouter:
@@ -56,19 +46,20 @@ def routes(door: AkismetDoor) -> APIRouter:
                 methods=[method],
                 summary=summary,
                 response_class=Response,
-                responses=_TEXT,
-                openapi_extra=_FORM if method == "POST" else None,
+                responses=answers_of(path),
+                openapi_extra=fields_of(method, path),
                 operation_id=f"{method.lower()}{path.replace('/', '_')}",
             )
-    for path, kind in (("submit-spam", ReportKind.SPAM), ("submit-ham", ReportKind.HAM)):
+    reports = (("/1.1/submit-spam", ReportKind.SPAM), ("/1.1/submit-ham", ReportKind.HAM))
+    for path, kind in reports:
         router.add_api_route(
-            f"/1.1/{path}",
+            path,
             _reporting(door, kind),
             methods=["POST"],
             summary=f"Say that a verdict was wrong: it is {kind.value}",
             response_class=Response,
-            responses=_TEXT,
-            openapi_extra=_FORM,
+            responses=answers_of(path),
+            openapi_extra=fields_of("POST", path),
         )
     _plain_routes(router, door)
     return router
@@ -79,18 +70,28 @@ def _plain_routes(router: APIRouter, door: AkismetDoor) -> None:
         CHECK,
         summary="Judge a comment, as Akismet does",
         response_class=Response,
-        responses=_TEXT,
-        openapi_extra=_FORM,
+        responses=answers_of(CHECK),
+        openapi_extra=fields_of("POST", CHECK),
     )
     async def comment_check(request: Request) -> Response:
         body, headers = await check(door, request.scope, request.receive)
         return Response(body, headers=headers)
 
-    @router.get("/1.1/test", summary="Whether the service is there", response_class=Response)
+    @router.get(
+        "/1.1/test",
+        summary="Whether the service is there",
+        response_class=Response,
+        responses=answers_of("/1.1/test"),
+    )
     async def test() -> Response:
         return _response(Answer("connected"))
 
-    @router.get("/1.2/compatible-plugins", summary="None", response_class=Response)
+    @router.get(
+        "/1.2/compatible-plugins",
+        summary="None",
+        response_class=Response,
+        responses=answers_of("/1.2/compatible-plugins"),
+    )
     async def compatible_plugins() -> Response:
         return _response(Answer("[]", media_type="application/json"))
 
@@ -164,7 +165,7 @@ def refusal(scope: Scope, status: int, headers: dict[str, str]) -> Response:
         sent = dict(scope["headers"])
         agent = sent.get(b"user-agent", b"").decode("latin-1")
         return _response(unavailable(user_agent=agent, retry_after=retry_after))
-    told = {"Retry-After": retry_after} if retry_after else {}
+    told = {name: headers[name.lower()] for name in _KEPT_HEADERS if name.lower() in headers}
     # Never a JSON object: where it expects a list, WordPress' settings page dies of one.
     said = "There is no such call." if status in (404, 405) else "It cannot be done now."
     return _response(Answer(said, told, status=status))

@@ -4,7 +4,16 @@ docs/perspective.md says which attributes are measured. Decides nothing about a 
 """
 
 from service.api.perspective.answers import PREFIX, refusal
+from service.api.perspective.calls import AnalyzeIn, SuggestIn
 from service.api.perspective.door import PerspectiveDoor
 from service.api.perspective.routes import ANALYZE, routes
 
-__all__ = ["ANALYZE", "PREFIX", "PerspectiveDoor", "refusal", "routes"]
+__all__ = [
+    "ANALYZE",
+    "PREFIX",
+    "AnalyzeIn",
+    "PerspectiveDoor",
+    "SuggestIn",
+    "refusal",
+    "routes",
+]

@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from model.decision import ReportKind
 from model.outcome import Head
+from service.api.fields import storable
 
 MEASURED: Mapping[str, Head] = {"TOXICITY": Head.TOXICITY, "SPAM": Head.SPAM}
 """The attributes that a head of the model measures."""
@@ -38,45 +39,59 @@ class _Sent(BaseModel):
     )
 
 
-class _Text(_Sent):
+class TextEntry(_Sent):
+    """A text, plain or HTML."""
+
     text: str | None = Field(None, repr=False)
     type: Literal["PLAIN_TEXT", "HTML", "TEXT_TYPE_UNSPECIFIED"] | None = None
 
 
-class _ArticleAndParent(_Sent):
-    article: _Text | None = None
-    parent_comment: _Text | None = None
+class ArticleAndParentComment(_Sent):
+    """What was commented on."""
+
+    article: TextEntry | None = None
+    parent_comment: TextEntry | None = None
 
 
-class _Context(_Sent):
-    entries: list[_Text] | None = None
-    article_and_parent_comment: _ArticleAndParent | None = None
+class Context(_Sent):
+    """What was commented on, in either of two forms; it changes no score."""
+
+    entries: list[TextEntry] | None = None
+    article_and_parent_comment: ArticleAndParentComment | None = None
 
 
-class _Attribute(_Sent):
+class AttributeParameters(_Sent):
+    """How an attribute's score is wanted."""
+
     score_type: Literal["PROBABILITY", "SCORE_TYPE_UNSPECIFIED"] | None = None
     score_threshold: float | None = Field(None, allow_inf_nan=False)
 
 
-class _Score(_Sent):
+class Score(_Sent):
+    """A probability from 0 to 1."""
+
     value: float = Field(ge=0, le=1)
     type: Literal["PROBABILITY", "SCORE_TYPE_UNSPECIFIED"] | None = None
 
 
-class _Span(_Sent):
+class SpanScore(_Sent):
+    """A score of a part of the text."""
+
     begin: int | None = None
     end: int | None = None
-    score: _Score | None = None
+    score: Score | None = None
 
 
-class _Scores(_Sent):
-    summary_score: _Score | None = None
-    span_scores: list[_Span] | None = None
+class AttributeScores(_Sent):
+    """What is said of an attribute."""
+
+    summary_score: Score | None = None
+    span_scores: list[SpanScore] | None = None
 
 
 class _Call(_Sent):
-    comment: _Text | None = None
-    context: _Context | None = None
+    comment: TextEntry | None = None
+    context: Context | None = None
     languages: list[Annotated[str, Field(pattern=_LANGUAGE)]] | None = Field(None, max_length=100)
     client_token: str | None = Field(None, max_length=1000)
     session_id: str | None = None
@@ -86,13 +101,17 @@ class _Call(_Sent):
     def text(self) -> str:
         """The comment's text, NUL replaced."""
         sent = self.comment.text if self.comment else ""
-        return (sent or "").replace("\0", "\ufffd")
+        return storable(sent or "")
 
 
 class AnalyzeIn(_Call):
     """The body of comments:analyze."""
 
-    requested_attributes: dict[str, _Attribute | None] | None = None
+    requested_attributes: dict[str, AttributeParameters | None] | None = Field(
+        None,
+        description="At least one. A call that names another one is refused.",
+        json_schema_extra={"propertyNames": {"enum": [*MEASURED]}},
+    )
     span_annotations: bool | None = None
     do_not_store: bool | None = None
 
@@ -100,7 +119,11 @@ class AnalyzeIn(_Call):
 class SuggestIn(_Call):
     """The body of comments:suggestscore."""
 
-    attribute_scores: dict[str, _Scores | None] | None = None
+    attribute_scores: dict[str, AttributeScores | None] | None = Field(
+        None,
+        description="At least one summaryScore. A call that names another attribute is refused.",
+        json_schema_extra={"propertyNames": {"enum": [*MEASURED]}},
+    )
 
 
 FIELDS = frozenset(

@@ -45,6 +45,22 @@ def document(root_url: str) -> _Schema:
     }
 
 
+def schema_of(name: str) -> _Schema:
+    """A type of the document as JSON Schema, the types that it refers to put in their places."""
+    inlined: _Schema = _inlined({"type": "object"} | _TYPES[name])
+    return inlined
+
+
+def _inlined(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_inlined(one) for one in part]
+    if not isinstance(part, dict):
+        return part
+    if "$ref" in part:
+        return schema_of(part["$ref"])
+    return {name: _inlined(value) for name, value in part.items()}
+
+
 def _query(said: str, kind: str = "string") -> _Schema:
     return {"type": kind, "location": "query", "description": said}
 
