@@ -163,7 +163,8 @@ def _chinese_form(caller: Caller, body: Body) -> Said:
 
 def recheck(caller: Caller, body: Body) -> Said:
     """As WordPress asks again of a comment that it has stored."""
-    fields = form_of(body, plain=_stored)
+    stored = form_of(body, plain=_stored).items()
+    fields = {name: value for name, value in stored if not name.startswith("POST_")}
     return _akismet(caller, fields | {"recheck_reason": "retry"})
 
 
