@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -267,7 +266,6 @@ def test_answers_come_after_what_they_answer_when_all_have_one_day(filled: Desk)
         replace(first.submission, external_id=id_, parent_id=parent)
         for id_, parent in [*parents.items(), (str(last), "")]
     ]
-    begun = time.process_time()
 
     text = b"".join(wxr_parts([replace(first, id="", submission=one) for one in sent], "blog"))
 
@@ -275,7 +273,6 @@ def test_answers_come_after_what_they_answer_when_all_have_one_day(filled: Desk)
     found = [int(one.text or 0) for one in ElementTree.fromstring(text).iterfind(parent)]
     assert found[:last] == [*range(last)]
     assert len(found) == len(sent)
-    assert time.process_time() - begun < 5
 
 
 def test_our_wxr_is_read_by_our_own_import(filled: Desk, tmp_path: Path) -> None:
