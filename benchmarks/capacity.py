@@ -87,7 +87,7 @@ def fitted(seconds: dict[int, list[float]]) -> tuple[float, float]:
 
 def database_bytes(store: Store) -> int:
     """What comments, verdicts and their indexes take."""
-    with store._reads() as connection:
+    with store.reads() as connection:
         if are_made(connection):
             return int(
                 connection.exec_driver_sql(

@@ -22,7 +22,7 @@ from model.submission import Submission
 from model.verdict import Reason, Span
 from service.keyring import Keyring
 from service.storage import Role, Store
-from service.web import pages
+from service.web import pages, queue
 from service.web.card import MOST_HIDDEN, Piece, at_once_and_rest, pieces_of, plain_name
 from service.web.texts import TEXTS
 from tests.browser.newsroom import ADDRESS, SPAM, Newsroom, form_token, open_newsroom, verdict_on
@@ -108,7 +108,7 @@ def test_by_https_the_cookie_is_bound_to_host_and_transport(tmp_path: Path) -> N
     moderator = store.add_moderator("mai", Role.MODERATOR)
     token = store.new_sign_in_link(moderator.id, timedelta(minutes=10))
     app = FastAPI()
-    app.include_router(pages.routes(store, secure=True, now=clock))
+    pages.install(app, store, secure=True, now=clock)
 
     with served(app) as port:
         url = f"http://127.0.0.1:{port}/sign-in"
@@ -336,7 +336,7 @@ def shown(page: str) -> list[str]:
 
 
 def test_pages_go_on_where_the_last_one_ended(newsroom: Newsroom) -> None:
-    waiting = [newsroom.say(f"Bình luận số {n}") for n in range(pages.PER_PAGE + 3)]
+    waiting = [newsroom.say(f"Bình luận số {n}") for n in range(queue.PER_PAGE + 3)]
     with newsroom.moderator() as client:
         first = client.get("/queue").text
         link = re.search(r'rel="next" href="([^"]+)"', first)

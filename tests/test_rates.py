@@ -140,7 +140,7 @@ def test_buckets_spent_at_once_from_many_threads_add_up(url: str, store: Store) 
 def test_emptied_buckets_are_full_ones(url: str, site: Site, store: Store) -> None:
     buckets = Buckets(url)
     buckets.settle([Claim(site.id, WINDOW, 9.0)])
-    with store._writes() as connection:
+    with store.writes() as connection:
         connection.exec_driver_sql("DELETE FROM rate_buckets")
 
     buckets.settle([Claim(site.id, WINDOW, 2.0)])
@@ -279,7 +279,7 @@ def test_what_was_let_through_while_the_store_was_away_is_posted_when_it_is_back
     url: str, site: Site, store: Store
 ) -> None:
     limited = a_site(site, 10.0)
-    with store._writes() as connection:
+    with store.writes() as connection:
         connection.exec_driver_sql("ALTER TABLE rate_buckets RENAME TO moved")
 
     async def run() -> float:
@@ -298,7 +298,7 @@ def test_what_was_let_through_while_the_store_was_away_is_posted_when_it_is_back
         return settled.owed
 
     def put_back() -> None:
-        with store._writes() as connection:
+        with store.writes() as connection:
             connection.exec_driver_sql("ALTER TABLE moved RENAME TO rate_buckets")
 
     assert 3 < asyncio.run(run()) <= 6

@@ -165,7 +165,7 @@ def sign_in(name: str | None, role: str | None, *, as_json: bool) -> None:
         who = _whose(at.store, name, role)
         link = sign_in_url(at.settings, at.store.new_sign_in_link(who.id, LINK_LIFETIME))
     if as_json:
-        body = {"moderator": who.name, "role": who.role.value, "link": link}
+        body = {"moderator": who.name, "role": who.role, "link": link}
         click.echo(json_text(body | {"valid_seconds": int(LINK_LIFETIME.total_seconds())}))
         return
     click.echo(link)

@@ -32,6 +32,7 @@ from service.storage.errors import (
 from service.storage.imported import Arrival, Place, Taken
 from service.storage.outbox import LateVerdict, Undelivered
 from service.storage.records import (
+    EVERY_SITE,
     AkismetOrigin,
     Asked,
     Changes,
@@ -56,6 +57,7 @@ from service.storage.spooled import SpooledComment
 from service.storage.store import Store, utc_now
 
 __all__ = [
+    "EVERY_SITE",
     "AcceptSpoken",
     "AkismetCheck",
     "AkismetChoices",

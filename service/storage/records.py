@@ -1,5 +1,6 @@
 """What goes into the store and what comes out. Frozen values, no I/O, never an address."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -219,16 +220,40 @@ class Report:
 
 
 class Role(StrEnum):
-    """What a moderator may do: decide, or also reveal addresses and manage."""
+    """What a person may do on a site; each role may all that the ones before it may.
 
-    ADMIN = "admin"
+    A viewer reads, a moderator decides, an admin also reveals addresses and manages people and
+    the site's rules.
+    """
+
+    VIEWER = "viewer"
     MODERATOR = "moderator"
+    ADMIN = "admin"
+
+    def covers(self, other: "Role") -> bool:
+        """Whether whoever has this role may do what the other one may."""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(other)
+
+
+EVERY_SITE = ""
+"""In the place of a site's id: all there are and will be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Moderator:
-    """A person who decides."""
+    """A person who may enter, with a role on each of some sites, or on `EVERY_SITE`."""
 
     id: str
     name: str
-    role: Role
+    roles: Mapping[str, Role]
+
+    def sites_as(self, role: Role) -> frozenset[str] | None:
+        """The ids of the sites on which this person has that role or more; None is every site."""
+        held = {site_id for site_id, one in self.roles.items() if one.covers(role)}
+        return None if EVERY_SITE in held else frozenset(held)
+
+    @property
+    def role(self) -> Role | None:
+        """The role on every site, None for one who has roles on some sites only."""
+        return self.roles.get(EVERY_SITE)

@@ -3,32 +3,58 @@
 Knows that a link works once and that of every token only a hash is stored.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
 from service.keyring import Keyring, new_token
+from service.storage import sites
 from service.storage.errors import UnknownModerator
 from service.storage.events import Actor, tell
-from service.storage.records import Moderator, Role, new_id
+from service.storage.records import EVERY_SITE, Moderator, Role, new_id
 from service.storage.sites import insert_named
-from service.storage.tables import moderators, sessions, sign_in_links
+from service.storage.tables import memberships, moderators, sessions, sign_in_links
 
 
-def add_moderator(connection: sa.Connection, name: str, role: Role, *, actor: Actor) -> Moderator:
-    """A new moderator. Raises NameTaken."""
-    moderator = Moderator(new_id(actor.at), name, role)
-    row = {"id": moderator.id, "name": name, "role": role.value, "created_at": actor.at}
+def add_moderator(
+    connection: sa.Connection, name: str, role: Role, *, site_id: str = EVERY_SITE, actor: Actor
+) -> Moderator:
+    """A new moderator. Raises NameTaken, UnknownSite."""
+    moderator = Moderator(new_id(actor.at), name, {site_id: role})
+    everywhere = role.value if site_id == EVERY_SITE else ""
+    row = {"id": moderator.id, "name": name, "role": everywhere, "created_at": actor.at}
     insert_named(connection, moderators, row)
-    tell(connection, "moderator_added", actor, body={"moderator": moderator.id, "role": role})
+    if site_id != EVERY_SITE:
+        sites.site(connection, site_id)
+        member = {"moderator_id": moderator.id, "site_id": site_id, "role": role.value}
+        connection.execute(memberships.insert(), member)
+    body = {"moderator": moderator.id, "role": role}
+    tell(connection, "moderator_added", actor, site_id=site_id or None, body=body)
     return moderator
 
 
 def all_moderators(connection: sa.Connection) -> list[Moderator]:
     """All moderators by name."""
     columns = (moderators.c.id, moderators.c.name, moderators.c.role)
-    found = connection.execute(sa.select(*columns).order_by(moderators.c.name))
-    return [Moderator(row.id, row.name, Role(row.role)) for row in found]
+    found = connection.execute(sa.select(*columns).order_by(moderators.c.name)).all()
+    roles = _roles(connection, [row.id for row in found])
+    return [_moderator(row, roles) for row in found]
+
+
+def _moderator(row: Any, roles: Mapping[str, Mapping[str, Role]]) -> Moderator:
+    everywhere = {EVERY_SITE: Role(row.role)} if row.role else {}
+    return Moderator(row.id, row.name, everywhere | dict(roles.get(row.id, {})))
+
+
+def _roles(connection: sa.Connection, ids: Sequence[str]) -> dict[str, dict[str, Role]]:
+    """The roles that moderators have on single sites, by moderator and site."""
+    found: dict[str, dict[str, Role]] = {}
+    statement = sa.select(memberships).where(memberships.c.moderator_id.in_(ids))
+    for row in connection.execute(statement):
+        found.setdefault(row.moderator_id, {})[row.site_id] = Role(row.role)
+    return found
 
 
 def new_sign_in_link(
@@ -93,7 +119,7 @@ def moderator_of_session(
         )
     )
     row = connection.execute(statement).one_or_none()
-    return Moderator(row.id, row.name, Role(row.role)) if row else None
+    return _moderator(row, _roles(connection, [row.id])) if row else None
 
 
 def end_session(connection: sa.Connection, keyring: Keyring, token: str, *, now: datetime) -> None:

@@ -49,6 +49,7 @@ from service.storage.events import Actor
 from service.storage.imported import Arrival, Place, Taken
 from service.storage.outbox import LateVerdict, Undelivered
 from service.storage.records import (
+    EVERY_SITE,
     Asked,
     Changes,
     Checked,
@@ -128,29 +129,45 @@ class Store:
         if self._replica is not None:
             self._replica.close()
 
+    # -------------------------------------------------------------- transactions
+
+    # Parts of the desk with tables of their own (`service.storage.accounts` and so on) are objects
+    # of their own over these.
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys that addresses are sealed and tokens hashed with."""
+        return self._keyring
+
+    def now(self) -> datetime:
+        """The store's clock."""
+        return self._now()
+
     @contextmanager
-    def _reads(self) -> Iterator[sa.Connection]:
+    def reads(self) -> Iterator[sa.Connection]:
+        """A transaction that reads. Raises StoreUnavailable, as every method does."""
         with database.transaction(self._engine, writes=False) as connection:
             yield connection
 
     @contextmanager
-    def _writes(self) -> Iterator[sa.Connection]:
+    def writes(self) -> Iterator[sa.Connection]:
+        """A transaction that writes all or nothing; on SQLite one at a time."""
         with database.transaction(self._engine, writes=True) as connection:
             yield connection
 
-    def _read_aside(self, read: Callable[[sa.Connection], T]) -> T:
+    def read_aside(self, read: Callable[[sa.Connection], T]) -> T:
         """What a read finds at the replica, else, where there is none that can, here."""
         if self._replica is not None:
             with suppress(replica.Away):
                 return self._replica.read(read)
-        with self._reads() as connection:
+        with self.reads() as connection:
             return read(connection)
 
     # -------------------------------------------------------------- the database
 
     def ping(self) -> None:
         """Do nothing, provided the database answers."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             connection.execute(sa.select(1))
 
     def migrate(self) -> None:
@@ -161,17 +178,17 @@ class Store:
         """
         with database.errors_translated():
             schema.upgrade(self._engine)
-        with self._writes() as connection:
+        with self.writes() as connection:
             schema.check_keyring(connection, self._keyring)
 
     def schema_is_current(self) -> bool:
         """Whether the database is at the newest revision. Raises NewerSchema."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return schema.is_current(connection)
 
     def try_writing(self) -> None:
         """Commit a change that changes nothing, to see whether that is possible."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             schema.touch(connection)
 
     def make_partitions(self, kept: Retention) -> list[str]:
@@ -188,7 +205,7 @@ class Store:
 
     def to_forget(self, kept: Retention) -> Forgotten:
         """What `forget` would do now."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return retention.plan(connection, kept, self._now())
 
     def forget(
@@ -214,29 +231,29 @@ class Store:
 
     def prune_idempotency(self, older_than: datetime) -> int:
         """Forget the idempotency keys of requests from before then; how many."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             return checks.prune_idempotency(connection, older_than)
 
     # -------------------------------------------------------------- sites
 
     def add_site(self, name: str, policy: Policy, *, by: str = "operator") -> tuple[Site, str]:
         """A new site and its key in clear, which is shown this once. Raises NameTaken."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             return sites.add_site(connection, self._keyring, name, policy, actor=self._actor(by))
 
     def sites(self) -> list[Site]:
         """All sites by name."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return sites.all_sites(connection)
 
     def site(self, site_id: str) -> Site:
         """One site. Raises UnknownSite."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return sites.site(connection, site_id)
 
     def site_of_key(self, key: str) -> Site | None:
         """The site that a key in clear belongs to; None for an unknown or revoked one."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return sites.site_of_key(connection, self._keyring, key, self._now())
 
     def name_of_key(self, key: str) -> str:
@@ -245,7 +262,7 @@ class Store:
 
     def keys_of(self, site_id: str) -> list[SiteKey]:
         """What is known of a site's keys, newest first."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return sites.keys_of(connection, site_id)
 
     def rotate_key(
@@ -255,7 +272,7 @@ class Store:
 
         Raises UnknownSite.
         """
-        with self._writes() as connection:
+        with self.writes() as connection:
             return sites.rotate_key(
                 connection,
                 self._keyring,
@@ -266,7 +283,7 @@ class Store:
 
     def set_policy(self, site_id: str, policy: Policy, *, by: str = "operator") -> Site:
         """Put a policy in force; earlier ones stay as they were. Raises UnknownSite."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             return sites.set_policy(connection, site_id, policy, actor=self._actor(by))
 
     def set_rate_limit(
@@ -276,12 +293,12 @@ class Store:
 
         The events keep what it was before. Raises UnknownSite.
         """
-        with self._writes() as connection:
+        with self.writes() as connection:
             return sites.set_rate_limit(connection, site_id, rate_limit, actor=self._actor(by))
 
     def policy(self, site_id: str, version: str) -> Policy | None:
         """A policy that is or was in force on a site."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return sites.policy(connection, site_id, version)
 
     def forget_decisions(self, site_id: str, *, by: str = "operator") -> int:
@@ -289,58 +306,58 @@ class Store:
 
         The decisions stay on record and stay labels for training. Raises UnknownSite.
         """
-        with self._writes() as connection:
+        with self.writes() as connection:
             return sites.forget(connection, site_id, actor=self._actor(by))
 
     def changes(self, site_id: str) -> Changes:
         """How far the decisions of a site have come. Raises UnknownSite."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return sites.changes(connection, site_id)
 
     # -------------------------------------------------------------- Akismet's protocol
 
     def new_akismet_key(self, site_id: str, *, by: str = "operator") -> str:
         """A new key in clear, which replaces an earlier one at once. Raises UnknownSite."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             return akismet.new_key(connection, self._keyring, site_id, actor=self._actor(by))
 
     def site_of_akismet_key(self, key: str) -> AkismetSite | None:
         """The site that a key in clear belongs to, None for an unknown one."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return akismet.site_of_key(connection, self._keyring, key)
 
     def akismet_choices(self, site_id: str) -> AkismetChoices | None:
         """How a site wants to be spoken to; None for one without a key. Raises UnknownSite."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return akismet.choices_of(connection, site_id)
 
     def set_akismet_choices(
         self, site_id: str, choices: AkismetChoices, *, by: str = "operator"
     ) -> None:
         """Put the choices of a site that has a key in force. Raises UnknownSite."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             akismet.choose(connection, site_id, choices, actor=self._actor(by))
 
     def akismet_check(self, site_id: str, match: str) -> AkismetCheck | None:
         """The newest check of a comment, by what its spellings have in common."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return akismet.check(connection, self._keyring, site_id, match)
 
     def akismet_months(self, site_id: str, since: datetime | None) -> Months:
         """What became of a site's checks, by month, from that of `since` on."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return akismet.months(connection, site_id, since)
 
     def akismet_homes(self, site_id: str, month: str) -> dict[str, Counts]:
         """What became of a site's checks of a month such as "2026-11", by address."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return akismet.homes(connection, site_id, month)
 
     # -------------------------------------------------------------- Coral's and Perspective's
 
     def set_coral_secret(self, site_id: str, secret: str, *, by: str = "operator") -> None:
         """Keep what signs Coral's requests, in the place of an earlier one. Raises UnknownSite."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             actor = self._actor(by)
             doors.set_coral_secret(connection, self._keyring, site_id, secret, actor=actor)
 
@@ -348,62 +365,62 @@ class Store:
         self, site_id: str, choices: CoralChoices, *, by: str = "operator"
     ) -> None:
         """Put the choices of a site that has a secret in force. Raises UnknownSite."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             doors.choose_coral(connection, site_id, choices, actor=self._actor(by))
 
     def coral_site(self, site_id: str) -> CoralSite | None:
         """A site with the secret that signs its requests, None for one that has none."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return doors.coral_site(connection, self._keyring, site_id)
 
     def perspective_stores(self, site_id: str) -> bool:
         """Whether comments that Perspective's clients ask about are kept for a site."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return doors.perspective_stores(connection, site_id)
 
     def set_perspective_stores(self, site_id: str, *, stores: bool, by: str = "operator") -> None:
         """Say whether such comments are kept from now on. Raises UnknownSite."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             doors.choose_perspective(connection, site_id, stores=stores, actor=self._actor(by))
 
     def comment_of_text(self, site_id: str, normal_text: str) -> str | None:
         """The id of a site's newest comment with this text in its normal form."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return doors.comment_of_text(connection, self._keyring, site_id, normal_text)
 
     # -------------------------------------------------------------- what is to be told
 
     def claim_late_verdict(self, due: datetime) -> LateVerdict | None:
         """What was due first, at that time at the latest, left to the caller for two minutes."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             if not outbox.is_due(connection, due):
                 return None
-        with self._writes() as connection:
+        with self.writes() as connection:
             return outbox.claim(connection, self._keyring, due=due, now=self._now())
 
     def settle_late_verdict(self, delivery: LateVerdict, *, problem: str, is_final: bool) -> None:
         """Note what became of a delivery: done without a problem, else again later or given up."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             outbox.settle(connection, delivery, now=self._now(), problem=problem, is_final=is_final)
 
     def outbox_size(self) -> int:
         """How many deliveries wait."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return outbox.size(connection)
 
     def undelivered(self, *, limit: int = 100) -> list[Undelivered]:
         """What waits to be delivered or was given up, oldest first."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return outbox.undelivered(connection, limit=limit)
 
     def retry_dead_deliveries(self) -> int:
         """Deliver again, at once, what was given up; how many."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             return outbox.retry_dead(connection, now=self._now())
 
     def forget_deliveries(self, older_than: datetime) -> int:
         """Forget what was delivered or given up before then; how many."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             return outbox.forget(connection, older_than)
 
     # -------------------------------------------------------------- checks
@@ -460,14 +477,14 @@ class Store:
         """Record what was kept outside, once, however often it is asked to."""
         if not batch:
             return
-        with self._writes() as connection:
+        with self.writes() as connection:
             spooled.replay(connection, batch)
 
     # -------------------------------------------------------------- review
 
     def comment(self, site_ids: SiteIds, comment_id: str) -> StoredComment | None:
         """One comment, None if there is none on these sites."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return review.comment(connection, site_ids, comment_id)
 
     def queue_page(
@@ -484,23 +501,23 @@ class Store:
         """
         if not 1 <= limit <= MOST_PER_PAGE:
             raise ValueError(f"limit must be from 1 to {MOST_PER_PAGE}")
-        page = self._read_aside(
+        page = self.read_aside(
             lambda c: review.queue_page(c, site_ids, limit=limit, after=after, order=order)
         )
         if self._replica is None or not page.items:
             return page
-        with self._reads() as connection:  # a replica is behind: whoever decided must see it
+        with self.reads() as connection:  # a replica is behind: whoever decided must see it
             waiting = review.still_waiting(connection, [item.comment.id for item in page.items])
         items = tuple(item for item in page.items if item.comment.id in waiting)
         return replace(page, items=items)
 
     def queue_size(self, site_ids: SiteIds) -> int:
         """How many comments wait."""
-        return self._read_aside(lambda connection: review.queue_size(connection, site_ids))
+        return self.read_aside(lambda connection: review.queue_size(connection, site_ids))
 
     def oldest_waiting(self, site_ids: SiteIds) -> datetime | None:
         """Since when the comment has waited that waits longest; None when none does."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return review.oldest_waiting(connection, site_ids)
 
     def decide(self, site_ids: SiteIds, comment_id: str, decision: Decision) -> StoredComment:
@@ -508,7 +525,7 @@ class Store:
 
         Raises UnknownComment; AlreadyDecided when a person's decision stands.
         """
-        with self._writes() as connection:
+        with self.writes() as connection:
             return review.decide(connection, site_ids, comment_id, decision=decision)
 
     def undo(
@@ -518,7 +535,7 @@ class Store:
 
         With `only_own` another person's decision stays. Raises UnknownComment, NothingToUndo.
         """
-        with self._writes() as connection:
+        with self.writes() as connection:
             return review.undo(
                 connection,
                 site_ids,
@@ -535,7 +552,7 @@ class Store:
         Those numbered above `after` and not above `upto`, `limit` at the most, without what
         had been taken back by the change numbered `undone_upto`.
         """
-        with self._reads() as connection:
+        with self.reads() as connection:
             return decided_page(
                 connection,
                 site_id,
@@ -547,12 +564,12 @@ class Store:
 
     def report(self, site_ids: SiteIds, comment_id: str, kind: ReportKind) -> StoredComment:
         """Note a site's word that a verdict was wrong. Raises UnknownComment."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             return review.report(connection, site_ids, comment_id, kind=kind, at=self._now())
 
     def reports_of(self, comment_id: str) -> list[Report]:
         """A site's reports on a comment, oldest first."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return review.reports_of(connection, comment_id)
 
     def reveal_address(
@@ -563,7 +580,7 @@ class Store:
         Whether this person may is for the caller to know. Raises UnknownComment, NoAddress,
         service.keyring.UnreadableAddress.
         """
-        with self._writes() as connection:
+        with self.writes() as connection:
             return review.reveal_address(
                 connection,
                 self._keyring,
@@ -575,7 +592,7 @@ class Store:
 
     def events(self, site_ids: SiteIds, *, after: int = 0, limit: int = 100) -> list[Event]:
         """What happened after the event with this number, oldest first."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return events.events_after(connection, site_ids, after, limit=limit)
 
     def labelled(
@@ -588,7 +605,7 @@ class Store:
         """
         place: labels.Place | None = None
         while True:
-            examples, place = self._read_aside(
+            examples, place = self.read_aside(
                 partial(labels.labelled_page, site_ids=site_ids, after=place, limit=page_size)
             )
             yield from examples
@@ -599,7 +616,7 @@ class Store:
 
     def import_position(self, site_id: str, job: str) -> int:
         """How many records of an import were dealt with before; 0 for a new one."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return imported.position(connection, self._keyring, site_id, job)
 
     def keys_of_submission(self, asked: Asked) -> Known:
@@ -619,21 +636,21 @@ class Store:
                 ready.append(imported.prepared(self._keyring, arrival, now))
             except Unstorable:
                 ready.append(None)
-        with self._writes() as connection:
+        with self.writes() as connection:
             storable = [one for one in ready if one is not None]
             taken = iter(imported.take_in(connection, self._keyring, storable, place, now))
         return [Taken.UNSTORABLE if one is None else next(taken) for one in ready]
 
     def end_import(self, place: Place, counts: dict[str, int], *, by: str = "operator") -> None:
         """Put on record that an import came to its end, with what it counted."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             imported.tell_end(connection, place, self._actor(by), counts)
 
     def kept(self, site_id: str, *, page_size: int = 500) -> Iterator[StoredComment]:
         """All comments of a site in order of receipt, each page read by itself."""
         mark: kept.Mark | None = None
         while True:
-            page, mark = self._read_aside(
+            page, mark = self.read_aside(
                 partial(kept.page, site_id=site_id, after=mark, limit=page_size)
             )
             yield from page
@@ -645,9 +662,9 @@ class Store:
 
         The ids of all are held meanwhile: 90 bytes a comment.
         """
-        ids = self._read_aside(partial(kept.ids_by_article, site_id=site_id))
+        ids = self.read_aside(partial(kept.ids_by_article, site_id=site_id))
         for start in range(0, len(ids), page_size):
-            yield from self._read_aside(partial(kept.of_ids, ids=ids[start : start + page_size]))
+            yield from self.read_aside(partial(kept.of_ids, ids=ids[start : start + page_size]))
 
     # -------------------------------------------------------------- addresses
 
@@ -659,11 +676,11 @@ class Store:
         In batches, each its own transaction: it may be stopped and started again. `progress`
         is told after each batch how many are done.
         """
-        with self._writes() as connection:
+        with self.writes() as connection:
             readdress.reseal_secrets(connection, self._keyring)
         done = 0
         while True:
-            with self._writes() as connection:
+            with self.writes() as connection:
                 count = readdress.reencrypt(connection, self._keyring, limit=batch_size)
             if not count:
                 return done
@@ -672,19 +689,23 @@ class Store:
 
     def address_keys_in_use(self) -> frozenset[int]:
         """The ids of the address keys that some comment needs; no other key file does."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return readdress.keys_in_use(connection)
 
     # -------------------------------------------------------------- moderators
 
-    def add_moderator(self, name: str, role: Role, *, by: str = "operator") -> Moderator:
-        """A new moderator. Raises NameTaken."""
-        with self._writes() as connection:
-            return sign_in.add_moderator(connection, name, role, actor=self._actor(by))
+    def add_moderator(
+        self, name: str, role: Role, *, site_id: str = EVERY_SITE, by: str = "operator"
+    ) -> Moderator:
+        """A new moderator, on one site or on all. Raises NameTaken, UnknownSite."""
+        with self.writes() as connection:
+            return sign_in.add_moderator(
+                connection, name, role, site_id=site_id, actor=self._actor(by)
+            )
 
     def moderators(self) -> list[Moderator]:
         """All moderators by name."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return sign_in.all_moderators(connection)
 
     def new_sign_in_link(self, moderator_id: str, lifetime: timedelta) -> str:
@@ -692,26 +713,26 @@ class Store:
 
         Raises UnknownModerator.
         """
-        with self._writes() as connection:
+        with self.writes() as connection:
             return sign_in.new_sign_in_link(
                 connection, self._keyring, moderator_id, lifetime=lifetime, now=self._now()
             )
 
     def use_sign_in_link(self, token: str, *, lifetime: timedelta = SESSION_LIFETIME) -> str | None:
         """The token of a new session; None when the link is unknown, used or expired."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             return sign_in.use_sign_in_link(
                 connection, self._keyring, token, lifetime=lifetime, now=self._now()
             )
 
     def session(self, token: str) -> Moderator | None:
         """Whose session a token is; None when unknown, ended or expired."""
-        with self._reads() as connection:
+        with self.reads() as connection:
             return sign_in.moderator_of_session(connection, self._keyring, token, now=self._now())
 
     def end_session(self, token: str) -> None:
         """Refuse a session's token from now on. An unknown one is no error."""
-        with self._writes() as connection:
+        with self.writes() as connection:
             sign_in.end_session(connection, self._keyring, token, now=self._now())
 
     def _actor(self, name: str) -> Actor:

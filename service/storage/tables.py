@@ -387,8 +387,17 @@ moderators = sa.Table(
     metadata,
     _id("id", primary_key=True),
     sa.Column("name", sa.Text, nullable=False, unique=True),
-    _text("role"),
+    _text("role"),  # on every site; "" for one who has roles on some sites only
     _time("created_at"),
+)
+
+memberships = sa.Table(
+    "memberships",
+    metadata,
+    _id("moderator_id", sa.ForeignKey("moderators.id"), primary_key=True),
+    _id("site_id", sa.ForeignKey("sites.id"), primary_key=True),
+    _text("role"),
+    sqlite_with_rowid=False,
 )
 
 sign_in_links = sa.Table(

@@ -211,6 +211,7 @@ class Card:
     """
 
     id: str
+    site_id: str
     site: str
     name: str
     author: Pieces
@@ -248,6 +249,7 @@ def card_of(item: QueueItem, *, language: str, site: str) -> Card:
     tag = language_of(sent.content)
     return Card(
         id=comment.id,
+        site_id=comment.site_id,
         site=site,
         name=plain_name(sent.author.name),
         author=pieces_of(sent.author.name, spans("author.name")),

@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.logs import described, route_of
 from service.storage import StoreUnavailable
+from service.web import navigation
 from service.web.texts import COOKIE, TEXTS, asked_language, texts_for
 
 if TYPE_CHECKING:
@@ -41,12 +42,15 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
-ASSETS = {
-    "pages.css": "text/css; charset=utf-8",
-    "queue.js": "text/javascript; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+_TYPES = {
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
 }
-_CONTENT = {name: files("service.web").joinpath("static", name).read_bytes() for name in ASSETS}
+_CONTENT = {
+    file.name: file.read_bytes() for file in files("service.web").joinpath("static").iterdir()
+}
+ASSETS = {name: _TYPES[name.rpartition(".")[2]] for name in _CONTENT}
 _VERSION = {name: hashlib.sha256(body).hexdigest()[:12] for name, body in _CONTENT.items()}
 _YEAR_SECONDS = 365 * 24 * 3600
 
@@ -133,6 +137,7 @@ def page(
 ) -> Response:
     """A page made from a template, in the visitor's language, which is remembered if asked for."""
     t = texts_for(request)
+    caller = getattr(request.state, "caller", None)
     html = (
         _templates()
         .get_template(template)
@@ -140,6 +145,8 @@ def page(
             t=t,
             languages=TEXTS.values(),
             here=_here(request),
+            caller=caller,
+            parts=navigation.parts_for(caller),
             root=root(request),
             asset=lambda name: f"{root(request)}/static/{name}?v={_VERSION[name]}",
             **values,

@@ -1,6 +1,7 @@
 """What the pages say in each language, and which language a visitor is spoken to in.
 
-Knows the files in `service/web/languages`: adding a language is adding a file. What a reason
+Knows `service/web/languages`: a directory for each language, and in it a file for each part of
+the pages. What a reason
 means is worded in `model.reasons`, next to the codes.
 """
 
@@ -50,10 +51,14 @@ class Texts:
 
 def _read() -> dict[str, Texts]:
     found = {}
-    for file in files("service.web").joinpath("languages").iterdir():
-        if file.name.endswith(".json"):
-            body = json.loads(file.read_text(encoding="utf-8"))
-            found[body["tag"]] = Texts(body["tag"], body["name"], body["sentences"])
+    for directory in files("service.web").joinpath("languages").iterdir():
+        if directory.is_dir():
+            parts = {file.name: json.loads(file.read_text("utf-8")) for file in directory.iterdir()}
+            language = parts.pop("language.json")
+            sentences: dict[str, str] = {}
+            for part in parts.values():
+                sentences |= part
+            found[language["tag"]] = Texts(language["tag"], language["name"], sentences)
     return dict(sorted(found.items()))
 
 

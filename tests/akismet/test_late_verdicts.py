@@ -345,7 +345,7 @@ def test_a_key_that_cannot_be_opened_holds_up_no_other_site(
 ):
     guid = waits(client, site)
     decide(client, guid)
-    with client.store._writes() as connection:
+    with client.store.writes() as connection:
         connection.exec_driver_sql("UPDATE akismet_sites SET key_cipher = x'0100000009'")
 
     assert late.deliver() == 0

@@ -72,7 +72,7 @@ class Service:
 
     def stored(self) -> int:
         """How many comments the database holds."""
-        with self.store._reads() as connection:
+        with self.store.reads() as connection:
             return int(connection.exec_driver_sql("SELECT count(*) FROM comments").scalar_one())
 
 

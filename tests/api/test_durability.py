@@ -123,7 +123,7 @@ def all_contents(directory: Path) -> dict[str, tuple[str, str]]:
     """Every stored comment by id: its content and its verdict."""
     settings = load_settings({"DUYET_DATA_DIR": str(directory)})
     store = Store.open(settings.sqlalchemy_url, Keyring(settings.secrets_dir))
-    with store._reads() as connection:
+    with store.reads() as connection:
         rows = connection.exec_driver_sql(
             "SELECT id, content, outcome FROM comments JOIN verdicts ON comment_id = id"
         ).all()

@@ -548,13 +548,13 @@ def test_a_store_that_is_away_costs_nothing_but_what_is_new(
 ) -> None:
     desk.teach(SPAM, SPAMS)
     desk.until(COPY, lambda told: told["verdict"] == "reject")
-    with learning_service.store._writes() as connection:
+    with learning_service.store.writes() as connection:
         connection.exec_driver_sql("ALTER TABLE undos RENAME TO elsewhere")  # nobody checks there
         connection.exec_driver_sql("UPDATE sites SET last_change = last_change + 1")
 
     during = [desk.post(COPY) for _ in range(5)]
     failures = desk.metric("duyet_learning_failures_total")
-    with learning_service.store._writes() as connection:
+    with learning_service.store.writes() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO undos")
     desk.teach(HAM, ACCEPTS)
     desk.until_lessons(2)

@@ -182,10 +182,10 @@ def test_a_champion_that_is_nonsense_neither_stops_the_start_nor_the_next_swap(
 @contextmanager
 def without_verdicts(service: Service) -> Iterator[None]:
     """The database as it is half way through somebody's bad idea."""
-    with service.store._writes() as connection:
+    with service.store.writes() as connection:
         connection.exec_driver_sql("ALTER TABLE verdicts RENAME TO elsewhere")
     yield
-    with service.store._writes() as connection:
+    with service.store.writes() as connection:
         connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO verdicts")
 
 
@@ -357,7 +357,7 @@ def test_a_caller_who_leaves_loses_no_comment_and_holds_up_nobody(tmp_path: Path
             answers = await staying
             await asyncio.gather(leaving, return_exceptions=True)
             await moderation.drain()
-            with store._reads() as connection:
+            with store.reads() as connection:
                 count = connection.exec_driver_sql("SELECT count(*) FROM comments").scalar_one()
             return answers, int(count)
 
@@ -411,7 +411,7 @@ def test_no_submissions_are_no_answers(tmp_path: Path) -> None:
 def test_the_store_away_is_told_to_each_caller_anew(tmp_path: Path) -> None:
     async def checked() -> list[object]:
         async with door(tmp_path) as (moderation, site, store):
-            with store._writes() as connection:
+            with store.writes() as connection:
                 connection.exec_driver_sql("DROP TABLE verdicts")
             return list(
                 await asyncio.gather(

@@ -116,7 +116,7 @@ def open_newsroom(directory: Path) -> Iterator[Newsroom]:
     store.migrate()
     site, _ = store.add_site("bao", Policy())
     app = FastAPI(title="Duyet", docs_url=None, redoc_url=None)
-    app.include_router(pages.routes(store, secure=False, now=clock))
+    pages.install(app, store, secure=False, now=clock)
     docs.install(app)
     problems.install(app, {StoreUnavailable: "store_unavailable"})
     try:

@@ -100,5 +100,5 @@ def test_a_client_is_told_that_its_key_is_wrong(client: Client, name: str):
 
 
 def ids(client: Client) -> list[str]:
-    with client.store._reads() as connection:
+    with client.store.reads() as connection:
         return list(connection.exec_driver_sql("SELECT id FROM comments").scalars())

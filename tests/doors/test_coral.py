@@ -264,5 +264,5 @@ def test_the_secret_is_kept_sealed_and_shows_nowhere(shared: Service) -> None:
 
 
 def rows(service: Service, statement: str) -> list[Any]:
-    with service.store._reads() as connection:
+    with service.store.reads() as connection:
         return list(connection.exec_driver_sql(statement))

@@ -305,5 +305,5 @@ def test_without_a_model_there_is_no_score(tmp_path: Path) -> None:
 
 
 def rows(service: Service, statement: str) -> list[Any]:
-    with service.store._reads() as connection:
+    with service.store.reads() as connection:
         return list(connection.exec_driver_sql(statement))

@@ -113,12 +113,12 @@ def test_what_was_stored_before_is_the_first_partition_and_was_not_moved(
     site, _ = store.add_site("blog", Policy())
     put(store, *many(20, site, clock))
     file = "SELECT pg_relation_filenode('{}')"
-    with store._reads() as connection:
+    with store.reads() as connection:
         was = connection.exec_driver_sql(file.format("comments")).scalar_one()
 
     store.migrate()
 
-    with store._reads() as connection:
+    with store.reads() as connection:
         now = connection.exec_driver_sql(file.format("comments_before")).scalar_one()
         names = [p.name for p in all_of(connection)]
     store.close()
@@ -140,7 +140,7 @@ def test_going_back_leaves_the_tables_and_going_up_again_finds_them(
     store.migrate()
 
     stored = [found(store, comment_id).id for comment_id in ids]
-    with store._reads() as connection:
+    with store.reads() as connection:
         cut = are_made(connection)
     store.close()
     assert (was_current, cut) == (False, True)
@@ -177,7 +177,7 @@ def test_a_migration_gives_way_to_who_writes_and_succeeds_later(
 def _until_somebody_waits(store: Store) -> None:
     statement = "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"
     for _ in range(1000):
-        with store._reads() as connection:
+        with store.reads() as connection:
             if connection.exec_driver_sql(statement).scalar_one():
                 return
         time.sleep(0.01)

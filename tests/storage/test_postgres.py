@@ -67,7 +67,7 @@ def test_a_read_only_server_can_be_read_and_says_that_it_cannot_be_written(
     [("statement_timeout", "15s"), ("lock_timeout", "15s"), ("TimeZone", "UTC")],
 )
 def test_every_connection_has_limits(store: Store, setting: str, value: str) -> None:
-    with store._reads() as connection:
+    with store.reads() as connection:
         assert connection.exec_driver_sql(f"SHOW {setting}").scalar_one() == value
 
 
@@ -123,7 +123,7 @@ def _plan(connection: sa.Connection) -> str:
 
 
 def _write_while_cut(store: Store, url: str) -> None:
-    with store._writes() as connection:
+    with store.writes() as connection:
         connection.exec_driver_sql("UPDATE sites SET name = 'changed'")
         _cut_all(url)
         connection.exec_driver_sql("SELECT 1")

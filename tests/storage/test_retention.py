@@ -22,7 +22,7 @@ moments = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.
 
 
 def count(store: Store, table: sa.Table) -> int:
-    with store._reads() as connection:
+    with store.reads() as connection:
         return connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
 
 
@@ -140,7 +140,7 @@ def test_many_are_forgotten_in_batches_between_which_others_may_write(
 @pytest.fixture
 def partition_names(store: Store) -> Callable[[], list[str]]:
     def names() -> list[str]:
-        with store._reads() as connection:
+        with store.reads() as connection:
             return [p.name for p in all_of(connection)]
 
     return names
@@ -176,7 +176,7 @@ class TestPartitions:
 
         store.make_partitions(KEPT)
 
-        with store._reads() as connection:
+        with store.reads() as connection:
             stray = connection.exec_driver_sql("SELECT count(*) FROM comments_rest").scalar_one()
         assert stray == 0
         assert all(is_there(store, comment_id) for comment_id in ids + late)

@@ -41,7 +41,7 @@ class Duyet:
 
     def ids(self) -> list[str]:
         """The ids of all comments, oldest first."""
-        with self.store._reads() as connection:
+        with self.store.reads() as connection:
             found = connection.exec_driver_sql("SELECT id FROM comments ORDER BY received_at")
             return [str(one) for one in found.scalars()]
 

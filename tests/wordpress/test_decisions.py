@@ -43,7 +43,7 @@ def test_a_decision_of_when_wordpress_was_away_is_told_once_it_is_back(duyet: Du
             lambda: any(one.attempts for one in duyet.undelivered(comment_id)), WITHIN, "not tried"
         )
         assert blog.standing(number) == "0"
-    with duyet.store._writes() as connection:  # the pause before the next attempt is over
+    with duyet.store.writes() as connection:  # the pause before the next attempt is over
         connection.exec_driver_sql("UPDATE outbox SET due_at = now()")
 
     until(lambda: blog.standing(number) == "spam", WITHIN, "WordPress is not told")

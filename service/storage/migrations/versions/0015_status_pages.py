@@ -1,0 +1,17 @@
+"""Commenters' pages, appeals and digests.
+
+Going back needs nothing: the earlier program does not know the tables.
+"""
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Nothing yet."""
+
+
+def downgrade() -> None:
+    """Leave the tables where they are."""

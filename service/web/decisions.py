@@ -1,0 +1,144 @@
+"""What a moderator does to one comment: accept, reject, undo, reveal its address.
+
+Knows that a decision which stands is told and not overwritten. Works without JavaScript.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from model.addresses import mask_addresses
+from model.decision import Decision, RejectReason
+from model.outcome import Outcome
+from service.keyring import UnreadableAddress
+from service.storage import AlreadyDecided, NoAddress, NothingToUndo, Role, UnknownComment
+from service.web.card import plain_name
+from service.web.desk import Admin, Caller, Desk, Moderator, TheDesk
+from service.web.queue import ID, Place
+from service.web.rendering import PageRoute, Refusal, page, see_other
+from service.web.texts import texts_for
+
+LONGEST_WHY = 300
+
+
+class Sent(BaseModel):
+    """What the forms of this part may send; a field that one does not have is empty."""
+
+    order: str = ""
+    after: str = ""
+    next: str = ""
+    reason: str = ""
+    why: str = ""
+
+
+_Form = Annotated[Sent, Form()]
+
+
+def routes() -> APIRouter:
+    """What a card's buttons do."""
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
+    for path, function in (
+        ("/queue/{comment_id}/accept", accept),
+        ("/queue/{comment_id}/reject", reject),
+        ("/queue/{comment_id}/undo", undo),
+        ("/queue/{comment_id}/reveal", reveal),
+    ):
+        router.add_api_route(path, function, methods=["POST"], response_model=None)
+    return router
+
+
+def accept(
+    request: Request, caller: Moderator, desk: TheDesk, comment_id: str, sent: _Form
+) -> Response:
+    """Publish a comment."""
+    wanted = Decision(Outcome.ACCEPT, None, caller.name, desk.now())
+    return _decide(request, caller, desk, comment_id, sent, wanted)
+
+
+def reject(
+    request: Request, caller: Moderator, desk: TheDesk, comment_id: str, sent: _Form
+) -> Response:
+    """Do not publish a comment, for a reason."""
+    if sent.reason not in set(RejectReason):
+        raise Refusal(400, "unreadable")
+    wanted = Decision(Outcome.REJECT, RejectReason(sent.reason), caller.name, desk.now())
+    return _decide(request, caller, desk, comment_id, sent, wanted)
+
+
+def _decide(
+    request: Request, caller: Caller, desk: Desk, comment_id: str, sent: Sent, wanted: Decision
+) -> Response:
+    try:
+        desk.store.decide(caller.sites_as(Role.MODERATOR), _known(comment_id), wanted)
+    except UnknownComment:
+        raise Refusal(404, "unknown_comment") from None
+    except AlreadyDecided as conflict:
+        standing = conflict.standing
+        # The same word twice is a button pressed twice.
+        if (standing.outcome, standing.reason, standing.moderator) != (
+            wanted.outcome,
+            wanted.reason,
+            wanted.moderator,
+        ):
+            raise _conflict(request, standing) from None
+    following = f"c-{sent.next}" if ID.fullmatch(sent.next) else ""
+    place = Place.of(sent.order, sent.after)
+    return see_other(request, place.path(done=comment_id, fragment=following))
+
+
+def undo(
+    request: Request, caller: Moderator, desk: TheDesk, comment_id: str, sent: _Form
+) -> Response:
+    """Bring back what was before the caller's own decision."""
+    sites = caller.sites_as(Role.MODERATOR)
+    comment = desk.store.comment(sites, comment_id) if ID.fullmatch(comment_id) else None
+    if comment is None:
+        raise Refusal(404, "unknown_comment")
+    standing = comment.decision
+    if standing is not None and standing.moderator != caller.name:
+        raise _conflict(request, standing)
+    try:
+        desk.store.undo(sites, comment_id, moderator=caller.name, only_own=True)
+    except NothingToUndo:
+        raise Refusal(409, "nothing_to_undo") from None
+    place = Place.of(sent.order, sent.after)
+    return see_other(request, place.path(undone=comment_id, fragment=f"c-{comment_id}"))
+
+
+def reveal(
+    request: Request, caller: Admin, desk: TheDesk, comment_id: str, sent: _Form
+) -> Response:
+    """The address in clear, to an admin who says why; that it was shown is on record."""
+    why = " ".join(mask_addresses(sent.why).split())[:LONGEST_WHY]
+    if not why:
+        raise Refusal(422, "no_reason_given")
+    try:
+        address = desk.store.reveal_address(
+            caller.sites_as(Role.ADMIN), _known(comment_id), moderator=caller.name, why=why
+        )
+    except UnknownComment:
+        raise Refusal(404, "unknown_comment") from None
+    except (NoAddress, UnreadableAddress):
+        raise Refusal(409, "no_address") from None
+    path = Place.of(sent.order, sent.after).path(fragment=f"c-{comment_id}")
+    return page(request, "address.html", address=address, path=path)
+
+
+def _known(comment_id: str) -> str:
+    if not ID.fullmatch(comment_id):
+        raise UnknownComment
+    return comment_id
+
+
+def _conflict(request: Request, standing: Decision) -> Refusal:
+    t = texts_for(request)
+    key = standing.reason or standing.outcome.word
+    values: dict[str, object] = {
+        "who": plain_name(standing.moderator),
+        "what": t(f"decided.{key}"),
+        "when": t.time(standing.at),
+    }
+    return Refusal(409, "already_decided", values=values)

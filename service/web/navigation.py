@@ -1,0 +1,33 @@
+"""The parts of the desk, in the order of the menu.
+
+Knows which role a part is for. What a part is called is in the languages, as `part.{key}`.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.storage import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An entry of the menu: its address, and the role on some site that it takes to see it."""
+
+    key: str
+    path: str
+    role: Role
+
+
+PARTS = (Part("queue", "/queue", Role.VIEWER),)
+
+
+class HasRoles(Protocol):
+    """Whoever is signed in."""
+
+    def may(self, role: Role, site_id: str | None = None) -> bool:
+        """Whether they have a role on a site, or on any."""
+
+
+def parts_for(caller: HasRoles | None) -> tuple[Part, ...]:
+    """What somebody may open; nothing for one who is not signed in."""
+    return tuple(part for part in PARTS if caller is not None and caller.may(part.role))
