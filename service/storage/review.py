@@ -315,7 +315,13 @@ def _enqueue(
     connection: sa.Connection, held: sa.RowMapping, *, since: datetime, why: str, risk: float
 ) -> None:
     row = {"waiting_since": since, "why": why, "risk": risk}
-    connection.execute(queue.insert(), row | {"comment_id": held["id"], "site_id": held["site_id"]})
+    enqueue_all(connection, [row | {"comment_id": held["id"], "site_id": held["site_id"]}])
+
+
+def enqueue_all(connection: sa.Connection, waiting: Sequence[Mapping[str, object]]) -> None:
+    """Have comments wait: rows of `queue`."""
+    if waiting:
+        connection.execute(queue.insert(), waiting)
 
 
 def _tell(

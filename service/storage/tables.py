@@ -380,6 +380,40 @@ events = sa.Table(  # append-only; no address, no content
     sqlite_autoincrement=True,
 )
 
+# ------------------------------------------------------------------ acts on many comments
+
+# What was asked for, and what has become of each comment, so that a killed act can be gone on with
+# or taken back. No keys to `comments` or `decisions`: retention takes the items along.
+acts = sa.Table(
+    "acts",
+    metadata,
+    _id("id", primary_key=True),
+    _text("kind"),
+    _text("outcome"),
+    _maybe_text("reason"),
+    _text("moderator"),
+    _time("created_at"),
+    _maybe_time("expires_at"),  # None once it was begun
+    _text("state"),
+    _text("body"),
+    _maybe_text("undone_by"),
+    _maybe_time("undone_at"),
+)
+sa.Index("ix_acts_expires_at", acts.c.expires_at)
+
+act_items = sa.Table(
+    "act_items",
+    metadata,
+    _id("act_id", sa.ForeignKey("acts.id"), primary_key=True),
+    _id("comment_id", primary_key=True),
+    _id("site_id"),
+    _text("state"),
+    _maybe_text("decision_id"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_act_items_act_id", act_items.c.act_id, act_items.c.state, act_items.c.comment_id)
+sa.Index("ix_act_items_comment_id", act_items.c.comment_id)
+
 # ------------------------------------------------------------------ moderators
 
 moderators = sa.Table(

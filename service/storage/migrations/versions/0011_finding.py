@@ -3,6 +3,11 @@
 Going back needs nothing: the earlier program does not know the tables.
 """
 
+import sqlalchemy as sa
+from alembic import op
+
+from service.storage.tables import UtcTime
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -10,8 +15,45 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Nothing yet."""
+    _add_acts()
 
 
 def downgrade() -> None:
     """Leave the tables where they are."""
+
+
+def _add_acts() -> None:
+    op.create_table(
+        "acts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("moderator", sa.Text(), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("expires_at", UtcTime(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("undone_by", sa.Text(), nullable=True),
+        sa.Column("undone_at", UtcTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_acts"),
+        if_not_exists=True,
+    )
+    op.create_index("ix_acts_expires_at", "acts", ["expires_at"], if_not_exists=True)
+    op.create_table(
+        "act_items",
+        sa.Column("act_id", sa.Text(), nullable=False),
+        sa.Column("comment_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("decision_id", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["act_id"], ["acts.id"], name="fk_act_items_act_id"),
+        sa.PrimaryKeyConstraint("act_id", "comment_id", name="pk_act_items"),
+        sqlite_with_rowid=False,
+        if_not_exists=True,
+    )
+    for name, columns in (
+        ("ix_act_items_act_id", ["act_id", "state", "comment_id"]),
+        ("ix_act_items_comment_id", ["comment_id"]),
+    ):
+        op.create_index(name, "act_items", columns, if_not_exists=True)
