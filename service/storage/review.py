@@ -45,6 +45,7 @@ from service.storage.tables import (
     undos,
     verdicts,
 )
+from service.storage.traits import note_report
 
 _LONGEST_ID = 64
 SiteIds = Collection[str] | None
@@ -227,6 +228,7 @@ def report(
     if any(noted.kind is kind for noted in reports_of(connection, comment_id)):
         return _one(connection, comment_id)
     connection.execute(reports.insert(), {"comment_id": comment_id, "kind": kind.value, "at": at})
+    note_report(connection, comment_id)
     if held["decided"] is None and (kind, Outcome.of(held["state"])) in _QUEUED_BY_REPORT:
         statement = sa.select(verdicts.c.spam, verdicts.c.toxicity)
         scores = connection.execute(statement.where(verdicts.c.comment_id == comment_id)).one()

@@ -380,6 +380,49 @@ events = sa.Table(  # append-only; no address, no content
     sqlite_autoincrement=True,
 )
 
+# ------------------------------------------------------------------ finding what waits
+
+# What filters and orders need of a waiting comment, read off it when somebody looks for the first
+# time: judging writes none of it. A row goes when its comment no longer waits.
+waiting = sa.Table(
+    "waiting",
+    metadata,
+    sa.Column(
+        "comment_id",
+        sa.Text,
+        sa.ForeignKey("queue.comment_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _id("site_id"),
+    _time("waiting_since"),
+    sa.Column("risk", sa.Double, nullable=False),
+    sa.Column("doubt", sa.Double, nullable=False),
+    sa.Column("spam", sa.Double, nullable=True),
+    sa.Column("toxicity", sa.Double, nullable=True),
+    _text("band"),
+    _text("language"),
+    _text("article"),
+    sa.Column("is_new_author", sa.Boolean, nullable=False),
+    sa.Column("is_reported", sa.Boolean, nullable=False),
+    _text("codes"),
+    _text("domains"),
+)
+sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
+sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)
+sa.Index("ix_waiting_doubt", waiting.c.doubt, waiting.c.comment_id)
+
+waiting_texts = sa.Table(  # beside it, so that filters do not read what only a search needs
+    "waiting_texts",
+    metadata,
+    sa.Column(
+        "comment_id",
+        sa.Text,
+        sa.ForeignKey("waiting.comment_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _text("text"),
+)
+
 # ------------------------------------------------------------------ acts on many comments
 
 # What was asked for, and what has become of each comment, so that a killed act can be gone on with

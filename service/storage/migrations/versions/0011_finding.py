@@ -15,11 +15,57 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _add_waiting()
     _add_acts()
 
 
 def downgrade() -> None:
     """Leave the tables where they are."""
+
+
+def _add_waiting() -> None:
+    op.create_table(
+        "waiting",
+        sa.Column("comment_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("waiting_since", UtcTime(), nullable=False),
+        sa.Column("risk", sa.Double(), nullable=False),
+        sa.Column("doubt", sa.Double(), nullable=False),
+        sa.Column("spam", sa.Double(), nullable=True),
+        sa.Column("toxicity", sa.Double(), nullable=True),
+        sa.Column("band", sa.Text(), nullable=False),
+        sa.Column("language", sa.Text(), nullable=False),
+        sa.Column("article", sa.Text(), nullable=False),
+        sa.Column("is_new_author", sa.Boolean(), nullable=False),
+        sa.Column("is_reported", sa.Boolean(), nullable=False),
+        sa.Column("codes", sa.Text(), nullable=False),
+        sa.Column("domains", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["comment_id"],
+            ["queue.comment_id"],
+            name="fk_waiting_comment_id",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("comment_id", name="pk_waiting"),
+        if_not_exists=True,
+    )
+    for column in ("waiting_since", "risk", "doubt"):
+        op.create_index(
+            f"ix_waiting_{column}", "waiting", [column, "comment_id"], if_not_exists=True
+        )
+    op.create_table(
+        "waiting_texts",
+        sa.Column("comment_id", sa.Text(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["comment_id"],
+            ["waiting.comment_id"],
+            name="fk_waiting_texts_comment_id",
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("comment_id", name="pk_waiting_texts"),
+        if_not_exists=True,
+    )
 
 
 def _add_acts() -> None:
