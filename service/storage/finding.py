@@ -42,6 +42,7 @@ BINS = 20
 """Bars of a histogram, of equal width over [0, 1]; the last one takes 1 as well."""
 
 _LONGEST_ID = 64
+AnySelect = sa.Select[*tuple[Any, ...]]
 
 
 class Order(StrEnum):
@@ -152,7 +153,8 @@ class Finding:
         """How many of what is wanted, whatever its range, lie in each of `BINS` bins of `head`."""
         score = waiting.c[wanted.head.value]
         place = _Whole(score * BINS)
-        select = sa.select(place.label("bin"), sa.func.count()).where(score.is_not(None))
+        select: AnySelect = sa.select(place.label("bin"), sa.func.count())
+        select = select.where(score.is_not(None))
         statement = _wanted(select, site_ids, wanted.without_range()).group_by(sa.text("bin"))
         bins = [0] * BINS
         for at, count in self._store.read_aside(lambda c: c.execute(statement).all()):
@@ -162,7 +164,7 @@ class Finding:
     def choices(self, site_ids: SiteIds, column: str, *, limit: int = 50) -> list[Choice]:
         """The most frequent values of a trait that waiting comments have, most frequent first."""
         value, count = waiting.c[column], sa.func.count()
-        select = sa.select(value, count).where(value != "")
+        select: AnySelect = sa.select(value, count).where(value != "")
         statement = _wanted(select, site_ids, Filter()).group_by(value)
         statement = statement.order_by(count.desc(), value).limit(limit)
         found = self._store.read_aside(lambda c: c.execute(statement).all())
@@ -172,38 +174,39 @@ class Finding:
 # ------------------------------------------------------------------ statements
 
 
-def _wanted(select: sa.Select[Any], site_ids: SiteIds, wanted: Filter) -> sa.Select[Any]:
+def _wanted(select: AnySelect, site_ids: SiteIds, wanted: Filter) -> AnySelect:
     """What is wanted of `waiting`, beside the texts if words are looked for."""
-    conditions: list[sa.ColumnElement[bool]] = []
-    if site_ids is not None:
-        conditions.append(waiting.c.site_id.in_(list(site_ids)))
-    if wanted.site_id:
-        conditions.append(waiting.c.site_id == wanted.site_id)
-    if wanted.article:
-        conditions.append(waiting.c.article == wanted.article)
-    if wanted.language:
-        conditions.append(waiting.c.language == wanted.language)
-    if wanted.band is not None:
-        conditions.append(waiting.c.band == wanted.band.value)
-    if wanted.is_new_author:
-        conditions.append(waiting.c.is_new_author)
-    if wanted.is_reported:
-        conditions.append(waiting.c.is_reported)
-    if wanted.code:
-        conditions.append(_Holds(waiting.c.codes, sa.literal(f" {wanted.code} ")))
-    if wanted.domain:
-        conditions.append(_Holds(waiting.c.domains, sa.literal(f" {wanted.domain} ")))
-    if wanted.has_range:
-        score = waiting.c[wanted.head.value]
-        conditions.append(score >= wanted.low)
-        if wanted.high < 1:
-            conditions.append(score < wanted.high)
-    statement = select.select_from(waiting)
-    if wanted.words:
-        on = waiting_texts.c.comment_id == waiting.c.comment_id
-        statement = select.select_from(waiting.join(waiting_texts, on))
-        conditions += [_Holds(waiting_texts.c.text, sa.literal(word)) for word in wanted.words]
-    return statement.where(*conditions)
+    conditions = [*_equals(site_ids, wanted), *_in_range(wanted)]
+    if not wanted.words:
+        return select.select_from(waiting).where(*conditions)
+    on = waiting_texts.c.comment_id == waiting.c.comment_id
+    conditions += [_Holds(waiting_texts.c.text, sa.literal(word)) for word in wanted.words]
+    return select.select_from(waiting.join(waiting_texts, on)).where(*conditions)
+
+
+def _equals(site_ids: SiteIds, wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    columns = waiting.c
+    exact = {
+        columns.site_id: wanted.site_id,
+        columns.article: wanted.article,
+        columns.language: wanted.language,
+        columns.band: "" if wanted.band is None else wanted.band.value,
+    }
+    listed = {columns.codes: wanted.code, columns.domains: wanted.domain}
+    flags = {columns.is_new_author: wanted.is_new_author, columns.is_reported: wanted.is_reported}
+    return [
+        *(() if site_ids is None else (columns.site_id.in_(list(site_ids)),)),
+        *(column == value for column, value in exact.items() if value),
+        *(_Holds(c, sa.literal(f" {value} ")) for c, value in listed.items() if value),
+        *(column.is_(True) for column, is_asked in flags.items() if is_asked),
+    ]
+
+
+def _in_range(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    if not wanted.has_range:
+        return []
+    score = waiting.c[wanted.head.value]
+    return [score >= wanted.low, *(() if wanted.high >= 1 else (score < wanted.high,))]
 
 
 class _Holds(FunctionElement[bool]):
@@ -247,7 +250,7 @@ def _page_statement(
     *,
     limit: int,
     start: tuple[datetime | float, str] | None,
-) -> sa.Select[Any]:
+) -> AnySelect:
     first, rises = _ORDERS[order]
     place = (first, waiting.c.comment_id)
     ways = [column.asc() if rises else column.desc() for column in place]

@@ -111,7 +111,7 @@ def missing(connection: sa.Connection) -> int:
     """How many waiting comments have no traits yet."""
     counts = [sa.select(sa.func.count()).select_from(t).scalar_subquery() for t in (queue, waiting)]
     waits, known = connection.execute(sa.select(*counts)).one()
-    return max(0, waits - known)
+    return int(max(0, waits - known))
 
 
 def catch_up(store: "Store", *, most: int) -> int:
