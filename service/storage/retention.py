@@ -16,6 +16,7 @@ from service.storage.engine import transaction
 from service.storage.partitions import Partition, first_id
 from service.storage.tables import (
     akismet_checks,
+    claims,
     comments,
     decisions,
     queue,
@@ -193,6 +194,7 @@ def _forget_batch(engine: sa.Engine, which: sa.Select[str]) -> tuple[int, str] |
         gone = connection.execute(still).scalars().all() if found else []
         if gone:
             connection.execute(verdicts.delete().where(verdicts.c.comment_id.in_(gone)))
+            connection.execute(claims.delete().where(claims.c.comment_id.in_(gone)))
             connection.execute(akismet_checks.delete().where(akismet_checks.c.comment_id.in_(gone)))
             connection.execute(comments.delete().where(comments.c.id.in_(gone)))
     return (len(gone), found[-1]) if found else None

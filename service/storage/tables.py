@@ -352,6 +352,7 @@ undos = sa.Table(
     _text("moderator"),
     _time("at"),
 )
+sa.Index("ix_undos_change", undos.c.change)
 
 reports = sa.Table(
     "reports",
@@ -418,6 +419,20 @@ sessions = sa.Table(
     _time("created_at"),
     _time("expires_at"),
     _maybe_time("revoked_at"),
+)
+
+# ------------------------------------------------------------------ who looks at what
+
+# One row for a moderator, written over by the next claim, and worth nothing when it has expired:
+# may be emptied at any time. No key to `comments`, which come and go faster.
+claims = sa.Table(
+    "claims",
+    metadata,
+    _id("moderator_id", sa.ForeignKey("moderators.id"), primary_key=True),
+    _id("comment_id"),
+    _id("site_id"),
+    _time("expires_at"),
+    sqlite_with_rowid=False,
 )
 
 # ------------------------------------------------------------------ the installation

@@ -25,9 +25,9 @@ def install(app: FastAPI, store: Store, *, secure: bool, now: Callable[[], datet
     for part in (entry, queue, decisions):
         app.include_router(part.routes())
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
-    files.add_api_route("/static/{name}", _static, methods=["GET"], response_model=None)
+    files.add_api_route("/static/{version}/{name}", _static, methods=["GET"], response_model=None)
     app.include_router(files)
 
 
-def _static(_: Anyone, name: str) -> Response:
-    return static(name)
+def _static(_: Anyone, version: str, name: str) -> Response:
+    return static(version, name)
