@@ -348,7 +348,7 @@ undos = sa.Table(
     "undos",
     metadata,
     _id("decision_id", sa.ForeignKey("decisions.id"), primary_key=True),
-    _number("change"),
+    sa.Column("change", sa.BigInteger, nullable=False, index=True),
     _text("moderator"),
     _time("at"),
 )
@@ -380,6 +380,10 @@ events = sa.Table(  # append-only; no address, no content
     _text("body"),
     sqlite_autoincrement=True,
 )
+# The log by time, and by what it is searched for: the rare among millions is found at once.
+sa.Index("ix_events_at", events.c.at, events.c.number)
+for _name in ("site_id", "kind", "actor"):
+    sa.Index(f"ix_events_{_name}", events.c[_name], events.c.at, events.c.number)
 
 # ------------------------------------------------------------------ moderators
 
@@ -432,6 +436,104 @@ claims = sa.Table(
     _id("comment_id"),
     _id("site_id"),
     _time("expires_at"),
+    sqlite_with_rowid=False,
+)
+
+# ------------------------------------------------------------------ statistics
+
+# Counts by day, in UTC, as ISO dates. They hang on no comment: what is forgotten stays counted.
+# `statistics_marks` says how far each count has come, so that everything is counted once.
+statistics_marks = sa.Table(
+    "statistics_marks",
+    metadata,
+    _id("name", primary_key=True),
+    _id("site_id", primary_key=True),  # "" for what is counted of all sites at once
+    _text("place"),
+    sqlite_with_rowid=False,
+)
+
+reason_days = sa.Table(  # of decided comments with a reason, and of those agreed with
+    "reason_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("code", primary_key=True),
+    _id("day", primary_key=True),
+    _number("times"),
+    _number("agreed"),
+    sqlite_with_rowid=False,
+)
+
+decision_days = sa.Table(  # `opinions`: where the machine had not left it to a person
+    "decision_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("moderator", primary_key=True),
+    _id("outcome", primary_key=True),
+    _id("reason", primary_key=True),
+    _id("language", primary_key=True),
+    _number("times"),
+    _number("opinions"),
+    _number("agreed"),
+    sqlite_with_rowid=False,
+)
+
+arrival_days = sa.Table(
+    "arrival_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("outcome", primary_key=True),
+    _id("model", primary_key=True),
+    _id("policy", primary_key=True),
+    _number("times"),
+    sqlite_with_rowid=False,
+)
+
+language_days = sa.Table(  # estimated where more came than are read
+    "language_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("language", primary_key=True),
+    _id("outcome", primary_key=True),
+    sa.Column("times", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+score_days = sa.Table(  # twenty bins of [0, 1]
+    "score_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("model", primary_key=True),
+    _id("head", primary_key=True),
+    sa.Column("bin", sa.Integer, primary_key=True, autoincrement=False),
+    _number("times"),
+    sqlite_with_rowid=False,
+)
+
+audit_days = sa.Table(  # what people said of comments drawn at random; a weight is 1 / its chance
+    "audit_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("said", primary_key=True),
+    _id("decided", primary_key=True),
+    _number("times"),
+    sa.Column("weight", sa.Double, nullable=False),
+    sa.Column("squares", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+queue_samples = sa.Table(  # how long the queue was; "" for all sites, and no row where none waited
+    "queue_samples",
+    metadata,
+    sa.Column("at", UtcTime, primary_key=True),
+    _id("site_id", primary_key=True),
+    _number("waiting"),
+    sa.Column("p50_seconds", sa.Double, nullable=False),
+    sa.Column("p95_seconds", sa.Double, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -1,6 +1,6 @@
-"""Who is looking at which comment, and undos by the numbers of their changes.
+"""Who is looking at which comment.
 
-Going back needs nothing: the earlier program does not know the table, nor mind an index.
+Going back needs nothing: the earlier program does not know the table.
 """
 
 import sqlalchemy as sa
@@ -28,9 +28,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
         if_not_exists=True,
     )
-    # What people took back is little: a million decisions with one undo in twenty are 50,000 rows.
-    op.create_index("ix_undos_change", "undos", ["change"], if_not_exists=True)
 
 
 def downgrade() -> None:
-    """Leave the table and the index where they are."""
+    """Leave the table where it is."""
