@@ -80,9 +80,7 @@ def standing(connection: sa.Connection, now: datetime) -> list[Claim]:
     statement = (
         sa.select(claims, moderators.c.name)
         .join(moderators, moderators.c.id == claims.c.moderator_id)
-        .where(
-            claims.c.expires_at > now, claims.c.expires_at <= now + LIFETIME + _CLOCKS_DIFFER
-        )
+        .where(claims.c.expires_at > now, claims.c.expires_at <= now + LIFETIME + _CLOCKS_DIFFER)
         .order_by(claims.c.moderator_id)
     )
     return [

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from model.decision import Decision
 from service.storage import claims
 from service.storage.claims import Claim
-from service.storage.records import StoredComment
+from service.storage.records import QueueItem, StoredComment, Waiting
 from service.storage.review import SiteIds
 from service.storage.rows import DECISION, STORED, decision_of, stored_comment
 from service.storage.store import Store
@@ -86,15 +86,28 @@ class NewsDesk:
                 claims=tuple(claims.standing(connection, self._store.now())),
             )
 
+    def waiting(self, site_ids: SiteIds, comment_id: str) -> QueueItem | None:
+        """A comment of these sites that waits, None if there is none of that id."""
+        statement = STORED.where(comments.c.id == comment_id, *_on(site_ids))
+        with self._store.reads() as connection:
+            row = connection.execute(statement).mappings().one_or_none()
+        if row is None or row["why"] is None:
+            return None
+        return QueueItem(stored_comment(row), Waiting(row["why"]))
+
     def of(self, site_ids: SiteIds, comment_ids: list[str]) -> list[StoredComment]:
         """Those of some comments that are on these sites and do not wait."""
         statement = STORED.where(
             comments.c.id.in_(comment_ids),
             queue.c.comment_id.is_(None),
-            *(() if site_ids is None else (comments.c.site_id.in_(list(site_ids)),)),
+            *_on(site_ids),
         )
         with self._store.reads() as connection:
             return [stored_comment(row) for row in connection.execute(statement).mappings()]
+
+
+def _on(site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...]:
+    return () if site_ids is None else (comments.c.site_id.in_(list(site_ids)),)
 
 
 def _marks(connection: sa.Connection) -> dict[str, int]:
@@ -116,9 +129,7 @@ def _changes(connection: sa.Connection, site_id: str, after: int, upto: int) -> 
         .join(decisions, decisions.c.id == undos.c.decision_id)
         .where(on_site, undos.c.change > after, undos.c.change <= upto)
     )
-    found = [
-        _decided(site_id, row) for row in connection.execute(decided).mappings()
-    ] + [
+    found = [_decided(site_id, row) for row in connection.execute(decided).mappings()] + [
         Change(site_id, row.change, row.comment_id, row.moderator, None)
         for row in connection.execute(undone)
     ]

@@ -124,6 +124,11 @@ def wants_data(request: Request) -> bool:
     return request.headers.get("accept", "").startswith("application/json")
 
 
+def wants_part(request: Request) -> bool:
+    """Whether a script of ours asks for a part that it puts into a page."""
+    return request.headers.get("x-part") == "1"
+
+
 def data(values: Mapping[str, object], *, status: int = 200) -> Response:
     """What a script of ours is answered."""
     return JSONResponse(dict(values), status_code=status, headers=_HEADERS)

@@ -22,9 +22,7 @@ def upgrade() -> None:
         sa.Column("site_id", sa.Text(), nullable=False),
         sa.Column("expires_at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("moderator_id", name="pk_claims"),
-        sa.ForeignKeyConstraint(
-            ["moderator_id"], ["moderators.id"], name="fk_claims_moderator_id"
-        ),
+        sa.ForeignKeyConstraint(["moderator_id"], ["moderators.id"], name="fk_claims_moderator_id"),
         sqlite_with_rowid=False,
         if_not_exists=True,
     )
