@@ -41,6 +41,9 @@ class TurnAway(Protocol):
 # When the service ends, how long an idle connection may still bring a request that was on its way.
 LAST_CALL_SECONDS = 0.5
 
+AT_THE_END = "at_the_end"
+"""In a request's state: what ends an answer that has no end by itself, when the service does."""
+
 RESERVED_FILES = 256
 """Open files of a process that are no connections of callers: database, log, model, itself."""
 
@@ -263,6 +266,11 @@ class HeadLimited(HttpToolsProtocol):
         Hanging up at once would reset a request that its caller has sent and nobody has read.
         """
         self._ends = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            if end := self.cycle.scope.get("state", {}).get(AT_THE_END):
+                end()
+                if self.flow.write_paused:  # nobody reads it: it would not learn of its end
+                    self.transport.abort()
         if self.cycle is None or self.cycle.response_started:
             self.loop.call_later(LAST_CALL_SECONDS, super().shutdown)
         else:

@@ -1,16 +1,13 @@
-"""Acts on many comments at once: a snapshot of ids, decided step by step, taken back whole.
+"""One decision on many comments: a snapshot of their ids, worked through a part at a time.
 
-An act is planned first: its ids are written down, so that what is done is what was shown, whatever
-arrives or is decided meanwhile. Then it is begun and run in short transactions, between which
-comments are judged and others decide. What has become of each comment is written with the decision
-itself, so an act that was killed half way can be gone on with, or taken back.
-
-Knows nothing of how its ids were found.
+An act is written down before its first comment is decided, so that one that was killed half way
+is on record with all that it did, and is gone on with or taken back. Each part is a transaction
+of its own, short enough for comments to be judged in between. What somebody else decided stays,
+and is counted; an undo takes back what the act itself decided and nothing else.
 """
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -20,394 +17,453 @@ import sqlalchemy as sa
 from model.addresses import mask_addresses
 from model.decision import Decision, RejectReason
 from model.outcome import Outcome
-from service.storage.errors import NothingToUndo, UnknownAct
+from service.storage import review
+from service.storage.errors import NothingToUndo, StoreError, UnknownComment
 from service.storage.events import Actor, tell
-from service.storage.many import decide_all, undo_all
 from service.storage.records import new_id
 from service.storage.review import SiteIds
 from service.storage.rows import compact
 from service.storage.store import Store
-from service.storage.tables import act_items, acts, comments
+from service.storage.tables import act_comments, acts, comments
 
-STEP = 100
-"""Comments decided in one transaction."""
+AT_ONCE = 50
+"""Comments of one transaction: some 30 ms in which on SQLite nobody else writes."""
+
+MOST = 5000
+"""Comments of one act."""
 
 PLAN_LIFETIME = timedelta(minutes=30)
-"""How long a plan may be begun after it was made."""
+"""How long after it was made a plan may be started."""
 
-_PAUSE_SECONDS = 0.002  # between transactions, so that on SQLite those who wait get their turn
-_LONGEST_ID = 64
+_IDS_AT_ONCE = 500
+
+
+class UnknownAct(StoreError):
+    """There is no such act on the sites that the caller may see."""
 
 
 class ActState(StrEnum):
-    """How far an act has come."""
+    """How far an act is; one that is undone is not gone on with."""
 
     PLANNED = "planned"
     RUNNING = "running"
     DONE = "done"
-    UNDOING = "undoing"
     UNDONE = "undone"
 
 
-class ItemState(StrEnum):
-    """What has become of a comment of an act.
+class _Place(StrEnum):
+    """What became of a comment of an act."""
 
-    `left` is one that somebody else had decided, or that is gone; `kept` one whose decision by
-    this act no longer stood when the act was taken back.
-    """
-
-    WAITS = "waits"
-    DONE = "done"
-    LEFT = "left"
-    UNDONE = "undone"
-    KEPT = "kept"
+    DUE = "due"
+    DECIDED = "decided"
+    LEFT = "left"  # decided by somebody else, or gone
+    RESTORED = "restored"
+    KEPT = "kept"  # the act was undone, but its decision did not stand any more
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """An act, as far as somebody may see it: `counts` are of comments on their sites.
+    """An act and what became of its comments, each of which is counted once.
 
-    `kind` and `body` are whatever the maker of the act wrote down ("bulk", "campaign").
+    `decided` are those whose decision by this act was made and not taken back by its undo, `left`
+    those that somebody else had decided or that were gone, `due` those not dealt with yet,
+    `restored` what its undo brought back and `kept` what that found decided otherwise meanwhile.
+    `body` is what its maker noted: no content and no address.
     """
 
     id: str
     kind: str
-    outcome: Outcome
-    reason: RejectReason | None
-    moderator: str
-    created_at: datetime
-    state: ActState
+    decision: Decision
     body: Mapping[str, object]
-    undone_by: str | None
+    state: ActState
+    site_ids: frozenset[str]
+    due: int
+    decided: int
+    left: int
+    restored: int
+    kept: int
     undone_at: datetime | None
-    counts: Mapping[ItemState, int]
+    undone_by: str | None
 
     @property
-    def size(self) -> int:
-        """How many comments it is about."""
-        return sum(self.counts.values())
-
-    def count(self, state: ItemState) -> int:
-        """How many of its comments have come to that."""
-        return self.counts.get(state, 0)
-
-
-def always() -> bool:
-    """To the end, in one go."""
-    return True
+    def count(self) -> int:
+        """The comments of its snapshot."""
+        return self.due + self.decided + self.left + self.restored + self.kept
 
 
 class Acts:
-    """Acts on many comments. Every method raises StoreUnavailable when the database is away."""
+    """Makes acts, goes on with them and takes them back. Safe to share between threads.
 
-    def __init__(self, store: Store, *, pause_seconds: float = _PAUSE_SECONDS) -> None:
+    `site_ids` are the sites a caller may act on, None for all. An act that touches any other site
+    is not there for them.
+    """
+
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._pause_seconds = pause_seconds
-
-    # -------------------------------------------------------------- whole
 
     def decide(
         self,
         site_ids: SiteIds,
-        ids: Sequence[str],
+        ids: Iterable[str],
         decision: Decision,
         *,
         kind: str,
-        body: Mapping[str, object],
+        body: Mapping[str, object] | None = None,
     ) -> Act:
-        """Decide these comments: plan, begin and run in one. Those of other sites are left out.
+        """Begin an act and go on to its end."""
+        return self.go_on(site_ids, self.begin(site_ids, ids, decision, kind=kind, body=body).id)
 
-        Raises UnknownAct when not one of the ids is on these sites.
-        """
-        planned = self.plan(site_ids, ids, decision, kind=kind, body=body)
-        self.begin(site_ids, planned.id, decision.moderator)
-        return self.run(site_ids, planned.id)
-
-    def undo(
+    def begin(
         self,
         site_ids: SiteIds,
-        act_id: str,
-        moderator: str,
+        ids: Iterable[str],
+        decision: Decision,
         *,
-        only_own: bool,
-        goes_on: Callable[[], bool] = always,
+        kind: str,
+        body: Mapping[str, object] | None = None,
     ) -> Act:
-        """Bring back exactly what was before the act, where its decisions still stand.
+        """Write an act down; nothing is decided yet.
 
-        Goes on with an undo that was stopped half way. `goes_on` is asked between transactions.
-        Raises UnknownAct, NothingToUndo.
+        Ids of other sites' comments, and of none, are no part of it; one that comes twice is one.
+        Raises ValueError for more than `MOST` ids, UnknownComment when none is there.
         """
-        while self._undo_step(site_ids, act_id, moderator, only_own=only_own):
-            time.sleep(self._pause_seconds)
-            if not goes_on():
-                break
-        return self.act(site_ids, act_id)
-
-    # -------------------------------------------------------------- step by step
+        now = Actor(decision.moderator, decision.at)
+        with self._store.writes() as connection:
+            act_id = _write_down(connection, site_ids, ids, decision, kind=kind, body=body or {})
+            _begin(connection, act_id, now)
+            return _act(connection, act_id)
 
     def plan(
         self,
         site_ids: SiteIds,
-        ids: Sequence[str],
+        ids: Iterable[str],
         decision: Decision,
         *,
         kind: str,
-        body: Mapping[str, object],
+        body: Mapping[str, object] | None = None,
     ) -> Act:
-        """Write down which comments an act is about; nothing is decided.
+        """Write down what an act would be, to be looked at first; `start` begins it.
 
-        Ids that are on none of the sites are left out. Raises UnknownAct when none is left.
+        Plans that nobody started in time are forgotten on the way. Raises as `begin` does.
+        """
+        with self._store.writes() as connection:
+            _forget_plans(connection, self._store.now() - PLAN_LIFETIME)
+            act_id = _write_down(connection, site_ids, ids, decision, kind=kind, body=body or {})
+            return _act(connection, act_id)
+
+    def start(self, site_ids: SiteIds, act_id: str, moderator: str) -> Act:
+        """Begin what this moderator planned; an act that has begun is left as it is.
+
+        Raises UnknownAct for another's plan, or one that is older than `PLAN_LIFETIME`.
         """
         now = self._store.now()
-        act_id = new_id(now)
-        row = {
-            "id": act_id,
-            "kind": kind,
-            "outcome": decision.outcome.word,
-            "reason": decision.reason,
-            "moderator": mask_addresses(decision.moderator),
-            "created_at": now,
-            "expires_at": now + PLAN_LIFETIME,
-            "state": ActState.PLANNED,
-            "body": mask_addresses(compact(body)),
-        }
         with self._store.writes() as connection:
-            _forget_plans(connection, now)
-            connection.execute(acts.insert(), row)
-            _add(connection, site_ids, act_id, ids)
-            return _read(connection, site_ids, act_id)
+            act = _held_act(connection, site_ids, act_id)
+            if act["moderator"] != mask_addresses(moderator):
+                raise UnknownAct("the plan is somebody else's")
+            if act["state"] == ActState.PLANNED:
+                if act["at"] < now - PLAN_LIFETIME:
+                    raise UnknownAct("the plan is too old")
+                _begin(connection, act_id, Actor(moderator, now))
+            return _act(connection, act_id)
 
-    def begin(self, site_ids: SiteIds, act_id: str, moderator: str) -> Act:
-        """Let a plan of this moderator's be run; one that was begun before stays as it is.
+    def go_on(
+        self,
+        site_ids: SiteIds,
+        act_id: str,
+        *,
+        most: int = MOST,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Act:
+        """Decide what of an act is due, up to about `most` comments; one at its end is left alone.
 
-        Raises UnknownAct.
+        Several may go on with one act at once: each comment is decided once. `progress` is told
+        after each transaction how many are dealt with. Raises UnknownAct.
+        """
+        done = 0
+        while True:
+            with self._store.writes() as connection:
+                act = _held_act(connection, site_ids, act_id)
+                if act["state"] == ActState.RUNNING:
+                    count = _decide_some(connection, act)
+                    if count < AT_ONCE:
+                        _set_state(connection, act_id, ActState.DONE)
+                    done += count
+                found = _act(connection, act_id)
+            progress(done)
+            if found.state is not ActState.RUNNING or done >= most:
+                return found
+
+    def undo(
+        self, site_ids: SiteIds, act_id: str, *, moderator: str, only_own: bool = False
+    ) -> Act:
+        """Bring back what was before each of an act's decisions that still stands.
+
+        What was not decided yet never is. An undo that was killed half way is gone on with by
+        another one. Raises UnknownAct, NothingToUndo.
         """
         with self._store.writes() as connection:
-            held = _held(connection, site_ids, act_id)
-            if held["moderator"] != mask_addresses(moderator):
-                raise UnknownAct("this plan is somebody else's")
-            if held["state"] == ActState.PLANNED:
-                if held["expires_at"] < self._store.now():
-                    raise UnknownAct("this plan's time is over")
-                _set(connection, act_id, state=ActState.RUNNING, expires_at=None)
-                self._tell(connection, "act_begun", held, held["moderator"])
-            return _read(connection, site_ids, act_id)
-
-    def run(self, site_ids: SiteIds, act_id: str, *, goes_on: Callable[[], bool] = always) -> Act:
-        """Decide what is still to be decided of an act that was begun.
-
-        `goes_on` is asked between transactions. An act that is at its end stays as it is, and so
-        does one that is being taken back. Raises UnknownAct.
-        """
-        while self._run_step(site_ids, act_id):
-            time.sleep(self._pause_seconds)
-            if not goes_on():
-                break
-        return self.act(site_ids, act_id)
-
-    def _run_step(self, site_ids: SiteIds, act_id: str) -> bool:
-        """Whether there is more to do."""
-        with self._store.writes() as connection:
-            held = _held(connection, site_ids, act_id)
-            if held["state"] != ActState.RUNNING:
-                return False
-            ids = _next(connection, site_ids, act_id, ItemState.WAITS)
-            if ids:
-                decision = _decision(held, self._store.now())
-                made = decide_all(connection, ids, decision, body={"act": act_id})
-                _note(connection, act_id, ItemState.DONE, made)
-                left = [one for one in ids if one not in made]
-                _note(connection, act_id, ItemState.LEFT, dict.fromkeys(left))
-                return True
-            # What may no longer be decided by whoever asks is left as well.
-            rest = act_items.update().where(
-                act_items.c.act_id == act_id, act_items.c.state == ItemState.WAITS
-            )
-            connection.execute(rest.values(state=ItemState.LEFT))
-            _set(connection, act_id, state=ActState.DONE)
-            self._tell(connection, "act_done", held, held["moderator"])
-            return False
-
-    def _undo_step(self, site_ids: SiteIds, act_id: str, moderator: str, *, only_own: bool) -> bool:
-        now = self._store.now()
-        with self._store.writes() as connection:
-            held = _held(connection, site_ids, act_id)
-            if only_own and held["moderator"] != mask_addresses(moderator):
+            act = _held_act(connection, site_ids, act_id)
+            if only_own and act["moderator"] != mask_addresses(moderator):
                 raise NothingToUndo("the act is somebody else's")
-            if held["state"] in (ActState.PLANNED, ActState.UNDONE):
-                raise NothingToUndo("the act was taken back before, or never begun")
-            ids = _next(connection, site_ids, act_id, ItemState.DONE)
-            if ids:
-                if held["state"] != ActState.UNDOING:
-                    _set(connection, act_id, state=ActState.UNDOING)
-                decided = _decision_ids(connection, act_id, ids)
-                actor = Actor(moderator, now)
-                back = undo_all(connection, decided, actor=actor, body={"act": act_id})
-                _note(connection, act_id, ItemState.UNDONE, {one: decided[one] for one in back})
-                kept = {one: decided[one] for one in decided if one not in set(back)}
-                _note(connection, act_id, ItemState.KEPT, kept)
-                return True
-            by = mask_addresses(moderator)
-            _set(connection, act_id, state=ActState.UNDONE, undone_by=by, undone_at=now)
-            self._tell(connection, "act_undone", held, moderator)
-            return False
-
-    # -------------------------------------------------------------- what is known
-
-    def act(self, site_ids: SiteIds, act_id: str) -> Act:
-        """An act, as far as it is about these sites. Raises UnknownAct."""
+            if act["state"] == ActState.PLANNED:
+                raise NothingToUndo("the act was never begun")
+            if act["state"] == ActState.UNDONE and not _places(connection, act_id, _Place.DECIDED):
+                raise NothingToUndo("the act is undone")
+            if act["state"] != ActState.UNDONE:
+                actor = Actor(moderator, self._store.now())
+                _begin_undo(connection, act, actor)
+        while self._undo_some(site_ids, act_id, moderator) == AT_ONCE:
+            pass
         with self._store.reads() as connection:
-            return _read(connection, site_ids, act_id)
+            return _act(connection, act_id)
+
+    def _undo_some(self, site_ids: SiteIds, act_id: str, moderator: str) -> int:
+        with self._store.writes() as connection:
+            _held_act(connection, site_ids, act_id)
+            places = _places(connection, act_id, _Place.DECIDED)
+            held = review.held_of(connection, [place["comment_id"] for place in places])
+            actor = Actor(moderator, self._store.now())
+            for place in places:
+                comment = held.get(place["comment_id"])
+                is_back = comment is not None and review.undo_held(
+                    connection, comment, place["decision_id"], actor=actor
+                )
+                _settle(connection, place, _Place.RESTORED if is_back else _Place.KEPT)
+            return len(places)
+
+    def act(self, site_ids: SiteIds, act_id: str) -> Act | None:
+        """An act, None if there is none on these sites alone."""
+        with self._store.reads() as connection:
+            try:
+                _seen(connection, site_ids, act_id)
+            except UnknownAct:
+                return None
+            return _act(connection, act_id)
 
     def comments_of(
-        self, site_ids: SiteIds, act_id: str, *, state: ItemState | None = None, limit: int = 1000
-    ) -> list[str]:
-        """The ids of an act's comments on these sites, in order."""
+        self, site_ids: SiteIds, act_id: str, *, after: int = -1, limit: int = 20
+    ) -> list[tuple[int, str]]:
+        """Place and id of an act's comments, in order, from behind a place. Raises UnknownAct."""
         with self._store.reads() as connection:
-            return _next(connection, site_ids, act_id, state, limit=limit)
+            _seen(connection, site_ids, act_id)
+            statement = (
+                sa.select(act_comments.c.place, act_comments.c.comment_id)
+                .where(act_comments.c.act_id == act_id, act_comments.c.place > after)
+                .order_by(act_comments.c.place)
+                .limit(limit)
+            )
+            return [(row.place, row.comment_id) for row in connection.execute(statement)]
 
-    def add(self, site_ids: SiteIds, act_id: str, ids: Sequence[str]) -> Act:
-        """Have an act decide more comments, which arrived later; undone with the rest.
-
-        An act that was taken back, or is being so, stays as it is. Raises UnknownAct.
-        """
-        with self._store.writes() as connection:
-            held = _held(connection, site_ids, act_id)
-            if held["state"] not in (ActState.RUNNING, ActState.DONE):
-                return _read(connection, site_ids, act_id)
-            _add(connection, site_ids, act_id, ids)
-            _set(connection, act_id, state=ActState.RUNNING)
-        return self.run(site_ids, act_id)
-
-    def _tell(self, connection: sa.Connection, kind: str, held: sa.RowMapping, by: str) -> None:
-        """Told to each site with its own counts: nobody learns of another site's comments."""
-        statement = sa.select(act_items.c.site_id, act_items.c.state, sa.func.count())
-        statement = statement.where(act_items.c.act_id == held["id"])
-        counts: dict[str, dict[str, int]] = {}
-        for site_id, state, count in connection.execute(
-            statement.group_by(act_items.c.site_id, act_items.c.state)
-        ):
-            counts.setdefault(site_id, {})[state] = count
-        what = {"act": held["id"], "kind": held["kind"]}
-        said = {"outcome": held["outcome"], "reason": held["reason"]}
-        actor = Actor(by, self._store.now())
-        for site_id, of_site in sorted(counts.items()):
-            body = what | said | {"counts": of_site}
-            tell(connection, kind, actor, site_id=site_id, body=body)
+    def unfinished(self, site_ids: SiteIds, *, limit: int = 20) -> list[Act]:
+        """Acts that are not at their end, oldest first: somebody is at it, or it was killed."""
+        with self._store.reads() as connection:
+            statement = sa.select(acts.c.id).where(acts.c.state == ActState.RUNNING.value)
+            ids = connection.execute(statement.order_by(acts.c.id)).scalars().all()
+            found = [_act(connection, act_id) for act_id in ids]
+        return [act for act in found if _is_seen(act.site_ids, site_ids)][:limit]
 
 
-# ------------------------------------------------------------------ rows
+# ------------------------------------------------------------------ steps
 
 
-def _on(site_ids: SiteIds, table: sa.Table = act_items) -> tuple[sa.ColumnElement[bool], ...]:
-    return () if site_ids is None else (table.c.site_id.in_(list(site_ids)),)
-
-
-def _held(connection: sa.Connection, site_ids: SiteIds, act_id: str) -> sa.RowMapping:
-    """The act's own row, kept from others until the transaction ends. Raises UnknownAct."""
-    row = None
-    if act_id.isascii() and act_id.isprintable() and len(act_id) <= _LONGEST_ID:
-        seen = sa.exists().where(act_items.c.act_id == acts.c.id, *_on(site_ids))
-        statement = sa.select(acts).where(acts.c.id == act_id, seen).with_for_update(of=acts)
-        row = connection.execute(statement).mappings().one_or_none()
-    if row is None:
-        raise UnknownAct("there is no such act")
-    return row
-
-
-def _read(connection: sa.Connection, site_ids: SiteIds, act_id: str) -> Act:
-    if not (act_id.isascii() and act_id.isprintable() and len(act_id) <= _LONGEST_ID):
-        raise UnknownAct("there is no such act")
-    row = connection.execute(sa.select(acts).where(acts.c.id == act_id)).mappings().one_or_none()
-    statement = sa.select(act_items.c.state, sa.func.count())
-    statement = statement.where(act_items.c.act_id == act_id, *_on(site_ids))
-    found = connection.execute(statement.group_by(act_items.c.state))
-    counts = {ItemState(state): count for state, count in found}
-    if row is None or not counts:
-        raise UnknownAct("there is no such act")
-    return Act(
-        id=row["id"],
-        kind=row["kind"],
-        outcome=Outcome.of(row["outcome"]),
-        reason=RejectReason(row["reason"]) if row["reason"] else None,
-        moderator=row["moderator"],
-        created_at=row["created_at"],
-        state=ActState(row["state"]),
-        body=json.loads(row["body"]),
-        undone_by=row["undone_by"],
-        undone_at=row["undone_at"],
-        counts=counts,
-    )
-
-
-def _add(connection: sa.Connection, site_ids: SiteIds, act_id: str, ids: Sequence[str]) -> None:
-    """Write comments into an act that are not there yet."""
-    for start in range(0, len(ids), 500):
-        some = list(ids[start : start + 500])
-        known = sa.exists().where(
-            act_items.c.act_id == act_id, act_items.c.comment_id == comments.c.id
-        )
-        on = sa.select(
-            sa.literal(act_id),
-            comments.c.id,
-            comments.c.site_id,
-            sa.literal(ItemState.WAITS.value),
-        ).where(comments.c.id.in_(some), *_on(site_ids, comments), ~known)
-        columns = ["act_id", "comment_id", "site_id", "state"]
-        connection.execute(act_items.insert().from_select(columns, on))
-
-
-def _next(
+def _write_down(
     connection: sa.Connection,
     site_ids: SiteIds,
-    act_id: str,
-    state: ItemState | None,
+    ids: Iterable[str],
+    decision: Decision,
     *,
-    limit: int = STEP,
-) -> list[str]:
-    in_state = () if state is None else (act_items.c.state == state,)
-    statement = sa.select(act_items.c.comment_id).where(
-        act_items.c.act_id == act_id, *in_state, *_on(site_ids)
-    )
-    return [*connection.execute(statement.order_by(act_items.c.comment_id).limit(limit)).scalars()]
-
-
-def _decision_ids(connection: sa.Connection, act_id: str, ids: Sequence[str]) -> dict[str, str]:
-    statement = sa.select(act_items.c.comment_id, act_items.c.decision_id).where(
-        act_items.c.act_id == act_id, act_items.c.comment_id.in_(ids)
-    )
-    return {row.comment_id: row.decision_id for row in connection.execute(statement)}
-
-
-def _note(
-    connection: sa.Connection, act_id: str, state: ItemState, what: Mapping[str, str | None]
-) -> None:
-    """Write what has become of comments, with the ids of their decisions."""
-    if not what:
-        return
-    own = sa.and_(
-        act_items.c.act_id == act_id, act_items.c.comment_id == sa.bindparam("of_comment")
-    )
-    statement = act_items.update().where(own)
-    values: dict[str, object] = {
-        "state": state.value,
-        "decision_id": sa.bindparam("by_decision"),
+    kind: str,
+    body: Mapping[str, object],
+) -> str:
+    """The id of a new plan. Raises ValueError, UnknownComment."""
+    wanted = list(dict.fromkeys(ids))
+    if len(wanted) > MOST:
+        raise ValueError(f"an act is on {MOST} comments at the most")
+    sites = _sites_of(connection, site_ids, wanted)
+    if not sites:
+        raise UnknownComment("none of these comments is there")
+    act_id = new_id(decision.at)
+    row = {
+        "id": act_id,
+        "kind": kind,
+        "outcome": decision.outcome.word,
+        "reason": decision.reason,
+        "moderator": mask_addresses(decision.moderator),
+        "at": decision.at,
+        "body": mask_addresses(compact(body)),
+        "state": ActState.PLANNED.value,
     }
-    rows = [{"of_comment": one, "by_decision": decision} for one, decision in what.items()]
-    connection.execute(statement.values(values), rows)
+    connection.execute(acts.insert(), row)
+    places = [
+        {
+            "act_id": act_id,
+            "place": place,
+            "comment_id": comment_id,
+            "site_id": sites[comment_id],
+            "state": _Place.DUE.value,
+        }
+        for place, comment_id in enumerate(one for one in wanted if one in sites)
+    ]
+    connection.execute(act_comments.insert(), places)
+    return act_id
 
 
-def _set(connection: sa.Connection, act_id: str, **values: object) -> None:
-    connection.execute(acts.update().where(acts.c.id == act_id).values(values))
+def _begin(connection: sa.Connection, act_id: str, actor: Actor) -> None:
+    _set_state(connection, act_id, ActState.RUNNING, at=actor.at)
+    act = connection.execute(sa.select(acts).where(acts.c.id == act_id)).mappings().one()
+    statement = sa.select(act_comments.c.site_id).where(act_comments.c.act_id == act_id)
+    places = connection.execute(statement).mappings().all()
+    told: dict[str, object] = {
+        "act": act_id,
+        "what": act["kind"],
+        "outcome": act["outcome"],
+        "reason": act["reason"],
+    }
+    _tell(connection, "acted", actor, [dict(place) for place in places], told)
 
 
-def _decision(held: sa.RowMapping, at: datetime) -> Decision:
-    reason = RejectReason(held["reason"]) if held["reason"] else None
-    return Decision(Outcome.of(held["outcome"]), reason, held["moderator"], at)
+def _forget_plans(connection: sa.Connection, before: datetime) -> None:
+    """Forget what was planned before then and never begun."""
+    old = sa.select(acts.c.id).where(acts.c.state == ActState.PLANNED.value, acts.c.at < before)
+    ids = connection.execute(old).scalars().all()
+    connection.execute(act_comments.delete().where(act_comments.c.act_id.in_(ids)))
+    connection.execute(acts.delete().where(acts.c.id.in_(ids)))
 
 
-def _forget_plans(connection: sa.Connection, now: datetime) -> None:
-    """Forget what was planned and never begun in its time."""
-    over = sa.select(acts.c.id).where(acts.c.expires_at < now)
-    connection.execute(act_items.delete().where(act_items.c.act_id.in_(over)))
-    connection.execute(acts.delete().where(acts.c.expires_at < now))
+def _sites_of(connection: sa.Connection, site_ids: SiteIds, ids: Sequence[str]) -> dict[str, str]:
+    """The site of each comment that there is on these sites."""
+    found: dict[str, str] = {}
+    usable = [one for one in ids if review.may_be_id(one)]
+    for start in range(0, len(usable), _IDS_AT_ONCE):
+        statement = sa.select(comments.c.id, comments.c.site_id).where(
+            comments.c.id.in_(usable[start : start + _IDS_AT_ONCE])
+        )
+        if site_ids is not None:
+            statement = statement.where(comments.c.site_id.in_(list(site_ids)))
+        found |= {row.id: row.site_id for row in connection.execute(statement)}
+    return found
+
+
+def _is_seen(sites: Collection[str], site_ids: SiteIds) -> bool:
+    return site_ids is None or (bool(sites) and set(sites) <= set(site_ids))
+
+
+def _sites_of_act(connection: sa.Connection, act_id: str) -> frozenset[str]:
+    statement = sa.select(act_comments.c.site_id).where(act_comments.c.act_id == act_id)
+    return frozenset(connection.execute(statement.distinct()).scalars())
+
+
+def _seen(connection: sa.Connection, site_ids: SiteIds, act_id: str) -> None:
+    if not review.may_be_id(act_id) or not _is_seen(_sites_of_act(connection, act_id), site_ids):
+        raise UnknownAct("there is no such act")
+    known = sa.select(sa.exists().where(acts.c.id == act_id))
+    if not connection.execute(known).scalar_one():
+        raise UnknownAct("there is no such act")
+
+
+def _held_act(connection: sa.Connection, site_ids: SiteIds, act_id: str) -> sa.RowMapping:
+    """The act's own row, kept from others who would go on with it or take it back."""
+    _seen(connection, site_ids, act_id)
+    statement = sa.select(acts).where(acts.c.id == act_id).with_for_update()
+    return connection.execute(statement).mappings().one()
+
+
+def _places(connection: sa.Connection, act_id: str, state: _Place) -> Sequence[sa.RowMapping]:
+    statement = (
+        sa.select(act_comments)
+        .where(act_comments.c.act_id == act_id, act_comments.c.state == state.value)
+        .order_by(act_comments.c.place)
+        .limit(AT_ONCE)
+    )
+    return connection.execute(statement).mappings().all()
+
+
+def _decide_some(connection: sa.Connection, act: sa.RowMapping) -> int:
+    """Deal with the next comments that are due; how many there were."""
+    places = _places(connection, act["id"], _Place.DUE)
+    held = review.held_of(connection, [place["comment_id"] for place in places])
+    decision = _decision(act)
+    for place in places:
+        comment = held.get(place["comment_id"])
+        decision_id = None
+        if comment is not None and comment["decided"] is None:
+            decision_id = review.decide_held(connection, comment, decision)
+        state = _Place.LEFT if decision_id is None else _Place.DECIDED
+        _settle(connection, place, state, decision_id)
+    return len(places)
+
+
+def _settle(
+    connection: sa.Connection, place: sa.RowMapping, state: _Place, decision_id: str | None = None
+) -> None:
+    statement = act_comments.update().where(
+        act_comments.c.act_id == place["act_id"], act_comments.c.place == place["place"]
+    )
+    values = {"state": state.value} | ({"decision_id": decision_id} if decision_id else {})
+    connection.execute(statement.values(values))
+
+
+def _begin_undo(connection: sa.Connection, act: sa.RowMapping, actor: Actor) -> None:
+    act_id = act["id"]
+    by = {"undone_at": actor.at, "undone_by": mask_addresses(actor.name)}
+    _set_state(connection, act_id, ActState.UNDONE, **by)
+    due = act_comments.update().where(
+        act_comments.c.act_id == act_id, act_comments.c.state == _Place.DUE.value
+    )
+    connection.execute(due.values(state=_Place.LEFT.value))
+    sites = [{"site_id": site_id} for site_id in _sites_of_act(connection, act_id)]
+    told: dict[str, object] = {"act": act_id, "what": act["kind"], "by": act["moderator"]}
+    _tell(connection, "act_undone", actor, sites, told)
+
+
+def _set_state(connection: sa.Connection, act_id: str, state: ActState, **values: object) -> None:
+    statement = acts.update().where(acts.c.id == act_id)
+    connection.execute(statement.values({"state": state.value} | values))
+
+
+def _decision(act: sa.RowMapping) -> Decision:
+    reason = RejectReason(act["reason"]) if act["reason"] else None
+    return Decision(Outcome.of(act["outcome"]), reason, act["moderator"], act["at"])
+
+
+def _act(connection: sa.Connection, act_id: str) -> Act:
+    row = connection.execute(sa.select(acts).where(acts.c.id == act_id)).mappings().one()
+    statement = (
+        sa.select(act_comments.c.state, sa.func.count().label("number"))
+        .where(act_comments.c.act_id == act_id)
+        .group_by(act_comments.c.state)
+    )
+    counts = {one.state: one.number for one in connection.execute(statement)}
+    return Act(
+        id=act_id,
+        kind=row["kind"],
+        decision=_decision(row),
+        body=json.loads(row["body"]),
+        state=ActState(row["state"]),
+        site_ids=_sites_of_act(connection, act_id),
+        due=counts.get(_Place.DUE, 0),
+        decided=counts.get(_Place.DECIDED, 0),
+        left=counts.get(_Place.LEFT, 0),
+        restored=counts.get(_Place.RESTORED, 0),
+        kept=counts.get(_Place.KEPT, 0),
+        undone_at=row["undone_at"],
+        undone_by=row["undone_by"],
+    )
+
+
+def _tell(
+    connection: sa.Connection,
+    kind: str,
+    actor: Actor,
+    places: Iterable[Mapping[str, object]],
+    body: Mapping[str, object],
+) -> None:
+    """Told once for each site, to those who may know of it, with the comments that are its own."""
+    counts: dict[str, int] = {}
+    for place in places:
+        site_id = str(place["site_id"])
+        counts[site_id] = counts.get(site_id, 0) + 1
+    for site_id, count in counts.items():
+        comments_told = {"comments": count} if kind == "acted" else {}
+        tell(connection, kind, actor, site_id=site_id, body=dict(body) | comments_told)

@@ -91,7 +91,3 @@ class AlreadyDecided(StoreError):
 
 class BadCursor(StoreError):
     """The place to go on from was not given by an earlier page of the same order."""
-
-
-class UnknownAct(StoreError):
-    """There is no such act on these sites, or it was never begun and its time is over."""

@@ -15,8 +15,9 @@ from service.storage import partitions
 from service.storage.engine import transaction
 from service.storage.partitions import Partition, first_id
 from service.storage.tables import (
-    act_items,
+    act_comments,
     akismet_checks,
+    claims,
     comments,
     decisions,
     queue,
@@ -25,7 +26,11 @@ from service.storage.tables import (
     verdicts,
 )
 
-_HANGING = (akismet_checks, act_items)  # what goes with its comment, and has no key to it
+_HANGING = (
+    akismet_checks,
+    act_comments,
+    claims,
+)  # what goes with its comment, and has no key to it
 
 BATCH = 500
 """Comments forgotten in one transaction."""

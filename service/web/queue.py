@@ -11,12 +11,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from model.decision import Decision, RejectReason
+from model.decision import Decision
 from service.storage import BadCursor, QueueOrder, QueuePage, Role
-from service.web.card import card_of, plain_name
+from service.web.card import plain_name
+from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, TheDesk, Viewer
-from service.web.rendering import PageRoute, page, see_other
-from service.web.texts import TEXTS, texts_for
+from service.web.rendering import PageRoute, page, see_other, wants_part
+from service.web.texts import texts_for
 
 PER_PAGE = 20
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -79,30 +80,23 @@ def queue(
     done, undone = (one if ID.fullmatch(one) else "" for one in (done, undone))
     place = Place.of(order, after)
     waiting = _waiting(desk, caller, place)
+    is_part = wants_part(request)
     if after and (place.after != after or waiting is None or not waiting.items):
-        return see_other(request, place.path(after="", done=done, undone=undone))
+        if not is_part:
+            return see_other(request, place.path(after="", done=done, undone=undone))
+        waiting = QueuePage((), "")
     assert waiting is not None, "only a cursor can be bad"
-    sites = {site.id: site.name for site in caller.visible(desk.store.sites())}
-    several = len(sites) > 1
-    tag = texts_for(request).tag
     return page(
         request,
-        "queue.html",
+        "cards.html" if is_part else "queue.html",
         place=place,
-        waiting=desk.store.queue_size(caller.sites_as(Role.VIEWER)),
-        cards=[
-            card_of(
-                item,
-                language=tag,
-                site=plain_name(sites.get(item.comment.site_id, "")) if several else "",
-            )
-            for item in waiting.items
-        ],
+        waiting=0 if is_part else desk.store.queue_size(caller.sites_as(Role.VIEWER)),
+        cards=deal(desk, caller, waiting.items, language=texts_for(request).tag),
         next_path=place.path(after=waiting.after) if waiting.after else "",
         orders=[(one, Place(one, "").path()) for one in QueueOrder],
-        reasons=list(RejectReason),
+        reasons=REASONS,
         flash=_flash(desk, caller, done, undone),
-        language_names={tag: texts.name for tag, texts in TEXTS.items()},
+        language_names=LANGUAGE_NAMES,
         now=desk.now(),
     )
 

@@ -1,266 +1,196 @@
-"""Acts on many comments: a snapshot, decided in steps, taken back whole. On both databases."""
+"""One decision on many comments, and its undo, on both databases."""
 
 import threading
-from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
-import sqlalchemy as sa
 
 from model.decision import RejectReason
 from model.outcome import Outcome
 from model.policy import Policy
-from service.storage import NothingToUndo, Retention, Site, Store
-from service.storage.acts import STEP, Acts, ActState, ItemState
-from service.storage.errors import UnknownAct
-from service.storage.records import Changes
-from service.storage.tables import act_items, comments, queue
-from tests.storage.cases import Clock, accept, found, many, put, reject, verdict
+from service.storage import NothingToUndo, Site, Store, StoredComment, UnknownComment
+from service.storage.acts import AT_ONCE, MOST, Act, Acts, ActState, UnknownAct
+from tests.storage.cases import Clock, accept, asked, found, many, put, reject
+
+COUNT = 2 * AT_ONCE + 7
 
 
 @pytest.fixture
 def acts(store: Store) -> Acts:
-    return Acts(store, pause_seconds=0)
+    return Acts(store)
 
 
-def everything(store: Store) -> tuple[object, object]:
-    """What a decision changes: the queue, and the state of comments."""
-    columns = (comments.c.id, comments.c.state, comments.c.decided)
-    with store.reads() as connection:
-        waiting = connection.execute(sa.select(queue).order_by(queue.c.comment_id)).all()
-        states = connection.execute(sa.select(*columns).order_by(comments.c.id)).all()
-    return waiting, states
+@pytest.fixture
+def ids(store: Store, site: Site, clock: Clock) -> list[str]:
+    waiting = put(store, *many(COUNT, site, clock))
+    clock.advance(minutes=3)
+    return waiting
 
 
-def until(count: int) -> Callable[[], bool]:
-    """Lets so many transactions happen, then stops."""
-    left: Iterator[bool] = iter([True] * (count - 1))
-    return lambda: next(left, False)
+def counts(act: Act) -> tuple[int, int, int, int, int]:
+    return act.due, act.decided, act.left, act.restored, act.kept
 
 
-def test_an_act_decides_its_snapshot_and_nothing_that_came_later(
-    store: Store, site: Site, clock: Clock, acts: Acts
+def all_of(store: Store, ids: list[str]) -> list[StoredComment]:
+    return [found(store, one) for one in ids]
+
+
+def test_one_decision_settles_all_of_a_snapshot(
+    store: Store, acts: Acts, ids: list[str], clock: Clock
 ) -> None:
-    ids = put(store, *many(3, site, clock))
-    planned = acts.plan(None, ids, reject(clock()), kind="bulk", body={"filter": "all"})
-    later = put(store, *many(1, site, clock))
+    act = acts.decide(None, ids, reject(clock()), kind="bulk", body={"of": "a filter"})
 
-    acts.begin(None, planned.id, "bob")
-    done = acts.run(None, planned.id)
-
-    assert (planned.state, planned.counts) == (ActState.PLANNED, {ItemState.WAITS: 3})
-    assert (done.state, done.counts) == (ActState.DONE, {ItemState.DONE: 3})
-    assert {found(store, one).state for one in ids} == {Outcome.REJECT}
-    assert found(store, ids[0]).decision == reject(clock())
-    assert found(store, later[0]).waiting_since is not None
-
-
-def test_undo_brings_back_exactly_what_was(
-    store: Store, site: Site, clock: Clock, acts: Acts
-) -> None:
-    ids = put(store, *many(3, site, clock))
-    ids += put(store, *many(2, site, clock), by=verdict(Outcome.ACCEPT))
-    before = everything(store)
-    act = acts.decide(None, ids, reject(clock()), kind="bulk", body={})
-    clock.advance(hours=1)
-
-    undone = acts.undo(None, act.id, "bob", only_own=True)
-
-    assert everything(store) == before
-    assert (undone.state, undone.counts) == (ActState.UNDONE, {ItemState.UNDONE: 5})
-    assert (undone.undone_by, undone.undone_at) == ("bob", clock())
-    assert store.changes(site.id) == Changes(last=10, undo=10)
-
-
-def test_every_decision_and_undo_has_a_number_of_its_own(
-    store: Store, site: Site, clock: Clock, acts: Acts
-) -> None:
-    ids = put(store, *many(3, site, clock))
-    first = store.decide(None, ids[0], accept(clock()))
-
-    acts.decide(None, ids, reject(clock()), kind="bulk", body={})
-
-    decided = store.decided(site.id, after=0, upto=9, undone_upto=9, limit=9)
-    assert [(one.change, one.id) for one in decided] == [(1, first.id), (2, ids[1]), (3, ids[2])]
-
-
-def test_what_others_decided_meanwhile_is_left_and_counted(
-    store: Store, site: Site, clock: Clock, acts: Acts
-) -> None:
-    ids = put(store, *many(3, site, clock))
-    planned = acts.plan(None, ids, reject(clock()), kind="bulk", body={})
-    store.decide(None, ids[1], accept(clock()))
-
-    acts.begin(None, planned.id, "bob")
-    done = acts.run(None, planned.id)
-    undone = acts.undo(None, done.id, "bob", only_own=True)
-
-    assert done.counts == {ItemState.DONE: 2, ItemState.LEFT: 1}
-    assert undone.counts == {ItemState.UNDONE: 2, ItemState.LEFT: 1}
-    assert found(store, ids[1]).decision == accept(clock())
-
-
-def test_an_act_that_was_killed_is_gone_on_with(
-    store: Store, site: Site, clock: Clock, acts: Acts, open_store: Callable[[], Store]
-) -> None:
-    ids = put(store, *many(2 * STEP + 5, site, clock))
-    planned = acts.plan(None, ids, reject(clock()), kind="bulk", body={})
-    acts.begin(None, planned.id, "bob")
-
-    half = acts.run(None, planned.id, goes_on=until(1))
-    done = Acts(open_store(), pause_seconds=0).run(None, planned.id)
-
-    assert (half.state, half.count(ItemState.DONE)) == (ActState.RUNNING, STEP)
-    assert (done.state, done.counts) == (ActState.DONE, {ItemState.DONE: len(ids)})
+    assert (act.state, counts(act), act.count) == (ActState.DONE, (0, COUNT, 0, 0, 0), COUNT)
+    assert {(one.state, one.decision) for one in all_of(store, ids)} == {
+        (Outcome.REJECT, reject(clock()))
+    }
     assert store.queue_size(None) == 0
+    assert acts.act(None, act.id) == act
+    assert act.body == {"of": "a filter"}
 
 
-def test_an_act_that_was_killed_is_taken_back_and_not_gone_on_with(
-    store: Store, site: Site, clock: Clock, acts: Acts
+def test_an_undo_brings_back_exactly_what_was(
+    store: Store, acts: Acts, ids: list[str], clock: Clock
 ) -> None:
-    ids = put(store, *many(2 * STEP + 5, site, clock))
-    before = everything(store)
-    planned = acts.plan(None, ids, reject(clock()), kind="bulk", body={})
-    acts.begin(None, planned.id, "bob")
-    acts.run(None, planned.id, goes_on=until(2))
+    before = all_of(store, ids)
+    act = acts.decide(None, ids, reject(clock()), kind="bulk")
+    clock.advance(minutes=1)
 
-    half = acts.undo(None, planned.id, "bob", only_own=True, goes_on=until(1))
-    undone = acts.undo(None, planned.id, "bob", only_own=True)
-    after = acts.run(None, planned.id)
+    undone = acts.undo(None, act.id, moderator="bob", only_own=True)
 
-    assert (half.state, half.count(ItemState.UNDONE)) == (ActState.UNDOING, STEP)
-    assert everything(store) == before
-    assert undone == after
-    assert undone.counts == {ItemState.UNDONE: 2 * STEP, ItemState.WAITS: 5}
+    assert (undone.state, counts(undone)) == (ActState.UNDONE, (0, 0, 0, COUNT, 0))
+    assert (undone.undone_by, undone.undone_at) == ("bob", clock())
+    assert all_of(store, ids) == before
 
 
-def test_undo_leaves_what_was_decided_anew(
-    store: Store, site: Site, clock: Clock, acts: Acts
+def test_what_others_decided_stays_and_is_counted(
+    store: Store, acts: Acts, ids: list[str], clock: Clock
 ) -> None:
-    ids = put(store, *many(3, site, clock))
-    act = acts.decide(None, ids, reject(clock()), kind="bulk", body={})
-    store.undo(None, ids[0], moderator="bob")
-    store.undo(None, ids[1], moderator="bob")
-    store.decide(None, ids[1], accept(clock(), by="ann"))
+    store.decide(None, ids[3], accept(clock()))
 
-    undone = acts.undo(None, act.id, "bob", only_own=True)
+    act = acts.decide(None, ids, reject(clock()), kind="bulk")
+    undone = acts.undo(None, act.id, moderator="bob")
 
-    assert undone.counts == {ItemState.UNDONE: 1, ItemState.KEPT: 2}
-    assert found(store, ids[1]).decision == accept(clock(), by="ann")
-    assert store.queue_size(None) == 2
+    assert counts(act) == (0, COUNT - 1, 1, 0, 0)
+    assert counts(undone) == (0, 0, 1, COUNT - 1, 0)
+    assert found(store, ids[3]).decision == accept(clock())
 
 
-def test_an_act_is_taken_back_once(store: Store, site: Site, clock: Clock, acts: Acts) -> None:
-    act = acts.decide(None, put(store, *many(2, site, clock)), accept(clock()), kind="b", body={})
-    acts.undo(None, act.id, "ann", only_own=True)
+def test_an_undo_leaves_what_was_decided_again_meanwhile(
+    store: Store, acts: Acts, ids: list[str], clock: Clock
+) -> None:
+    act = acts.decide(None, ids, reject(clock()), kind="bulk")
+    store.undo(None, ids[0], moderator="ann")
+    store.decide(None, ids[0], accept(clock()))
+    store.undo(None, ids[1], moderator="ann")
+
+    undone = acts.undo(None, act.id, moderator="bob")
+
+    assert counts(undone) == (0, 0, 0, COUNT - 2, 2)
+    assert found(store, ids[0]).decision == accept(clock())
+    assert found(store, ids[1]).state is Outcome.QUEUE
+
+
+def test_an_act_that_stopped_half_way_is_gone_on_with(
+    store: Store, acts: Acts, ids: list[str], clock: Clock
+) -> None:
+    begun = acts.begin(None, ids, reject(clock()), kind="bulk")
+    half = acts.go_on(None, begun.id, most=1)
+
+    stopped = acts.unfinished(None)
+    ended = acts.go_on(None, begun.id)
+
+    assert counts(begun) == (COUNT, 0, 0, 0, 0)
+    assert counts(half) == (COUNT - AT_ONCE, AT_ONCE, 0, 0, 0)
+    assert [act.id for act in stopped] == [begun.id]
+    assert counts(ended) == (0, COUNT, 0, 0, 0)
+    assert acts.unfinished(None) == []
+
+
+def test_an_act_that_stopped_half_way_is_taken_back(
+    store: Store, acts: Acts, ids: list[str], clock: Clock
+) -> None:
+    before = all_of(store, ids)
+    begun = acts.begin(None, ids, reject(clock()), kind="bulk")
+    acts.go_on(None, begun.id, most=1)
+
+    undone = acts.undo(None, begun.id, moderator="bob")
+    again = acts.go_on(None, begun.id)
+
+    assert counts(undone) == (0, 0, COUNT - AT_ONCE, AT_ONCE, 0)
+    assert again == undone
+    assert all_of(store, ids) == before
+
+
+def test_an_undo_is_done_once_and_by_its_own_moderator_where_that_is_asked(
+    store: Store, acts: Acts, ids: list[str], clock: Clock
+) -> None:
+    act = acts.decide(None, ids, reject(clock()), kind="bulk")
 
     with pytest.raises(NothingToUndo):
-        acts.undo(None, act.id, "ann", only_own=True)
-    assert store.changes(site.id) == Changes(last=4, undo=4)
-
-
-def test_only_its_maker_takes_an_act_back_when_only_own_counts(
-    store: Store, site: Site, clock: Clock, acts: Acts
-) -> None:
-    act = acts.decide(None, put(store, *many(2, site, clock)), accept(clock()), kind="b", body={})
-
+        acts.undo(None, act.id, moderator="ann", only_own=True)
+    acts.undo(None, act.id, moderator="ann")
     with pytest.raises(NothingToUndo):
-        acts.undo(None, act.id, "bob", only_own=True)
-    assert acts.undo(None, act.id, "bob", only_own=False).undone_by == "bob"
+        acts.undo(None, act.id, moderator="ann")
 
 
-def test_a_plan_is_its_maker_s_and_ends(store: Store, site: Site, clock: Clock, acts: Acts) -> None:
-    ids = put(store, *many(2, site, clock))
-    mine = acts.plan(None, ids, accept(clock()), kind="bulk", body={})
-
-    with pytest.raises(UnknownAct):
-        acts.begin(None, mine.id, "bob")
-    with pytest.raises(NothingToUndo):
-        acts.undo(None, mine.id, "ann", only_own=True)
-    clock.advance(minutes=31)
-    with pytest.raises(UnknownAct):
-        acts.begin(None, mine.id, "ann")
-    acts.plan(None, ids, accept(clock()), kind="bulk", body={})
-    with pytest.raises(UnknownAct):
-        acts.act(None, mine.id)
-
-
-def test_another_site_s_comments_are_not_there(
-    store: Store, site: Site, clock: Clock, acts: Acts
+def test_two_acts_on_the_same_comments_decide_each_once(
+    store: Store, acts: Acts, ids: list[str], clock: Clock
 ) -> None:
-    other, _ = store.add_site("other", Policy())
-    own = put(store, *many(2, site, clock))
-    hidden = put(store, *many(3, other, clock))
-    act = acts.decide(None, own + hidden, reject(clock()), kind="bulk", body={})
+    made: list[Act] = []
 
-    seen = acts.act([site.id], act.id)
-    told = [e.body for e in store.events([site.id], limit=500) if e.kind == "act_done"]
+    def act(turn: int) -> None:
+        by = replace(reject(clock(), reason=RejectReason.OTHER), moderator=f"m{turn}")
+        made.append(acts.decide(None, ids[:: 1 - 2 * turn], by, kind="bulk"))
 
-    assert seen.counts == {ItemState.DONE: 2}
-    assert ['"counts":{"done":2}' in body for body in told] == [True]
-    for made_up in ([*hidden], ["no-such-comment"], []):
-        with pytest.raises(UnknownAct):
-            acts.plan([site.id], made_up, reject(clock()), kind="bulk", body={})
-    for site_ids, act_id in (([], act.id), (None, "\0"), (None, "é" * 99)):
-        with pytest.raises(UnknownAct):
-            acts.act(site_ids, act_id)
-
-
-def test_two_acts_on_the_same_comments_at_once_decide_each_once(
-    store: Store, site: Site, clock: Clock, acts: Acts, open_store: Callable[[], Store]
-) -> None:
-    ids = put(store, *many(2 * STEP, site, clock))
-    plans = [
-        acts.plan(None, chosen, decision, kind="bulk", body={})
-        for chosen, decision in (
-            (ids[: STEP + 50], accept(clock())),
-            (ids[50:], reject(clock(), reason=RejectReason.TOXIC)),
-        )
-    ]
-    for plan in plans:
-        acts.begin(None, plan.id, plan.moderator)
-    stores = [open_store(), open_store()]
-    threads = [
-        threading.Thread(target=Acts(one).run, args=(None, plan.id))
-        for one, plan in zip(stores, plans, strict=True)
-    ]
+    threads = [threading.Thread(target=act, args=(turn,)) for turn in (0, 1)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    ended = [acts.act(None, plan.id) for plan in plans]
-    done = [act.count(ItemState.DONE) for act in ended]
-    left = [act.count(ItemState.LEFT) for act in ended]
-    assert [act.state for act in ended] == [ActState.DONE] * 2
-    assert (sum(done), sum(left)) == (2 * STEP, 100)
-    assert store.changes(site.id) == Changes(last=2 * STEP)
+    assert len(made) == 2
+    assert sum(one.decided for one in made) == COUNT
+    assert sum(one.left for one in made) == COUNT
 
 
-def test_later_arrivals_join_an_act_and_are_taken_back_with_it(
-    store: Store, site: Site, clock: Clock, acts: Acts
+def test_another_sites_comments_and_acts_are_not_there(
+    store: Store, acts: Acts, ids: list[str], clock: Clock
 ) -> None:
-    ids = put(store, *many(2, site, clock))
-    act = acts.decide(None, ids, reject(clock()), kind="campaign", body={})
-    later = put(store, *many(1, site, clock))
+    other, _ = store.add_site("other", Policy())
+    (theirs,) = put(store, asked(other, clock()))
+    mine = {found(store, ids[0]).site_id}
 
-    grown = acts.add(None, act.id, ids + later)
-    undone = acts.undo(None, act.id, "bob", only_own=True)
+    act = acts.decide(mine, [*ids[:2], theirs], reject(clock()), kind="bulk")
+    both = acts.decide(None, [theirs, ids[5]], reject(clock()), kind="bulk")
 
-    assert (grown.state, grown.counts) == (ActState.DONE, {ItemState.DONE: 3})
-    assert undone.counts == {ItemState.UNDONE: 3}
-    assert acts.add(None, act.id, later) == undone
-    assert store.queue_size(None) == 3
-
-
-def test_what_is_forgotten_leaves_the_act(
-    store: Store, site: Site, clock: Clock, acts: Acts
-) -> None:
-    act = acts.decide(None, put(store, *many(2, site, clock)), reject(clock()), kind="b", body={})
-    clock.advance(days=100)
-
-    store.forget(Retention(days=30, spoken_days=60))
-
-    with store.reads() as connection:
-        assert connection.execute(sa.select(act_items)).all() == []
+    assert act.decided == 2
+    assert acts.act({other.id}, act.id) is None
+    assert acts.act(mine, both.id) is None
+    assert acts.act(mine, act.id) == act
     with pytest.raises(UnknownAct):
-        acts.act(None, act.id)
+        acts.undo({other.id}, act.id, moderator="eve")
+    with pytest.raises(UnknownAct):
+        acts.go_on(mine, both.id)
+
+
+@pytest.mark.parametrize("wanted", [[], ["x"], ["\0", "no", "é" * 90]])
+def test_an_act_on_nothing_is_refused(acts: Acts, clock: Clock, wanted: list[str]) -> None:
+    with pytest.raises(UnknownComment):
+        acts.decide(None, wanted, reject(clock()), kind="bulk")
+
+
+def test_an_act_on_too_much_is_refused(acts: Acts, clock: Clock) -> None:
+    with pytest.raises(ValueError, match="5000"):
+        acts.begin(None, (str(n) for n in range(MOST + 1)), reject(clock()), kind="bulk")
+
+
+def test_the_log_says_who_did_what_and_took_it_back(
+    store: Store, acts: Acts, ids: list[str], clock: Clock
+) -> None:
+    act = acts.decide(None, ids[:2], reject(clock()), kind="bulk")
+    acts.undo(None, act.id, moderator="ann")
+
+    told = [(e.kind, e.actor) for e in store.events(None) if e.kind.startswith("act")]
+
+    assert told == [("acted", "bob"), ("act_undone", "ann")]

@@ -1,4 +1,4 @@
-"""Finding what waits, and acts on many comments at once.
+"""Acts on many comments at once, and finding what waits.
 
 Going back needs nothing: the earlier program does not know the tables.
 """
@@ -21,6 +21,43 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Leave the tables where they are."""
+
+
+def _add_acts() -> None:
+    op.create_table(
+        "acts",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("moderator", sa.Text(), nullable=False),
+        sa.Column("at", UtcTime(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("undone_at", UtcTime(), nullable=True),
+        sa.Column("undone_by", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_acts"),
+        if_not_exists=True,
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "act_comments",
+        sa.Column("act_id", sa.Text(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("comment_id", sa.Text(), nullable=False),
+        sa.Column("site_id", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("decision_id", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(["act_id"], ["acts.id"], name="fk_act_comments_act_id"),
+        sa.PrimaryKeyConstraint("act_id", "place", name="pk_act_comments"),
+        if_not_exists=True,
+        sqlite_with_rowid=False,
+    )
+    for name, columns in (
+        ("ix_act_comments_act_id", ["act_id", "state"]),
+        ("ix_act_comments_comment_id", ["comment_id"]),
+    ):
+        op.create_index(name, "act_comments", columns, if_not_exists=True)
 
 
 def _add_waiting() -> None:
@@ -66,40 +103,3 @@ def _add_waiting() -> None:
         sa.PrimaryKeyConstraint("comment_id", name="pk_waiting_texts"),
         if_not_exists=True,
     )
-
-
-def _add_acts() -> None:
-    op.create_table(
-        "acts",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("outcome", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("moderator", sa.Text(), nullable=False),
-        sa.Column("created_at", UtcTime(), nullable=False),
-        sa.Column("expires_at", UtcTime(), nullable=True),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.Column("undone_by", sa.Text(), nullable=True),
-        sa.Column("undone_at", UtcTime(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name="pk_acts"),
-        if_not_exists=True,
-    )
-    op.create_index("ix_acts_expires_at", "acts", ["expires_at"], if_not_exists=True)
-    op.create_table(
-        "act_items",
-        sa.Column("act_id", sa.Text(), nullable=False),
-        sa.Column("comment_id", sa.Text(), nullable=False),
-        sa.Column("site_id", sa.Text(), nullable=False),
-        sa.Column("state", sa.Text(), nullable=False),
-        sa.Column("decision_id", sa.Text(), nullable=True),
-        sa.ForeignKeyConstraint(["act_id"], ["acts.id"], name="fk_act_items_act_id"),
-        sa.PrimaryKeyConstraint("act_id", "comment_id", name="pk_act_items"),
-        sqlite_with_rowid=False,
-        if_not_exists=True,
-    )
-    for name, columns in (
-        ("ix_act_items_act_id", ["act_id", "state", "comment_id"]),
-        ("ix_act_items_comment_id", ["comment_id"]),
-    ):
-        op.create_index(name, "act_items", columns, if_not_exists=True)
