@@ -21,7 +21,8 @@ def decided_page(
 ) -> list[Decided]:
     """Up to `limit` decisions on a site, numbered above `after` and not above `upto`.
 
-    In order. Left out is what had been taken back by the change numbered `undone_upto`.
+    In order. Left out is what had been taken back by the change numbered `undone_upto`, and what
+    only followed a campaign's decision.
     """
     undone = sa.and_(undos.c.decision_id == decisions.c.id, undos.c.change <= undone_upto)
     taken_back = sa.exists().where(undone)
@@ -29,7 +30,7 @@ def decided_page(
         sa.select(decisions.c.change, *COMMENT, *DECISION)
         .join(comments, comments.c.id == decisions.c.comment_id)
         .where(decisions.c.site_id == site_id, decisions.c.change > after)
-        .where(decisions.c.change <= upto, ~taken_back)
+        .where(decisions.c.change <= upto, decisions.c.follows.is_(None), ~taken_back)
         .order_by(decisions.c.change)
         .limit(limit)
     )

@@ -34,6 +34,7 @@ def labelled_page(
     examples = [
         example
         for row in found
+        if row["decision_follows"] is None  # nobody looked at it: a campaign's word was carried on
         for example in _examples(stored_comment(row), row, reported.get(row["id"], []))
     ]
     place = (found[-1]["received_at"], found[-1]["id"]) if len(found) == limit else None

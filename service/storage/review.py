@@ -147,8 +147,18 @@ def decide(
     return _one(connection, comment_id)
 
 
-def decide_held(connection: sa.Connection, held: sa.RowMapping, decision: Decision) -> str:
-    """Make a decision on a comment of `held` stand; the decision's id. Raises AlreadyDecided."""
+def decide_held(
+    connection: sa.Connection,
+    held: sa.RowMapping,
+    decision: Decision,
+    *,
+    follows: str | None = None,
+) -> str:
+    """Make a decision on a comment of `held` stand; the decision's id. Raises AlreadyDecided.
+
+    `follows` is the campaign whose decision was carried over to this comment, which nobody looked
+    at: it counts for nothing that is learnt.
+    """
     comment_id = held["id"]
     if held["decided"] is not None:
         raise AlreadyDecided(_standing(connection, comment_id))
@@ -169,11 +179,14 @@ def decide_held(connection: sa.Connection, held: sa.RowMapping, decision: Decisi
             "was_waiting_since": waiting["waiting_since"] if waiting else None,
             "was_why": waiting["why"] if waiting else None,
             "was_risk": waiting["risk"] if waiting else None,
+            "follows": follows,
         },
     )
     connection.execute(queue.delete().where(queue.c.comment_id == comment_id))
     _set_state(connection, comment_id, state=decision.outcome.word, decided=decision.outcome.word)
     body = {"outcome": decision.outcome.word, "reason": decision.reason}
+    if follows is not None:
+        body["follows"] = follows
     actor = Actor(decision.moderator, decision.at)
     _tell(connection, "decided", held, actor=actor, body=body)
     outbox.note(connection, comment_id, at=decision.at)

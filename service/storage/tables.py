@@ -341,6 +341,7 @@ decisions = sa.Table(  # append-only; `was_*` is what an undo brings back
     _maybe_time("was_waiting_since"),
     _maybe_text("was_why"),
     sa.Column("was_risk", sa.Double, nullable=True),
+    _maybe_text("follows"),  # the campaign whose decision this one follows, which no person saw
 )
 sa.Index("ix_decisions_site_id", decisions.c.site_id, decisions.c.change, unique=True)
 
@@ -386,6 +387,45 @@ act_comments = sa.Table(  # the snapshot that an act works through
 )
 sa.Index("ix_act_comments_act_id", act_comments.c.act_id, act_comments.c.state)
 sa.Index("ix_act_comments_comment_id", act_comments.c.comment_id)
+
+# ------------------------------------------------------------------ campaigns
+
+campaigns = sa.Table(  # near-duplicates that are seen and decided as one
+    "campaigns",
+    metadata,
+    _id("id", primary_key=True),
+    _id("site_id", sa.ForeignKey("sites.id")),
+    _text("trait"),
+    _text("said"),
+    _time("made_at"),
+    _maybe_text("act_id"),
+    _maybe_time("follows_until"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_campaigns_site_id", campaigns.c.site_id, campaigns.c.id)
+
+# No key to `comments`: what is forgotten there is counted no more.
+campaign_members = sa.Table(
+    "campaign_members",
+    metadata,
+    _id("comment_id", primary_key=True),
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), nullable=True),  # NULL: taken out
+    sqlite_with_rowid=False,
+)
+sa.Index(
+    "ix_campaign_members_campaign_id",
+    campaign_members.c.campaign_id,
+    campaign_members.c.comment_id,
+)
+
+chore_leases = sa.Table(  # which process does what only one of all may do at a time
+    "chore_leases",
+    metadata,
+    _id("name", primary_key=True),
+    _text("holder"),
+    _time("until"),
+    sqlite_with_rowid=False,
+)
 
 reports = sa.Table(
     "reports",
@@ -444,6 +484,14 @@ waiting = sa.Table(
     sa.Column("is_reported", sa.Boolean, nullable=False),
     _text("codes"),
     _text("domains"),
+    _maybe_text("campaign"),  # its id, "" for none, NULL when nobody has looked yet
+)
+sa.Index(
+    "ix_waiting_campaign",
+    waiting.c.campaign,
+    waiting.c.comment_id,
+    sqlite_where=sa.or_(waiting.c.campaign.is_(None), waiting.c.campaign != ""),
+    postgresql_where=sa.or_(waiting.c.campaign.is_(None), waiting.c.campaign != ""),
 )
 sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
 sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)

@@ -18,7 +18,10 @@ class Part:
     role: Role
 
 
-PARTS = (Part("queue", "/queue", Role.VIEWER),)
+PARTS = (
+    Part("queue", "/queue", Role.VIEWER),
+    Part("campaigns", "/campaigns", Role.VIEWER),
+)
 
 
 class HasRoles(Protocol):
