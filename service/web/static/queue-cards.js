@@ -5,7 +5,7 @@
 
 import { element } from "./queue-say.js";
 
-const SHIELD_MS = 400;
+const SHIELD_MS = 300;
 const list = document.getElementById("cards");
 const empty = document.getElementById("empty");
 const marks = new Map(); // by id: what keeps the place of a card that left

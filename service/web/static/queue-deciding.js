@@ -152,8 +152,9 @@ document.addEventListener("submit", (event) => {
 document.addEventListener(
   "click",
   (event) => {
-    const isMeant = event.detail === 0 || (event.detail === 1 && !isShielded());
-    if (!isMeant && event.target.closest?.("[data-decide] button, #undo")) {
+    const onDecision = event.target.closest?.("[data-decide] button");
+    const isLate = event.detail > 1 || (event.detail === 1 && onDecision && isShielded());
+    if (isLate && (onDecision || event.target.closest?.("#undo"))) {
       event.preventDefault();
       event.stopPropagation();
     }
