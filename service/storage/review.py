@@ -45,6 +45,7 @@ from service.storage.tables import (
     undos,
     verdicts,
 )
+from service.storage.traits import note_report
 
 _LONGEST_ID = 64
 SiteIds = Collection[str] | None
@@ -254,6 +255,7 @@ def report(
     if any(noted.kind is kind for noted in reports_of(connection, comment_id)):
         return _one(connection, comment_id)
     connection.execute(reports.insert(), {"comment_id": comment_id, "kind": kind.value, "at": at})
+    note_report(connection, comment_id)
     if held["decided"] is None and (kind, Outcome.of(held["state"])) in _QUEUED_BY_REPORT:
         statement = sa.select(verdicts.c.spam, verdicts.c.toxicity)
         scores = connection.execute(statement.where(verdicts.c.comment_id == comment_id)).one()
@@ -358,7 +360,13 @@ def _enqueue(
     connection: sa.Connection, held: sa.RowMapping, *, since: datetime, why: str, risk: float
 ) -> None:
     row = {"waiting_since": since, "why": why, "risk": risk}
-    connection.execute(queue.insert(), row | {"comment_id": held["id"], "site_id": held["site_id"]})
+    enqueue_all(connection, [row | {"comment_id": held["id"], "site_id": held["site_id"]}])
+
+
+def enqueue_all(connection: sa.Connection, waiting: Sequence[Mapping[str, object]]) -> None:
+    """Have comments wait: rows of `queue`."""
+    if waiting:
+        connection.execute(queue.insert(), waiting)
 
 
 def _tell(

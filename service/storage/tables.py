@@ -372,7 +372,7 @@ acts = sa.Table(  # an act ends when none of its comments is left to be dealt wi
     sqlite_with_rowid=False,
 )
 
-# No key to `comments`, which are forgotten before acts are.
+# No key to `comments`: retention takes these along.
 act_comments = sa.Table(  # the snapshot that an act works through
     "act_comments",
     metadata,
@@ -385,6 +385,7 @@ act_comments = sa.Table(  # the snapshot that an act works through
     sqlite_with_rowid=False,
 )
 sa.Index("ix_act_comments_act_id", act_comments.c.act_id, act_comments.c.state)
+sa.Index("ix_act_comments_comment_id", act_comments.c.comment_id)
 
 reports = sa.Table(
     "reports",
@@ -416,6 +417,51 @@ events = sa.Table(  # append-only; no address, no content
 sa.Index("ix_events_at", events.c.at, events.c.number)
 for _name in ("site_id", "kind", "actor"):
     sa.Index(f"ix_events_{_name}", events.c[_name], events.c.at, events.c.number)
+
+# ------------------------------------------------------------------ finding what waits
+
+# What filters and orders need of a waiting comment, read off it when somebody looks for the first
+# time: judging writes none of it. A row goes when its comment no longer waits.
+waiting = sa.Table(
+    "waiting",
+    metadata,
+    sa.Column(
+        "comment_id",
+        sa.Text,
+        sa.ForeignKey("queue.comment_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _id("site_id"),
+    _time("waiting_since"),
+    sa.Column("risk", sa.Double, nullable=False),
+    sa.Column("doubt", sa.Double, nullable=False),
+    sa.Column("spam_bin", sa.Integer, nullable=False),
+    sa.Column("toxicity_bin", sa.Integer, nullable=False),
+    _text("band"),
+    _text("language"),
+    _text("article"),
+    sa.Column("is_new_author", sa.Boolean, nullable=False),
+    sa.Column("is_reported", sa.Boolean, nullable=False),
+    _text("codes"),
+    _text("domains"),
+)
+sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
+sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)
+sa.Index("ix_waiting_doubt", waiting.c.doubt, waiting.c.comment_id)
+sa.Index("ix_waiting_spam_bin", waiting.c.site_id, waiting.c.spam_bin)
+sa.Index("ix_waiting_toxicity_bin", waiting.c.site_id, waiting.c.toxicity_bin)
+
+waiting_texts = sa.Table(  # beside it, so that filters do not read what only a search needs
+    "waiting_texts",
+    metadata,
+    sa.Column(
+        "comment_id",
+        sa.Text,
+        sa.ForeignKey("waiting.comment_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _text("text"),
+)
 
 # ------------------------------------------------------------------ moderators
 
