@@ -626,6 +626,8 @@ def test_every_sentence_is_said_and_every_one_said_exists() -> None:
     kinds = set(re.findall(r'Refusal\(\s*\d+,\s*"(\w+)"', code))
     said = set(re.findall(r"""\bt\(f?['"]([a-z_.]+[a-z_])['"]""", code))
     families = set(re.findall(r"""\bt\(f?['"]([a-z_]+\.)['"{]""", code))
+    for_scripts = re.findall(r"\.for_scripts\((.*?)\)", code)
+    families |= set(re.findall(r"'([a-z_.]+)'", " ".join(for_scripts)))
 
     known = set(TEXTS["en"].sentences)
     used = said | {f"{kind}.{part}" for kind in kinds for part in ("title", "body")}

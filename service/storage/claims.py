@@ -59,7 +59,7 @@ class Claims:
     def leave(self, *, moderator_id: str) -> None:
         """Note that a moderator is looking at none any more."""
         with self._store.writes() as connection:
-            _drop(connection, moderator_id)
+            connection.execute(claims.delete().where(claims.c.moderator_id == moderator_id))
 
     def on(self, site_ids: SiteIds, comment_ids: Sequence[str]) -> list[Claim]:
         """Who is looking at these comments."""
@@ -92,7 +92,7 @@ def standing(connection: sa.Connection, now: datetime) -> list[Claim]:
 def _put(connection: sa.Connection, row: Mapping[str, object]) -> None:
     """Write a claim over the one before; of two pages of one moderator, either may come first."""
     insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(claims).values(row)  # type: ignore[operator]  # two functions of one shape
+    statement = insert(claims).values(row)
     connection.execute(
         statement.on_conflict_do_update(index_elements=["moderator_id"], set_=dict(row))
     )

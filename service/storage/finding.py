@@ -3,6 +3,9 @@
 Knows the table of traits and how each database looks through it. Every page begins where the one
 before ended (a cursor), never by counting over what was skipped. Who may see what is the caller's
 to say, by `site_ids`.
+
+What is rare is found by looking through all that waits, which takes the same time in any order;
+what is frequent by walking along the order until there is enough. One look tells which it is.
 """
 
 import base64
@@ -15,34 +18,25 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from model.outcome import Head
 from service.storage.errors import BadCursor
 from service.storage.records import QueueItem, QueuePage, Waiting
-from service.storage.review import SiteIds, still_waiting
+from service.storage.review import SiteIds, may_be_id, queue_size, still_waiting
 from service.storage.rows import STORED, compact, stored_comment
 from service.storage.store import Store
-from service.storage.tables import (
-    UtcTime,
-    comments,
-    microseconds_of,
-    time_of,
-    waiting,
-    waiting_texts,
-)
-from service.storage.traits import BATCH, Band, catch_up
+from service.storage.tables import UtcTime, comments, microseconds_of, time_of, waiting
+from service.storage.tables import waiting_texts as texts
+from service.storage.traits import BATCH, BINS, Band, catch_up
 
 MOST_COUNTED = 10_000
 """Counts stop here: what they are for is to know whether it is worth looking."""
 
-BINS = 20
-"""Bars of a histogram, of equal width over [0, 1]; the last one takes 1 as well."""
+RARE = 500
+"""Of so few, all are read and put in order."""
 
-_LONGEST_ID = 64
 AnySelect = sa.Select[*tuple[Any, ...]]
+_Start = tuple[datetime | float, str]
 
 
 class Order(StrEnum):
@@ -58,12 +52,12 @@ class Order(StrEnum):
 class Filter:
     """Which of the waiting comments; what is empty does not matter.
 
-    `words` are folded and all have to be there. The score of `head` is from `low`, up to and
-    without `high`, unless that is 1; a comment without a score is in no such range.
+    `words` and `article` are folded words that all have to be there. The score of `head` lies in
+    the bins from `first` up to and including `last`; one without a score lies in all or none.
     """
 
     site_id: str = ""
-    article: str = ""
+    article: tuple[str, ...] = ()
     language: str = ""
     code: str = ""
     band: Band | None = None
@@ -72,17 +66,22 @@ class Filter:
     is_reported: bool = False
     words: tuple[str, ...] = ()
     head: Head = Head.SPAM
-    low: float = 0.0
-    high: float = 1.0
+    first: int = 0
+    last: int = BINS - 1
 
     @property
     def has_range(self) -> bool:
         """Whether only some scores count."""
-        return (self.low, self.high) != (0.0, 1.0)
+        return (self.first, self.last) != (0, BINS - 1)
 
     def without_range(self) -> "Filter":
         """The same with any score."""
-        return replace(self, low=0.0, high=1.0)
+        return replace(self, first=0, last=BINS - 1)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether nothing but the site matters."""
+        return replace(self, site_id="", head=Head.SPAM) == Filter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +89,15 @@ class Count:
     """How many there are; with `more`, at least as many."""
 
     number: int
-    more: bool
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A value that a filter may take, and how many comments it would leave."""
+class Found:
+    """A page of what was looked for, and how many there are in all."""
 
-    value: str
-    count: int
+    page: QueuePage
+    count: Count
 
 
 class Finding:
@@ -111,157 +110,142 @@ class Finding:
         """Read what can be found of up to `most` new comments; how many have still to be read."""
         return catch_up(self._store, most=most)
 
-    def page(
+    def find(
         self, site_ids: SiteIds, wanted: Filter, order: Order, *, limit: int, after: str = ""
-    ) -> QueuePage:
+    ) -> Found:
         """Part of what is wanted, in order, from where `after` left off. Raises BadCursor.
 
         A cursor is good for its order only; with another filter it goes on from the same place.
         """
         start = _read_cursor(after, order) if after else None
-        statement = _page_statement(site_ids, wanted, order, limit=limit + 1, start=start)
 
-        def read(connection: sa.Connection) -> tuple[list[sa.RowMapping], dict[str, sa.RowMapping]]:
-            found = [*connection.execute(statement).mappings()]
-            of_page = STORED.where(comments.c.id.in_([r["comment_id"] for r in found[:limit]]))
-            return found, {row["id"]: row for row in connection.execute(of_page).mappings()}
+        def read(connection: sa.Connection) -> tuple[list[_Place], Count, dict[str, sa.RowMapping]]:
+            places, count = _places(connection, site_ids, wanted, order, limit + 1, start)
+            ids = [place.comment_id for place in places[:limit]]
+            of_page = STORED.where(comments.c.id.in_(ids))
+            stored = {row["id"]: row for row in connection.execute(of_page).mappings()}
+            return places, count, stored
 
-        found, stored = self._store.read_aside(read)
-        shown = [r["comment_id"] for r in found[:limit]]
+        places, count, stored = self._store.read_aside(read)
+        shown = [place.comment_id for place in places[:limit]]
         with self._store.reads() as connection:  # a replica is behind: what is decided is gone
             waits = still_waiting(connection, shown)
         rows = [stored[one] for one in shown if one in stored and one in waits]
-        return QueuePage(
+        page = QueuePage(
             items=tuple(QueueItem(stored_comment(r), Waiting(r["why"])) for r in rows if r["why"]),
-            after=_cursor(found[limit - 1], order) if len(found) > limit else "",
+            after=_cursor(places[limit - 1], order) if len(places) > limit else "",
         )
-
-    def count(self, site_ids: SiteIds, wanted: Filter, *, most: int = MOST_COUNTED) -> Count:
-        """How many there are, up to `most`."""
-        some = _wanted(sa.select(sa.literal(1)), site_ids, wanted).limit(most + 1).subquery()
-        statement = sa.select(sa.func.count()).select_from(some)
-        found = self._store.read_aside(lambda c: c.execute(statement).scalar_one())
-        return Count(min(found, most), found > most)
+        return Found(page, count)
 
     def ids(self, site_ids: SiteIds, wanted: Filter, order: Order, *, limit: int) -> list[str]:
         """The ids of the first of them, in order."""
-        statement = _page_statement(site_ids, wanted, order, limit=limit, start=None)
         with self._store.reads() as connection:
-            return [row["comment_id"] for row in connection.execute(statement).mappings()]
+            found, _ = _places(connection, site_ids, wanted, order, limit, None)
+        return [place.comment_id for place in found]
 
     def histogram(self, site_ids: SiteIds, wanted: Filter) -> list[int]:
         """How many of what is wanted, whatever its range, lie in each of `BINS` bins of `head`."""
-        score = waiting.c[wanted.head.value]
-        place = _Whole(score * BINS)
-        select: AnySelect = sa.select(place.label("bin"), sa.func.count())
-        select = select.where(score.is_not(None))
-        statement = _wanted(select, site_ids, wanted.without_range()).group_by(sa.text("bin"))
+        column = waiting.c[f"{wanted.head.value}_bin"]
+        # By its index where that knows all that is asked; else it would be read in that order.
+        place = column if wanted.is_all else column + 0
+        grouped = (waiting.c.site_id, place) if wanted.is_all else (place,)
+        select: AnySelect = sa.select(place.label("place"), sa.func.count().label("number"))
+        statement = _wanted(select, site_ids, wanted.without_range()).group_by(*grouped)
         bins = [0] * BINS
-        for at, count in self._store.read_aside(lambda c: c.execute(statement).all()):
-            bins[min(max(at, 0), BINS - 1)] += count
+        for row in self._store.read_aside(lambda c: c.execute(statement).all()):
+            if 0 <= row.place < BINS:
+                bins[row.place] += row.number
         return bins
-
-    def choices(self, site_ids: SiteIds, column: str, *, limit: int = 50) -> list[Choice]:
-        """The most frequent values of a trait that waiting comments have, most frequent first."""
-        value, count = waiting.c[column], sa.func.count()
-        select: AnySelect = sa.select(value, count).where(value != "")
-        statement = _wanted(select, site_ids, Filter()).group_by(value)
-        statement = statement.order_by(count.desc(), value).limit(limit)
-        found = self._store.read_aside(lambda c: c.execute(statement).all())
-        return [Choice(*row) for row in found]
 
 
 # ------------------------------------------------------------------ statements
 
 
-def _wanted(select: AnySelect, site_ids: SiteIds, wanted: Filter) -> AnySelect:
-    """What is wanted of `waiting`, beside the texts if words are looked for."""
-    conditions = [*_equals(site_ids, wanted), *_in_range(wanted)]
-    if not wanted.words:
-        return select.select_from(waiting).where(*conditions)
-    on = waiting_texts.c.comment_id == waiting.c.comment_id
-    conditions += [_Holds(waiting_texts.c.text, sa.literal(word)) for word in wanted.words]
-    return select.select_from(waiting.join(waiting_texts, on)).where(*conditions)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    value: datetime | float
+    comment_id: str
 
 
-def _equals(site_ids: SiteIds, wanted: Filter) -> list[sa.ColumnElement[bool]]:
+def _places(
+    connection: sa.Connection,
+    site_ids: SiteIds,
+    wanted: Filter,
+    order: Order,
+    limit: int,
+    start: _Start | None,
+) -> tuple[list[_Place], Count]:
+    first, rises = _ORDERS[order]
+    select: AnySelect = sa.select(first, waiting.c.comment_id)
+    if not wanted.is_all or wanted.site_id:
+        few = connection.execute(_wanted(select, site_ids, wanted).limit(RARE + 1)).all()
+        if len(few) <= RARE:
+            found = sorted(((row[0], row[1]) for row in few), reverse=not rises)
+            if start is not None:
+                found = [one for one in found if (one > start if rises else one < start)]
+            return [_Place(*one) for one in found[:limit]], Count(len(few))
+    place = (first, waiting.c.comment_id)
+    statement = _wanted(select, site_ids, wanted, walks=True)
+    statement = statement.order_by(*(c.asc() if rises else c.desc() for c in place)).limit(limit)
+    if start is not None:
+        at = sa.tuple_(sa.literal(start[0], first.type), sa.literal(start[1]))
+        here = sa.tuple_(*place)
+        statement = statement.where(here > at if rises else here < at)
+    places = [_Place(row[0], row[1]) for row in connection.execute(statement)]
+    return places, _count(connection, site_ids, wanted)
+
+
+def _count(connection: sa.Connection, site_ids: SiteIds, wanted: Filter) -> Count:
+    if wanted.is_all:
+        one = [wanted.site_id] if wanted.site_id else None
+        seen = site_ids if one is None else [s for s in one if site_ids is None or s in site_ids]
+        return Count(queue_size(connection, seen))
+    some = _wanted(sa.select(sa.literal(1)), site_ids, wanted).limit(MOST_COUNTED + 1).subquery()
+    found = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    return Count(min(found, MOST_COUNTED), found > MOST_COUNTED)
+
+
+def _wanted(
+    select: AnySelect, site_ids: SiteIds, wanted: Filter, *, walks: bool = False
+) -> AnySelect:
+    """What is wanted of `waiting`, beside the texts if words are looked for.
+
+    One that `walks` along an order is not to go by the index of sites: it would sort a whole site.
+    """
     columns = waiting.c
+    site = columns.site_id.concat("") if walks else columns.site_id
     exact = {
-        columns.site_id: wanted.site_id,
-        columns.article: wanted.article,
+        site: wanted.site_id,
         columns.language: wanted.language,
         columns.band: "" if wanted.band is None else wanted.band.value,
     }
     listed = {columns.codes: wanted.code, columns.domains: wanted.domain}
     flags = {columns.is_new_author: wanted.is_new_author, columns.is_reported: wanted.is_reported}
-    return [
-        *(() if site_ids is None else (columns.site_id.in_(list(site_ids)),)),
+    conditions: list[sa.ColumnElement[bool]] = [
+        *(() if site_ids is None else (site.in_(list(site_ids)),)),
         *(column == value for column, value in exact.items() if value),
-        *(_Holds(c, sa.literal(f" {value} ")) for c, value in listed.items() if value),
+        *(_holds(column, f" {value} ") for column, value in listed.items() if value),
         *(column.is_(True) for column, is_asked in flags.items() if is_asked),
+        *(_holds(columns.article, word) for word in wanted.article),
+        *_in_range(wanted),
     ]
+    if not wanted.words:
+        return select.select_from(waiting).where(*conditions)
+    conditions += [_holds(texts.c.text, word) for word in wanted.words]
+    both = waiting.join(texts, texts.c.comment_id == columns.comment_id)
+    return select.select_from(both).where(*conditions)
+
+
+def _holds(column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
+    """Whether a column holds a text, in which no character has a meaning of its own."""
+    return column.contains(text, autoescape=True)
 
 
 def _in_range(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     if not wanted.has_range:
         return []
-    score = waiting.c[wanted.head.value]
-    return [score >= wanted.low, *(() if wanted.high >= 1 else (score < wanted.high,))]
-
-
-class _Holds(FunctionElement[bool]):
-    """Whether a text holds another one; no character has a meaning of its own, as LIKE's have."""
-
-    type = sa.Boolean()
-    inherit_cache = True
-
-
-@compiles(_Holds)
-def _holds(element: _Holds, compiler: SQLCompiler, **options: Any) -> str:
-    return f"(strpos({compiler.process(element.clauses, **options)}) > 0)"
-
-
-@compiles(_Holds, "sqlite")
-def _holds_on_sqlite(element: _Holds, compiler: SQLCompiler, **options: Any) -> str:
-    return f"(instr({compiler.process(element.clauses, **options)}) > 0)"
-
-
-class _Whole(FunctionElement[int]):
-    """The whole part of a number that is not negative. A cast rounds in one of the databases."""
-
-    type = sa.Integer()
-    inherit_cache = True
-
-
-@compiles(_Whole)
-def _whole(element: _Whole, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST(floor({compiler.process(element.clauses, **options)}) AS integer)"
-
-
-@compiles(_Whole, "sqlite")
-def _whole_on_sqlite(element: _Whole, compiler: SQLCompiler, **options: Any) -> str:
-    return f"CAST({compiler.process(element.clauses, **options)} AS integer)"
-
-
-def _page_statement(
-    site_ids: SiteIds,
-    wanted: Filter,
-    order: Order,
-    *,
-    limit: int,
-    start: tuple[datetime | float, str] | None,
-) -> AnySelect:
-    first, rises = _ORDERS[order]
-    place = (first, waiting.c.comment_id)
-    ways = [column.asc() if rises else column.desc() for column in place]
-    select = sa.select(waiting.c.comment_id, first.label("place"))
-    statement = _wanted(select, site_ids, wanted).order_by(*ways).limit(limit)
-    if start is not None:
-        value, comment_id = start
-        at = sa.tuple_(sa.literal(value, first.type), sa.literal(comment_id))
-        here = sa.tuple_(*place)
-        statement = statement.where(here > at if rises else here < at)
-    return statement
+    place = waiting.c[f"{wanted.head.value}_bin"] + 0  # not by its index, as above
+    return [place.between(wanted.first, wanted.last)]
 
 
 _ORDERS: Mapping[Order, tuple[sa.Column[Any], bool]] = {
@@ -275,28 +259,23 @@ _ORDERS: Mapping[Order, tuple[sa.Column[Any], bool]] = {
 # ------------------------------------------------------------------ cursors
 
 
-def _cursor(row: sa.RowMapping, order: Order) -> str:
-    value = row["place"]
-    if isinstance(value, datetime):
-        value = microseconds_of(value)
-    text = compact([order.value, value, row["comment_id"]])
+def _cursor(place: _Place, order: Order) -> str:
+    value = place.value
+    number = microseconds_of(value) if isinstance(value, datetime) else value
+    text = compact([order.value, number, place.comment_id])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str, order: Order) -> tuple[datetime | float, str]:
+def _read_cursor(cursor: str, order: Order) -> _Start:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         word, value, comment_id = json.loads(text)
-        if word != order.value or not _may_be_id(comment_id):
+        if word != order.value or not may_be_id(comment_id):
             raise ValueError
         is_time = isinstance(_ORDERS[order][0].type, UtcTime)
         return (time_of(int(value)) if is_time else _finite(value)), comment_id
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise BadCursor("`after` must be what an earlier page in the same order gave") from None
-
-
-def _may_be_id(text: str) -> bool:
-    return text.isascii() and text.isprintable() and len(text) <= _LONGEST_ID
 
 
 def _finite(value: float) -> float:

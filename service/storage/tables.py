@@ -475,8 +475,8 @@ waiting = sa.Table(
     _time("waiting_since"),
     sa.Column("risk", sa.Double, nullable=False),
     sa.Column("doubt", sa.Double, nullable=False),
-    sa.Column("spam", sa.Double, nullable=True),
-    sa.Column("toxicity", sa.Double, nullable=True),
+    sa.Column("spam_bin", sa.Integer, nullable=False),
+    sa.Column("toxicity_bin", sa.Integer, nullable=False),
     _text("band"),
     _text("language"),
     _text("article"),
@@ -496,6 +496,8 @@ sa.Index(
 sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
 sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)
 sa.Index("ix_waiting_doubt", waiting.c.doubt, waiting.c.comment_id)
+sa.Index("ix_waiting_spam_bin", waiting.c.site_id, waiting.c.spam_bin)
+sa.Index("ix_waiting_toxicity_bin", waiting.c.site_id, waiting.c.toxicity_bin)
 
 waiting_texts = sa.Table(  # beside it, so that filters do not read what only a search needs
     "waiting_texts",

@@ -5,7 +5,7 @@ looks (`catch_up`), a batch at a time. Rows go by themselves when a comment no l
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,12 @@ BATCH = 200
 
 MOST_DOMAINS = 20
 
+BINS = 20
+"""Of the scores of a head, of equal width over [0, 1]; the last one takes 1 as well."""
+
+NO_BIN = -1
+"""Where a comment is that has no scores."""
+
 
 class Band(StrEnum):
     """How sure the machine was of a comment, by the thresholds then in force."""
@@ -41,13 +47,10 @@ class Band(StrEnum):
 class Traits:
     """What a comment can be found by.
 
-    `article` is its address, else its title; `language` is "und" when unknown; `codes` are
-    those of its reasons; `text` is folded and holds no address.
+    `language` is "und" when unknown; `codes` are those of its reasons. `article` (its address and
+    title) and `text` (of comment, name, URL and title) are folded and hold no email address.
     """
 
-    site_id: str
-    spam: float | None
-    toxicity: float | None
     band: Band
     language: str
     article: str
@@ -67,12 +70,9 @@ def traits_of(comment: StoredComment) -> Traits:
     domains = dict.fromkeys(link.registered_domain or link.host for link in links)
     said = (sent.content, sent.author.name, sent.author.url, sent.article.title)
     return Traits(
-        site_id=comment.site_id,
-        spam=None if scores is None else scores.spam,
-        toxicity=None if scores is None else scores.toxicity,
         band=_band(codes, scores),
         language=language_of(sent.content),
-        article=sent.permalink or sent.article.title,
+        article=folded(mask_addresses(f"{sent.permalink} {sent.article.title}")),
         is_new_author=comment.history.author_accepted == 0,
         codes=codes,
         domains=tuple(one for one in domains if one)[:MOST_DOMAINS],
@@ -81,11 +81,14 @@ def traits_of(comment: StoredComment) -> Traits:
     )
 
 
+_LIKELY_SPAM = f"score.{Head.SPAM}_likely"
+_DOUBTED = frozenset(f"score.{head}_{how}" for head in Head for how in ("likely", "unsure"))
+
+
 def _band(codes: Sequence[str], scores: Scores | None) -> Band:
-    if f"score.{Head.SPAM}_likely" in codes:
+    if _LIKELY_SPAM in codes:
         return Band.SPAM
-    doubted = any(f"score.{head}_{how}" in codes for head in Head for how in ("likely", "unsure"))
-    return Band.UNSURE if doubted or scores is None else Band.FINE
+    return Band.FINE if scores is not None and _DOUBTED.isdisjoint(codes) else Band.UNSURE
 
 
 def doubt_of(scores: Scores | None) -> float:
@@ -97,6 +100,11 @@ def doubt_of(scores: Scores | None) -> float:
     if scores is None:
         return 1.0
     return max(1 - abs(2 * score - 1) for score in (scores.spam, scores.toxicity))
+
+
+def bin_of(score: float | None) -> int:
+    """The bin of a score in [0, 1]."""
+    return NO_BIN if score is None else min(BINS - 1, int(score * BINS))
 
 
 def listed(words: Sequence[str]) -> str:
@@ -154,19 +162,25 @@ def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None
         if row["is_known"]:
             continue
         traits, scores = read[row["comment_id"]]
-        values = asdict(traits) | {"codes": listed(traits.codes), "domains": listed(traits.domains)}
-        text = values.pop("text")
         rows.append(
-            values
-            | {
+            {
                 "comment_id": row["comment_id"],
+                "site_id": row["site_id"],
                 "waiting_since": row["waiting_since"],
                 "risk": row["risk"],
                 "doubt": doubt_of(scores),
+                "spam_bin": bin_of(scores.spam if scores else None),
+                "toxicity_bin": bin_of(scores.toxicity if scores else None),
+                "band": traits.band,
+                "language": traits.language,
+                "article": traits.article,
+                "is_new_author": traits.is_new_author,
                 "is_reported": row["is_reported"] or row["why"] == Waiting.REPORT,
+                "codes": listed(traits.codes),
+                "domains": listed(traits.domains),
             }
         )
-        texts.append({"comment_id": row["comment_id"], "text": text})
+        texts.append({"comment_id": row["comment_id"], "text": traits.text})
     if rows:
         connection.execute(waiting.insert(), rows)
         connection.execute(waiting_texts.insert(), texts)

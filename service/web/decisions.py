@@ -173,12 +173,12 @@ def card(request: Request, caller: Viewer, desk: TheDesk, comment_id: str) -> Re
 
 
 def standing(
-    caller: Viewer, desk: TheDesk, ids: Annotated[list[str], Query(alias="id")]
+    caller: Viewer, desk: TheDesk, ids: Annotated[tuple[str, ...], Query(alias="id")] = ()
 ) -> Response:
     """Which of the cards on a screen wait no more, and whose decisions stand, for a script."""
     if len(ids) > MOST_ASKED or not all(ID.fullmatch(one) for one in ids):
         raise Refusal(400, "unreadable")
-    gone = NewsDesk(desk.store).of(caller.sites_as(Role.VIEWER), ids)
+    gone = NewsDesk(desk.store).of(caller.sites_as(Role.VIEWER), list(ids))
     return data({"gone": [as_told(one.id, one.decision) for one in gone]})
 
 

@@ -26,6 +26,7 @@ from service.web.decisions import as_told
 from service.web.desk import Desk, Viewer
 from service.web.listening import LOOK_YOURSELF, Listener, Mark, event
 from service.web.rendering import PageRoute, Refusal
+from service.web.sessions import Session
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ async def events(request: Request, caller: Viewer, after: str = "") -> Response:
     live: Live = request.app.state.live
     if live.is_full:
         raise Refusal(503, "live_full", headers={"Retry-After": "60"})
-    listener = Listener(request, caller.session.token, caller.sites_as(Role.VIEWER))
+    listener = Listener(request, caller.session.token, _sites(caller.session))
     # The browser's own word for where it was; a page that opens the stream anew says it itself.
     last = request.headers.get("last-event-id", after)
     stream = live.stream(listener, last[:100])
@@ -166,7 +167,7 @@ class Live:
 
     def _may_listen(self, listener: Listener) -> bool:
         session = self._desk.sessions.of(listener.request)
-        return session is not None and session.moderator.sites_as(Role.VIEWER) == listener.sites
+        return session is not None and _sites(session) == listener.sites
 
     def _tell(self, news: News) -> None:
         """Make each message once for all who see the same sites."""
@@ -236,6 +237,11 @@ class Live:
             return LOOK_YOURSELF + bytes(now_at) + self._who_looks(listener)
         told = b"".join(self._changes(tick, listener) for tick in since)
         return told + self._who_looks(listener)
+
+
+def _sites(session: Session) -> frozenset[str] | None:
+    """The sites that somebody may be told of; None is every site."""
+    return session.moderator.sites_as(Role.VIEWER)
 
 
 def _told(change: Change) -> bytes:

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from service.logs import described, route_of
 from service.storage import StoreUnavailable
 from service.web import navigation
+from service.web.card import plain_name
 from service.web.texts import COOKIE, TEXTS, asked_language, texts_for
 
 if TYPE_CHECKING:
@@ -67,13 +68,15 @@ def _templates() -> "Environment":
         StrictUndefined,
     )
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("service.web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["plain_name"] = plain_name
+    return environment
 
 
 class Refusal(Exception):

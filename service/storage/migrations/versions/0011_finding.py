@@ -68,8 +68,8 @@ def _add_waiting() -> None:
         sa.Column("waiting_since", UtcTime(), nullable=False),
         sa.Column("risk", sa.Double(), nullable=False),
         sa.Column("doubt", sa.Double(), nullable=False),
-        sa.Column("spam", sa.Double(), nullable=True),
-        sa.Column("toxicity", sa.Double(), nullable=True),
+        sa.Column("spam_bin", sa.Integer(), nullable=False),
+        sa.Column("toxicity_bin", sa.Integer(), nullable=False),
         sa.Column("band", sa.Text(), nullable=False),
         sa.Column("language", sa.Text(), nullable=False),
         sa.Column("article", sa.Text(), nullable=False),
@@ -86,10 +86,14 @@ def _add_waiting() -> None:
         sa.PrimaryKeyConstraint("comment_id", name="pk_waiting"),
         if_not_exists=True,
     )
-    for column in ("waiting_since", "risk", "doubt"):
-        op.create_index(
-            f"ix_waiting_{column}", "waiting", [column, "comment_id"], if_not_exists=True
-        )
+    for name, columns in (
+        ("ix_waiting_waiting_since", ["waiting_since", "comment_id"]),
+        ("ix_waiting_risk", ["risk", "comment_id"]),
+        ("ix_waiting_doubt", ["doubt", "comment_id"]),
+        ("ix_waiting_spam_bin", ["site_id", "spam_bin"]),
+        ("ix_waiting_toxicity_bin", ["site_id", "toxicity_bin"]),
+    ):
+        op.create_index(name, "waiting", columns, if_not_exists=True)
     op.create_table(
         "waiting_texts",
         sa.Column("comment_id", sa.Text(), nullable=False),
