@@ -29,10 +29,36 @@ MOST_WAITING = 50_000
 
 # Where readers link to as well; that two do says nothing of either.
 COMMON_DOMAINS = frozenset(
-    "facebook.com fb.com youtube.com youtu.be wikipedia.org google.com x.com twitter.com "
-    "instagram.com tiktok.com zalo.me linkedin.com reddit.com github.com medium.com "
-    "blogspot.com wordpress.com vnexpress.net tuoitre.vn thanhnien.vn dantri.com.vn bbc.com "
-    "bbc.co.uk nytimes.com reuters.com apple.com microsoft.com amazon.com".split()
+    {
+        "amazon.com",
+        "apple.com",
+        "bbc.co.uk",
+        "bbc.com",
+        "blogspot.com",
+        "dantri.com.vn",
+        "facebook.com",
+        "fb.com",
+        "github.com",
+        "google.com",
+        "instagram.com",
+        "linkedin.com",
+        "medium.com",
+        "microsoft.com",
+        "nytimes.com",
+        "reddit.com",
+        "reuters.com",
+        "thanhnien.vn",
+        "tiktok.com",
+        "tuoitre.vn",
+        "twitter.com",
+        "vnexpress.net",
+        "wikipedia.org",
+        "wordpress.com",
+        "x.com",
+        "youtu.be",
+        "youtube.com",
+        "zalo.me",
+    }
 )
 
 _DIGITS = re.compile(r"[0-9]+")

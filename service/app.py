@@ -28,6 +28,7 @@ from service.api.direct import App
 from service.api.guard import Guard
 from service.api.turning_away import TurningAway
 from service.body_limit import BodyLimit
+from service.campaigns import CampaignFinder
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.late_verdicts import LateVerdicts
@@ -68,6 +69,12 @@ DELIVER_SECONDS = 2.0
 
 DELIVERIES_KEPT = timedelta(days=30)
 """How long what was told, or given up, can be looked at."""
+
+FIND_SECONDS = 5.0
+"""How often one worker of all looks for campaigns in what is new in the queue."""
+
+FIND_PAUSE_SECONDS = 0.001
+"""How long other threads have the interpreter between two of those comments."""
 
 PRUNE_SECONDS = 3600.0
 KEEP_SECONDS = 3600.0
@@ -263,6 +270,8 @@ def _chores(
         _Chore(KEEP_SECONDS, keep, at_once=True),
     ]
     late = LateVerdicts(store, now=now)
+    finder = CampaignFinder(store, pause=lambda: time.sleep(FIND_PAUSE_SECONDS))
+    chores.append(_Chore(FIND_SECONDS, finder.turn))
     chores.append(_Chore(DELIVER_SECONDS, partial(_deliver, late, store, metrics)))
     if spool is not None:
         chores.append(_Chore(REPLAY_SECONDS, partial(_empty, spool, store, metrics)))

@@ -21,6 +21,7 @@ from service.storage.tables import (
     claims,
     comments,
     decisions,
+    following,
     queue,
     reports,
     undos,
@@ -181,6 +182,7 @@ def _forget_words(
                 break
             if table is decisions:
                 of_them = sa.select(decisions.c.id).where(decisions.c.comment_id.in_(found))
+                connection.execute(following.delete().where(following.c.decision_id.in_(of_them)))
                 connection.execute(undos.delete().where(undos.c.decision_id.in_(of_them)))
             gone = connection.execute(table.delete().where(table.c.comment_id.in_(found)))
             count += gone.rowcount

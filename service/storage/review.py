@@ -38,6 +38,7 @@ from service.storage.sites import next_change
 from service.storage.tables import (
     comments,
     decisions,
+    following,
     microseconds_of,
     queue,
     reports,
@@ -179,9 +180,10 @@ def decide_held(
             "was_waiting_since": waiting["waiting_since"] if waiting else None,
             "was_why": waiting["why"] if waiting else None,
             "was_risk": waiting["risk"] if waiting else None,
-            "follows": follows,
         },
     )
+    if follows is not None:
+        connection.execute(following.insert(), {"decision_id": decision_id, "campaign_id": follows})
     connection.execute(queue.delete().where(queue.c.comment_id == comment_id))
     _set_state(connection, comment_id, state=decision.outcome.word, decided=decision.outcome.word)
     body = {"outcome": decision.outcome.word, "reason": decision.reason}

@@ -300,7 +300,6 @@ STORED = (
         verdicts.c.review_probability,
         *DECISION,
         decisions.c.was_why.label("decision_was_why"),
-        decisions.c.follows.label("decision_follows"),
         queue.c.waiting_since,
         queue.c.why,
     )

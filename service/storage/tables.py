@@ -341,9 +341,16 @@ decisions = sa.Table(  # append-only; `was_*` is what an undo brings back
     _maybe_time("was_waiting_since"),
     _maybe_text("was_why"),
     sa.Column("was_risk", sa.Double, nullable=True),
-    _maybe_text("follows"),  # the campaign whose decision this one follows, which no person saw
 )
 sa.Index("ix_decisions_site_id", decisions.c.site_id, decisions.c.change, unique=True)
+
+following = sa.Table(  # decisions carried over from a campaign's, which no person saw
+    "following",
+    metadata,
+    _id("decision_id", primary_key=True),
+    _text("campaign_id"),
+    sqlite_with_rowid=False,
+)
 
 undos = sa.Table(
     "undos",

@@ -57,8 +57,16 @@ def upgrade() -> None:
         if_not_exists=True,
         sqlite_with_rowid=False,
     )
-    _add_column("decisions", "follows")
-    _add_column("waiting", "campaign")
+    op.create_table(
+        "following",
+        sa.Column("decision_id", sa.Text(), nullable=False),
+        sa.Column("campaign_id", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("decision_id", name="pk_following"),
+        if_not_exists=True,
+        sqlite_with_rowid=False,
+    )
+    if "campaign" not in {c["name"] for c in sa.inspect(op.get_bind()).get_columns("waiting")}:
+        op.add_column("waiting", sa.Column("campaign", sa.Text(), nullable=True))
     told = sa.text("campaign IS NULL OR campaign != ''")
     op.create_index(
         "ix_waiting_campaign",
@@ -68,11 +76,6 @@ def upgrade() -> None:
         sqlite_where=told,
         postgresql_where=told,
     )
-
-
-def _add_column(table: str, name: str) -> None:
-    if name not in {one["name"] for one in sa.inspect(op.get_bind()).get_columns(table)}:
-        op.add_column(table, sa.Column(name, sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
