@@ -309,7 +309,8 @@ def test_styles_and_script_are_kept_and_only_they_are_served(newsroom: Newsroom)
         linked = set(re.findall(r'(?:href|src)="(/static/[^"]+)"', client.get("/queue").text))
         answers = [client.get(link) for link in linked]
         others = [
-            client.get(f"/static/{name}").status_code for name in ("x", "x/..%2Fpages.py", "x/x", "")
+            client.get(f"/static/{name}").status_code
+            for name in ("x", "x/..%2Fpages.py", "x/x", "")
         ]
 
     assert len(answers) >= 3

@@ -5,6 +5,7 @@ where it has come to. Each comment's traits are read on the way.
 """
 
 import base64
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -55,9 +56,8 @@ class Passed:
         items: list[QueueItem] = []
         for at in range(0, len(candidates), _AT_ONCE):
             some = candidates[at : at + _AT_ONCE]
-            stored = self._store.read_aside(
-                lambda c, some=some: _stored(c, [one for _, one in some], reported=reported)
-            )
+            ids = [comment_id for _, comment_id in some]
+            stored = self._store.read_aside(partial(_stored, ids=ids, reported=reported))
             for key, comment_id in some:
                 comment = stored.get(comment_id)
                 if comment is not None and _is_wanted(comment, wanted):
@@ -104,7 +104,7 @@ def _judged(
 
 
 def _stored(
-    connection: sa.Connection, ids: list[str], *, reported: bool
+    connection: sa.Connection, *, ids: list[str], reported: bool
 ) -> dict[str, StoredComment]:
     statement = STORED.where(comments.c.id.in_(ids))
     if reported:

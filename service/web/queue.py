@@ -4,6 +4,7 @@ Knows what somebody looks for and what they have just done. Works without JavaSc
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -13,9 +14,9 @@ from model.decision import Decision
 from model.language import LANGUAGES, UNKNOWN
 from model.outcome import Head
 from model.reasons import sentence
-from service.storage import BadCursor, QueueItem, QueueOrder, QueuePage, Role, Store
+from service.storage import BadCursor, QueueItem, QueueOrder, QueuePage, Role
 from service.storage.acts import Act, Acts, ActState
-from service.storage.finding import Count, Filter, Finding, Found, Order
+from service.storage.finding import Count, Finding, Found, Order
 from service.storage.passed import Passed
 from service.storage.traits import BATCH, Band
 from service.web import reading
@@ -81,7 +82,7 @@ def queue(
         found = Found(QueuePage((), ""), Count(0))
     assert found is not None, "only a cursor can be bad"
     t = texts_for(request)
-    values = {
+    values: dict[str, Any] = {
         "place": place,
         "cards": deal(desk, caller, found.page.items, language=t.tag),
         "next_path": place.path(after=found.page.after) if found.page.after else "",
@@ -128,7 +129,7 @@ def _found(desk: Desk, caller: Caller, place: Place, unread: int) -> Found | Non
             passed = Passed(desk.store)
             return passed.find(seen, look.state, look.filter, limit=PER_PAGE, after=place.after)
         # What nobody has read yet is found only where nothing is looked for.
-        if unread and not look.asked and place.order in set(QueueOrder):
+        if unread and not look.asked and place.order.value in set(QueueOrder):
             order = QueueOrder(place.order.value)
             page_ = desk.store.queue_page(seen, limit=PER_PAGE, after=place.after, order=order)
             return Found(page_, Count(desk.store.queue_size(seen)))

@@ -90,7 +90,7 @@ def _thresholds(bins: Sequence[Levels], size: int) -> tuple[tuple[str, int, int]
 
     Thresholds differ by site and language and were others yesterday: this is where they lay.
     """
-    found = []
+    found: list[tuple[str, int, int]] = []
     for level in (1, 2):
         reached = (at for at, one in enumerate(bins) if sum(one[level:]) * 2 > sum(one) > 0)
         at = next(reached, None)
