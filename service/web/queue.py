@@ -18,7 +18,7 @@ from service.storage import BadCursor, QueueItem, QueueOrder, QueuePage, Role
 from service.storage.acts import Act, Acts, ActState
 from service.storage.finding import Count, Finding, Found, Order
 from service.storage.passed import Passed
-from service.storage.traits import BATCH, Band
+from service.storage.traits import Band
 from service.web import reading
 from service.web.card import plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
@@ -72,7 +72,7 @@ def queue(
     done, undone, act = (one if ID.fullmatch(one) else "" for one in (done, undone, act))
     place = Place.looking(order, after, Look.of(request.query_params))
     is_part = wants_part(request)
-    unread = 0 if is_part else Finding(desk.store).catch_up(most=BATCH)
+    unread = 0 if is_part else Finding(desk.store).catch_up()
     if unread:
         reading.go_on(desk.store)
     found = _found(desk, caller, place, unread)
