@@ -89,6 +89,15 @@ class Campaigns:
 
     def open(self, site_ids: SiteIds, *, limit: int) -> list[Campaign]:
         """Those of which most wait, the largest first, `LEAST_SHOWN` comments at the least."""
+        return self.of(self.open_ids(site_ids, limit=limit))
+
+    def of(self, ids: Sequence[str]) -> list[Campaign]:
+        """Campaigns by their ids, which the caller may see."""
+        with self._store.reads() as connection:
+            return [self._of(connection, campaign_id) for campaign_id in ids]
+
+    def open_ids(self, site_ids: SiteIds, *, limit: int) -> list[str]:
+        """The ids of those."""
         number = sa.func.count()
         statement = (
             sa.select(waiting.c.campaign)
@@ -100,8 +109,7 @@ class Campaigns:
             .limit(limit)
         )
         with self._store.reads() as connection:
-            ids = connection.execute(statement).scalars().all()
-            return [self._of(connection, campaign_id) for campaign_id in ids]
+            return list(connection.execute(statement).scalars())
 
     def decided(self, site_ids: SiteIds, *, limit: int) -> list[Campaign]:
         """Those that were decided and not undone, the newest decision first."""

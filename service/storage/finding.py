@@ -11,7 +11,7 @@ what is frequent by walking along the order until there is enough. One look tell
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -21,11 +21,18 @@ import sqlalchemy as sa
 
 from model.outcome import Head
 from service.storage.errors import BadCursor
-from service.storage.records import QueueItem, QueuePage, Waiting
+from service.storage.records import QueueItem, QueuePage, StoredComment, Waiting
 from service.storage.review import SiteIds, may_be_id, queue_size, still_waiting
 from service.storage.rows import STORED, compact, stored_comment
 from service.storage.store import Store
-from service.storage.tables import UtcTime, comments, microseconds_of, time_of, waiting
+from service.storage.tables import (
+    UtcTime,
+    act_comments,
+    comments,
+    microseconds_of,
+    time_of,
+    waiting,
+)
 from service.storage.tables import waiting_texts as texts
 from service.storage.traits import BATCH, BINS, Band, catch_up
 
@@ -54,6 +61,7 @@ class Filter:
 
     `words` and `article` are folded words that all have to be there. The score of `head` lies in
     the bins from `first` up to and including `last`; one without a score lies in all or none.
+    `but` are campaigns that stand for their comments.
     """
 
     site_id: str = ""
@@ -68,6 +76,7 @@ class Filter:
     head: Head = Head.SPAM
     first: int = 0
     last: int = BINS - 1
+    but: tuple[str, ...] = ()
 
     @property
     def has_range(self) -> bool:
@@ -80,8 +89,8 @@ class Filter:
 
     @property
     def is_all(self) -> bool:
-        """Whether nothing but the site matters."""
-        return replace(self, site_id="", head=Head.SPAM) == Filter()
+        """Whether nothing but the site matters, beside what campaigns stand for."""
+        return replace(self, site_id="", head=Head.SPAM, but=()) == Filter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,20 @@ class Found:
 
     page: QueuePage
     count: Count
+
+
+Levels = tuple[int, int, int]
+"""Comments below the thresholds in force, unsure, likely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So many of some comments are of a site, a band and a language."""
+
+    site_id: str
+    band: Band
+    language: str
+    number: int
 
 
 class Finding:
@@ -143,19 +166,47 @@ class Finding:
             found, _ = _places(connection, site_ids, wanted, order, limit, None)
         return [place.comment_id for place in found]
 
-    def histogram(self, site_ids: SiteIds, wanted: Filter) -> list[int]:
-        """How many of what is wanted, whatever its range, lie in each of `BINS` bins of `head`."""
+    def histogram(self, site_ids: SiteIds, wanted: Filter) -> list[Levels]:
+        """How many of what is wanted, whatever its range, lie in each of `BINS` bins of `head`.
+
+        Told apart by how sure the machine was at the time: below its thresholds, unsure, likely.
+        """
         column = waiting.c[f"{wanted.head.value}_bin"]
+        level = waiting.c[f"{wanted.head.value}_level"].label("level")
         # By its index where that knows all that is asked; else it would be read in that order.
-        place = column if wanted.is_all else column + 0
-        grouped = (waiting.c.site_id, place) if wanted.is_all else (place,)
-        select: AnySelect = sa.select(place.label("place"), sa.func.count().label("number"))
+        place = (column if wanted.is_all else column + 0).label("place")
+        grouped = (waiting.c.site_id, column, level) if wanted.is_all else (place, level)
+        select: AnySelect = sa.select(place, level, sa.func.count().label("number"))
         statement = _wanted(select, site_ids, wanted.without_range()).group_by(*grouped)
-        bins = [0] * BINS
+        bins = [[0, 0, 0] for _ in range(BINS)]
         for row in self._store.read_aside(lambda c: c.execute(statement).all()):
             if 0 <= row.place < BINS:
-                bins[row.place] += row.number
-        return bins
+                bins[row.place][row.level] += row.number
+        return [(low, unsure, likely) for low, unsure, likely in bins]
+
+    def breakdown(self, site_ids: SiteIds, act_id: str) -> list[Part]:
+        """What the comments of an act that wait are, most frequent first."""
+        kind = (waiting.c.site_id, waiting.c.band, waiting.c.language)
+        mine = act_comments.c.comment_id == waiting.c.comment_id
+        statement = (
+            sa.select(*kind, sa.func.count().label("number"))
+            .join(act_comments, mine)
+            .where(act_comments.c.act_id == act_id, *_on(site_ids))
+            .group_by(*kind)
+            .order_by(sa.desc("number"), *kind)
+        )
+        with self._store.reads() as connection:
+            found = connection.execute(statement).all()
+        return [Part(row[0], Band(row[1]), row[2], row[3]) for row in found]
+
+    def comments(self, site_ids: SiteIds, ids: Sequence[str]) -> list[StoredComment]:
+        """Comments by their ids, in that order; those of other sites are not there."""
+        statement = STORED.where(comments.c.id.in_(ids))
+        if site_ids is not None:
+            statement = statement.where(comments.c.site_id.in_(list(site_ids)))
+        with self._store.reads() as connection:
+            found = {r["id"]: r for r in connection.execute(statement).mappings()}
+        return [stored_comment(found[one]) for one in ids if one in found]
 
 
 # ------------------------------------------------------------------ statements
@@ -229,11 +280,17 @@ def _wanted(
         *(_holds(columns.article, word) for word in wanted.article),
         *_in_range(wanted),
     ]
+    if wanted.but:
+        conditions.append(sa.or_(columns.campaign.is_(None), columns.campaign.not_in(wanted.but)))
     if not wanted.words:
         return select.select_from(waiting).where(*conditions)
     conditions += [_holds(texts.c.text, word) for word in wanted.words]
     both = waiting.join(texts, texts.c.comment_id == columns.comment_id)
     return select.select_from(both).where(*conditions)
+
+
+def _on(site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...]:
+    return () if site_ids is None else (waiting.c.site_id.in_(list(site_ids)),)
 
 
 def _holds(column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:

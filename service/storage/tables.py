@@ -483,7 +483,9 @@ waiting = sa.Table(
     sa.Column("risk", sa.Double, nullable=False),
     sa.Column("doubt", sa.Double, nullable=False),
     sa.Column("spam_bin", sa.Integer, nullable=False),
+    sa.Column("spam_level", sa.Integer, nullable=False),
     sa.Column("toxicity_bin", sa.Integer, nullable=False),
+    sa.Column("toxicity_level", sa.Integer, nullable=False),
     _text("band"),
     _text("language"),
     _text("article"),
@@ -503,8 +505,9 @@ sa.Index(
 sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
 sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)
 sa.Index("ix_waiting_doubt", waiting.c.doubt, waiting.c.comment_id)
-sa.Index("ix_waiting_spam_bin", waiting.c.site_id, waiting.c.spam_bin)
-sa.Index("ix_waiting_toxicity_bin", waiting.c.site_id, waiting.c.toxicity_bin)
+for _head in ("spam", "toxicity"):
+    _columns = (waiting.c.site_id, waiting.c[f"{_head}_bin"], waiting.c[f"{_head}_level"])
+    sa.Index(f"ix_waiting_{_head}_bin", *_columns)
 
 waiting_texts = sa.Table(  # beside it, so that filters do not read what only a search needs
     "waiting_texts",

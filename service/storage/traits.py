@@ -107,6 +107,11 @@ def bin_of(score: float | None) -> int:
     return NO_BIN if score is None else min(BINS - 1, int(score * BINS))
 
 
+def level_of(codes: Sequence[str], head: Head) -> int:
+    """0 below the thresholds of a head that were in force, 1 where it was unsure, 2 likely."""
+    return 2 if f"score.{head}_likely" in codes else int(f"score.{head}_unsure" in codes)
+
+
 def listed(words: Sequence[str]) -> str:
     """Words as a column holds them, so that each is found between spaces."""
     return f" {' '.join(words)} " if words else ""
@@ -170,7 +175,9 @@ def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None
                 "risk": row["risk"],
                 "doubt": doubt_of(scores),
                 "spam_bin": bin_of(scores.spam if scores else None),
+                "spam_level": level_of(traits.codes, Head.SPAM),
                 "toxicity_bin": bin_of(scores.toxicity if scores else None),
+                "toxicity_level": level_of(traits.codes, Head.TOXICITY),
                 "band": traits.band,
                 "language": traits.language,
                 "article": traits.article,

@@ -23,7 +23,7 @@ from service.storage.campaigns import Campaign, Campaigns, UnknownCampaign
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, Moderator, TheDesk, Viewer
-from service.web.queue import ID
+from service.web.place import ID
 from service.web.rendering import PageRoute, Refusal, page, see_other
 from service.web.texts import texts_for
 
@@ -91,6 +91,16 @@ def routes() -> APIRouter:
     ):
         router.add_api_route(path, function, methods=["POST"], response_model=None)
     return router
+
+
+def open_ids(desk: Desk, caller: Caller) -> list[str]:
+    """The campaigns that stand for their comments on the queue page, the largest first."""
+    return Campaigns(desk.store).open_ids(caller.sites_as(Role.VIEWER), limit=MOST_LISTED)
+
+
+def first_cards(desk: Desk, caller: Caller, ids: Sequence[str]) -> list[CampaignCard]:
+    """The cards of the first of them."""
+    return cards_of(desk, caller, Campaigns(desk.store).of(ids[:ON_QUEUE]))
 
 
 def cards_of(desk: Desk, caller: Caller, campaigns: Sequence[Campaign]) -> list[CampaignCard]:

@@ -304,7 +304,6 @@ def card_of(
         return [span for span in verdict.spans if span.field == field and span.head in told]
 
     content, rest = at_once_and_rest(pieces_of(sent.content, spans("content")))
-    tag = language_of(sent.content)
     hosts = _hosts(sent.content, sent.author.name)
     scores = _scores(verdict)
     return Card(
@@ -321,7 +320,7 @@ def card_of(
         rest_length=sum(len(piece.text) for piece in rest),
         hosts=hosts[:MOST_HOSTS],
         more_hosts=max(0, len(hosts) - MOST_HOSTS),
-        language="" if tag == UNKNOWN else tag,
+        language=language_tag(sent.content),
         article=pieces_of(sent.article.title or sent.permalink),
         article_url=mask_addresses(clean_url(sent.permalink) or "") if sent.permalink else "",
         parent=pieces_of(sent.parent_id) if sent.parent_id != "0" else (),
@@ -338,9 +337,20 @@ def card_of(
         model=verdict.model,
         policy=verdict.policy,
         has_address=bool(comment.email_masked),
-        is_folded=any(s.head is Head.TOXICITY and s.band == "likely" for s in scores),
+        is_folded=reads_as_toxic(verdict),
         looking=tuple(plain_name(name) for name in looking),
     )
+
+
+def language_tag(text: str) -> str:
+    """The language of a text as its `lang` attribute has it, "" when unknown."""
+    tag = language_of(text)
+    return "" if tag == UNKNOWN else tag
+
+
+def reads_as_toxic(verdict: Verdict) -> bool:
+    """Whether a text is shown only to whoever asks for it."""
+    return any(reason.code == f"score.{Head.TOXICITY}_likely" for reason in verdict.reasons)
 
 
 def _hosts(*texts: str) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from service.storage import Role, StoredComment
 from service.storage.context import context_of
-from service.web.card import Pieces, first_of, pieces_of, plain_name
+from service.web.card import Pieces, first_of, language_tag, pieces_of, plain_name, reads_as_toxic
 from service.web.dealing import LANGUAGE_NAMES
 from service.web.desk import TheDesk, Viewer
-from service.web.queue import ID
+from service.web.place import ID
 from service.web.rendering import PageRoute, Refusal, page, wants_part
 
 LONGEST_EXCERPT = 280
@@ -30,6 +30,8 @@ class Excerpt:
     text: Pieces
     is_cut: bool
     received_at: datetime
+    language: str
+    is_folded: bool
     machine: str
     person: str
     by: str
@@ -74,6 +76,8 @@ def _excerpt(comment: StoredComment) -> Excerpt:
         text=text,
         is_cut=is_cut,
         received_at=comment.received_at,
+        language=language_tag(comment.submission.content),
+        is_folded=reads_as_toxic(comment.verdict),
         machine=comment.verdict.outcome.word,
         person=(decision.reason or decision.outcome.word) if decision else "",
         by=plain_name(decision.moderator) if decision else "",

@@ -193,7 +193,12 @@ class Live:
     def _newly_arrived(self, news: News) -> dict[str, int]:
         """How many comments each site has waiting that were not there at the poll before."""
         known = self._arrived
-        new = [(one, site) for one, site in news.arrived if known is not None and one not in known]
+        back = {change.comment_id for change in news.changes if change.decision is None}
+        new = [
+            (one, site)
+            for one, site in news.arrived
+            if known is not None and one not in known and one not in back
+        ]
         self._arrived = (known or {}) | dict.fromkeys(one for one, _ in news.arrived)
         for old in list(self._arrived)[: max(0, len(self._arrived) - 4 * MOST_ARRIVALS)]:
             del self._arrived[old]

@@ -10,20 +10,29 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
 from service.storage import Store
-from service.web import campaigns, claims, context, decisions, entry, live, queue
+from service.web import bulk, campaigns, claims, context, decisions, entry, live, queue
 from service.web.desk import Anyone, Desk
 from service.web.rendering import PageRoute, static
 from service.web.sessions import Attempts, Sessions
 
 
-def install(app: FastAPI, store: Store, *, secure: bool, now: Callable[[], datetime]) -> None:
+def install(
+    app: FastAPI,
+    store: Store,
+    *,
+    secure: bool,
+    now: Callable[[], datetime],
+    poll_seconds: float = live.POLL_SECONDS,
+) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
+
+    `poll_seconds` is how often it is looked for what is new, while somebody wants to know.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.desk = Desk(store, Sessions(store, secure=secure), Attempts(now=now), now)
-    app.state.live = live.Live(app.state.desk)
-    for part in (entry, live, queue, decisions, claims, context, campaigns):
+    app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds)
+    for part in (entry, live, queue, decisions, claims, context, bulk, campaigns):
         app.include_router(part.routes())
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{version}/{name}", _static, methods=["GET"], response_model=None)

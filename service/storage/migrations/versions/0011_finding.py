@@ -69,7 +69,9 @@ def _add_waiting() -> None:
         sa.Column("risk", sa.Double(), nullable=False),
         sa.Column("doubt", sa.Double(), nullable=False),
         sa.Column("spam_bin", sa.Integer(), nullable=False),
+        sa.Column("spam_level", sa.Integer(), nullable=False),
         sa.Column("toxicity_bin", sa.Integer(), nullable=False),
+        sa.Column("toxicity_level", sa.Integer(), nullable=False),
         sa.Column("band", sa.Text(), nullable=False),
         sa.Column("language", sa.Text(), nullable=False),
         sa.Column("article", sa.Text(), nullable=False),
@@ -90,8 +92,8 @@ def _add_waiting() -> None:
         ("ix_waiting_waiting_since", ["waiting_since", "comment_id"]),
         ("ix_waiting_risk", ["risk", "comment_id"]),
         ("ix_waiting_doubt", ["doubt", "comment_id"]),
-        ("ix_waiting_spam_bin", ["site_id", "spam_bin"]),
-        ("ix_waiting_toxicity_bin", ["site_id", "toxicity_bin"]),
+        ("ix_waiting_spam_bin", ["site_id", "spam_bin", "spam_level"]),
+        ("ix_waiting_toxicity_bin", ["site_id", "toxicity_bin", "toxicity_level"]),
     ):
         op.create_index(name, "waiting", columns, if_not_exists=True)
     op.create_table(
