@@ -18,7 +18,11 @@ class Part:
     role: Role
 
 
-PARTS = (Part("queue", "/queue", Role.VIEWER),)
+PARTS = (
+    Part("queue", "/queue", Role.VIEWER),
+    Part("people", "/people", Role.ADMIN),
+    Part("account", "/account", Role.VIEWER),
+)
 
 
 class HasRoles(Protocol):

@@ -9,20 +9,39 @@ from datetime import datetime
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
+from service.passwords import Passwords
 from service.storage import Store
-from service.web import decisions, entry, queue
+from service.storage.accounts import Accounts
+from service.storage.accounts_people import People
+from service.storage.accounts_throttle import Throttle
+from service.web import account, decisions, entry, people, queue
 from service.web.desk import Anyone, Desk
 from service.web.rendering import PageRoute, static
-from service.web.sessions import Attempts, Sessions
+from service.web.sessions import Sessions
 
 
-def install(app: FastAPI, store: Store, *, secure: bool, now: Callable[[], datetime]) -> None:
+def install(
+    app: FastAPI,
+    store: Store,
+    *,
+    secure: bool,
+    now: Callable[[], datetime],
+    passwords: Passwords | None = None,
+) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
-    app.state.desk = Desk(store, Sessions(store, secure=secure), Attempts(now=now), now)
-    for part in (entry, queue, decisions):
+    app.state.desk = Desk(
+        store,
+        Sessions(store, secure=secure),
+        Accounts(store),
+        People(store),
+        Throttle(store),
+        passwords or Passwords(),
+        now,
+    )
+    for part in (entry, account, people, queue, decisions):
         app.include_router(part.routes())
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{name}", _static, methods=["GET"], response_model=None)

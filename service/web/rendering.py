@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from service.logs import described, route_of
 from service.storage import StoreUnavailable
 from service.web import navigation
-from service.web.texts import COOKIE, TEXTS, asked_language, texts_for
+from service.web.texts import TEXTS, asked_language, remember_language, texts_for
 
 if TYPE_CHECKING:
     from jinja2 import Environment  # the same as below, for its name
@@ -154,9 +154,7 @@ def page(
     )
     response = HTMLResponse(html, status_code=status, headers=_HEADERS | (headers or {}))
     if asked_language(request):
-        response.set_cookie(
-            COOKIE, t.tag, max_age=_YEAR_SECONDS, path="/", httponly=True, samesite="lax"
-        )
+        remember_language(response, t.tag)
     return response
 
 
