@@ -145,6 +145,7 @@ def page(
             t=t,
             languages=TEXTS.values(),
             here=_here(request),
+            at_path=request.url.path,
             caller=caller,
             parts=navigation.parts_for(caller),
             root=root(request),
