@@ -559,6 +559,44 @@ sessions = sa.Table(
     _time("created_at"),
     _time("expires_at"),
     _maybe_time("revoked_at"),
+    _maybe_time("seen_at"),
+    _maybe_text("browser"),
+    _maybe_text("network"),
+)
+
+# ------------------------------------------------------------------ accounts
+
+accounts = sa.Table(  # what a moderator may sign in with; one without a row has links alone
+    "accounts",
+    metadata,
+    _id("moderator_id", sa.ForeignKey("moderators.id"), primary_key=True),
+    _text("home"),  # the site whose admins look after it; "" for those of every site
+    _maybe_text("password"),  # Argon2id's PHC string
+    _maybe_time("password_at"),
+    sa.Column("totp_cipher", sa.LargeBinary, nullable=True),
+    _number("totp_step"),  # of the last code used
+    _maybe_time("disabled_at"),
+    _text("language"),
+    sa.Column("single_keys", sa.Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+recovery_codes = sa.Table(
+    "recovery_codes",
+    metadata,
+    _id("code_hash", primary_key=True),
+    _id("moderator_id", sa.ForeignKey("moderators.id"), index=True),
+    _maybe_time("used_at"),
+    sqlite_with_rowid=False,
+)
+
+sign_in_attempts = sa.Table(  # worth nothing after its hour: may be emptied at any time
+    "sign_in_attempts",
+    metadata,
+    _id("key_mac", primary_key=True),
+    _number("failures"),
+    sa.Column("until", UtcTime, nullable=False, index=True),
+    sqlite_with_rowid=False,
 )
 
 # ------------------------------------------------------------------ who looks at what

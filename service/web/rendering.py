@@ -20,7 +20,7 @@ from service.logs import described, route_of
 from service.storage import StoreUnavailable
 from service.web import navigation
 from service.web.card import plain_name
-from service.web.texts import COOKIE, TEXTS, asked_language, texts_for
+from service.web.texts import TEXTS, asked_language, remember_language, texts_for
 
 if TYPE_CHECKING:
     from jinja2 import Environment  # the same as below, for its name
@@ -179,6 +179,7 @@ def page(
             t=t,
             languages=TEXTS.values(),
             here=_here(request),
+            at_path=request.url.path,
             caller=caller,
             parts=navigation.parts_for(caller),
             root=root(request),
@@ -188,9 +189,7 @@ def page(
     )
     response = HTMLResponse(html, status_code=status, headers=_HEADERS | (headers or {}))
     if asked_language(request):
-        response.set_cookie(
-            COOKIE, t.tag, max_age=_YEAR_SECONDS, path="/", httponly=True, samesite="lax"
-        )
+        remember_language(response, t.tag)
     return response
 
 
