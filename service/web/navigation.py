@@ -18,7 +18,10 @@ class Part:
     role: Role
 
 
-PARTS = (Part("queue", "/queue", Role.VIEWER),)
+PARTS = (
+    Part("queue", "/queue", Role.VIEWER),
+    Part("log", "/log", Role.VIEWER),
+)
 
 
 class HasRoles(Protocol):
