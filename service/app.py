@@ -166,7 +166,7 @@ def build(
     app.include_router(comments.routes(keys, rates, moderation, store, now=now))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
-    pages.install(app, store, secure=secure, now=now)
+    pages.install(app, store, secure=secure, now=now, histograms=serving.histogram)
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
     app.include_router(akismet.routes(akismet_door))
     perspective_door = perspective.PerspectiveDoor(keys, rates, moderation, store)

@@ -5,7 +5,7 @@ the reports and decisions of four weeks. From a replica where there is one. Draw
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -72,13 +72,11 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """Comments drawn at random on which the machine had said one thing, and of those the ones
-    on which people said the same: numbers, and sums of 1 / chance and of its squares."""
+    """Comments drawn at random: how many, and the sums of 1 / chance and of its square."""
 
     times: int
     weight: float
     squares: float
-    same_weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,8 @@ class Figures:
     scores: Mapping[tuple[date, str, str], tuple[int, ...]]
     """By day, model and head: how many scores in each of twenty bins."""
     languages: Mapping[str, Language]
-    audits: Mapping[str, Audited]
+    audits: Mapping[tuple[str, str], Audited]
+    """By what the machine had said and what a person decided."""
 
 
 def read(store: Store, scope: Scope) -> Figures:
@@ -132,12 +131,13 @@ def _on(table: sa.Table, site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...
 
 def _sums(
     connection: sa.Connection, scope: Scope, by: Sequence[sa.Column[Any]], *of: sa.Column[Any]
-) -> Sequence[sa.Row[Any]]:
+) -> Iterator[tuple[Any, ...]]:
     table = by[0].table
     assert isinstance(table, sa.Table), "columns of counts are a table's"
     sums = (sa.func.sum(column).label(column.name) for column in of)
     statement = sa.select(*by, *sums).where(*_within(table, scope)).group_by(*by)
-    return connection.execute(statement).all()
+    for row in connection.execute(statement):
+        yield tuple(row)
 
 
 def _arrivals(connection: sa.Connection, scope: Scope) -> dict[date, dict[str, int]]:
@@ -166,11 +166,9 @@ def _waits(connection: sa.Connection, scope: Scope) -> dict[datetime, Waited]:
     end = datetime.combine(scope.last, time(), UTC) + timedelta(days=1)
     # All sites together have rows of their own.
     sites = [""] if scope.sites is None else list(scope.sites)
-    waiting, p50, p95 = (sa.func.max(x) for x in (c.waiting, c.p50_seconds, c.p95_seconds))
-    if len(sites) > 1:
-        waiting = sa.func.sum(c.waiting)
+    longest = (sa.func.max(c.p50_seconds), sa.func.max(c.p95_seconds))
     statement = (
-        sa.select(c.at, waiting, p50, p95)
+        sa.select(c.at, sa.func.sum(c.waiting), *longest)
         .where(c.site_id.in_(sites), c.at >= start, c.at < end)
         .group_by(c.at)
     )
@@ -213,25 +211,20 @@ def _languages(connection: sa.Connection, scope: Scope) -> dict[str, Language]:
         arrived[language][outcome] = float(times)
     d = decision_days.c
     found = _sums(connection, scope, (d.language,), d.times, d.opinions, d.agreed)
-    decided = {language: tuple(map(int, counts)) for language, *counts in found}
+    decided = {row[0]: (int(row[1]), int(row[2]), int(row[3])) for row in found}
     return {
         language: Language(arrived.get(language, {}), *decided.get(language, (0, 0, 0)))
         for language in {*arrived, *decided}
     }
 
 
-def _audits(connection: sa.Connection, scope: Scope) -> dict[str, Audited]:
+def _audits(connection: sa.Connection, scope: Scope) -> dict[tuple[str, str], Audited]:
     c = audit_days.c
     found = _sums(connection, scope, (c.said, c.decided), c.times, c.weight, c.squares)
-    sums: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0, 0.0])
-    for said, decided, times, weight, squares in found:
-        same = weight if said == decided else 0.0
-        for at, value in enumerate((times, weight, squares, same)):
-            sums[said][at] += value
     return {
-        said: Audited(int(times), weight, squares, same)
-        for said, (times, weight, squares, same) in sums.items()
-        if times
+        (said, decided): Audited(int(times), weight, squares)
+        for said, decided, times, weight, squares in found
+        if times > 0
     }
 
 

@@ -20,6 +20,7 @@ class Part:
 
 PARTS = (
     Part("queue", "/queue", Role.VIEWER),
+    Part("dashboard", "/dashboard", Role.VIEWER),
     Part("log", "/log", Role.VIEWER),
 )
 

@@ -10,19 +10,30 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
 from service.storage import Store
-from service.web import decisions, entry, log, queue
+from service.web import dashboard, decisions, entry, log, queue
 from service.web.desk import Anyone, Desk
+from service.web.panels import Histograms, no_histogram
 from service.web.rendering import PageRoute, static
 from service.web.sessions import Attempts, Sessions
 
 
-def install(app: FastAPI, store: Store, *, secure: bool, now: Callable[[], datetime]) -> None:
+def install(
+    app: FastAPI,
+    store: Store,
+    *,
+    secure: bool,
+    now: Callable[[], datetime],
+    histograms: Histograms = no_histogram,
+) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
+
+    `histograms` gives those of models' manifests.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
+    app.state.histograms = histograms
     app.state.desk = Desk(store, Sessions(store, secure=secure), Attempts(now=now), now)
-    for part in (entry, queue, decisions, log):
+    for part in (entry, queue, decisions, log, dashboard):
         app.include_router(part.routes())
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{name}", _static, methods=["GET"], response_model=None)

@@ -83,7 +83,7 @@ def lines(plot: Plot, series: Sequence[Series], *, least: float = 0) -> Markup:
     return _both(plot, lambda size: _lines(plot, series, size, most))
 
 
-def histogram(plot: Plot, found: Series, expected: Series | None) -> Markup:
+def histogram(plot: Plot, found: Series, expected: Series | None = None) -> Markup:
     """Bars side by side, with a stepped line for what is expected."""
     values = [*found.values, *(expected.values if expected else ())]
     most = max([0.0, *(v for v in values if v is not None)])
