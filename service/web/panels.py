@@ -77,6 +77,7 @@ class Panels:
     def __init__(self, t: Texts, figures: Figures, scope: Scope, histograms: Histograms) -> None:
         self._t, self._figures, self._scope = t, figures, scope
         self._histograms = histograms
+        self._sign, self._has_comma = t("share.percent"), t("dashboard.comma") == ","
         days = scope.days
         step = 1 if len(days) <= MOST_DAYS else 7
         # The last one ends today, so the first may be short.
@@ -191,8 +192,8 @@ class Panels:
         return totals
 
     def _decided_in_words(self, totals: Counter[str]) -> str:
-        n, people = self._number(totals.total()), self._number(len(totals))
-        return self._t("decisions.said", n=n, people=people) if totals else ""
+        t, n, people = self._t, self._number(totals.total()), self._number(len(totals))
+        return t("decisions.said", n=n, people=people) if totals else ""
 
     def _people(self) -> Panel:
         t, totals = self._t, self._decided_by()
@@ -200,9 +201,9 @@ class Panels:
             (Cell(name, _name(name)), Cell(times, self._number(times)))
             for name, times in totals.most_common()
         )
-        header = (t("people.name"), t("people.decided"))
+        header = (t("name_of.people"), t("people.decided"))
         said = self._decided_in_words(totals)
-        return Panel("people", t("people.title"), t("people.about"), said, header, rows)
+        return Panel("people", t("title.people"), t("about.people"), said, header, rows)
 
     def _drift(self) -> Panel:
         t = self._t
@@ -254,16 +255,16 @@ class Panels:
             return [found[key] for key in keys if key in found]
 
         ways = (
-            ("audits.rejected", [("reject", "reject")], [("reject", "accept")]),
-            ("audits.accepted", [("accept", "accept")], [("accept", "reject")]),
-            ("audits.caught", [("reject", "reject")], [("accept", "reject")]),
+            ("rejected", [("reject", "reject")], [("reject", "accept")]),
+            ("accepted", [("accept", "accept")], [("accept", "reject")]),
+            ("caught", [("reject", "reject")], [("accept", "reject")]),
         )
         rows = []
         for key, right, wrong in ways:
             hits, others = drawn(*right), drawn(*wrong)
             share = weighted(map(_sums, hits), map(_sums, others))
             if share is not None:
-                rows.append((t(key), share, sum(one.times for one in (*hits, *others))))
+                rows.append((t(f"audits.{key}"), share, sum(one.times for one in (*hits, *others))))
         return self._intervals("audits", rows)
 
     def _shares(
@@ -280,7 +281,7 @@ class Panels:
         self, key: str, found: Sequence[tuple[str, Share, int]], *, codes: Sequence[str] = ()
     ) -> Panel:
         t = self._t
-        title = t(f"{key}.title")
+        title = t(f"title.{key}")
         said = "; ".join(self._share_in_words(*one) for one in found[:MOST_REASONS])
         drawn = [
             Interval(name, share.low, share.middle, share.high, self._note(share, of))
@@ -288,7 +289,7 @@ class Panels:
         ]
         plot = Plot(key, title, said, (), self._percent)
         header = (
-            t(f"{key}.name"),
+            t(f"name_of.{key}"),
             t("share.share"),
             t("share.low"),
             t("share.high"),
@@ -305,15 +306,16 @@ class Panels:
             for at, (name, share, of) in enumerate(found)
         )
         picture = plots.intervals(plot, drawn) if drawn else _NOTHING
-        return Panel(key, title, t(f"{key}.about"), said, header, rows, plot=picture)
+        return Panel(key, title, t(f"about.{key}"), said, header, rows, plot=picture)
 
     def _note(self, share: Share, of: int) -> str:
-        return self._t("share.note", share=self._percent(share.middle), n=self._number(of))
+        t = self._t
+        return t("share.note", share=self._percent(share.middle), n=self._number(of))
 
     def _share_in_words(self, name: str, share: Share, of: int) -> str:
+        t, n = self._t, self._number(of)
         low, middle, high = map(self._percent, (share.low, share.middle, share.high))
-        n = self._number(of)
-        return self._t("share.said", name=name, share=middle, low=low, high=high, n=n)
+        return t("share.said", name=name, share=middle, low=low, high=high, n=n)
 
     # -------------------------------------------------------------- scores
 
@@ -331,7 +333,7 @@ class Panels:
             series.append(Series("expected", t("scores.expected"), mixed))
         edges = [self._decimal(at / drift.BINS) for at in range(drift.BINS + 1)]
         ranges = tuple(f"{a}–{b}" for a, b in pairwise(edges))
-        key, title = f"scores-{head.value}", t("scores.title", head=t(f"head.{head.value}"))
+        key, title = f"scores-{head.value}", t("title.scores", head=t(f"head.{head.value}"))
         said = t("scores.said", n=self._number(total), model=plain_name(model)) if total else ""
         plot = Plot(key, title, said, tuple(edges[:-1]), self._percent, dates=ranges)
         rows = tuple(
@@ -345,7 +347,7 @@ class Panels:
         return Panel(
             key,
             title,
-            t("scores.about"),
+            t("about.scores"),
             said,
             (t("scores.score"), t("scores.number"), *(s.name for s in series)),
             rows if total else (),
@@ -373,7 +375,7 @@ class Panels:
             for tag, one in sorted(found, key=lambda item: -sum(item[1].arrived.values()))
         )
         header = (
-            t("languages.name"),
+            t("name_of.languages"),
             t("languages.arrived"),
             *(t(f"outcome.{word}") for word in OUTCOMES),
             t("languages.decided"),
@@ -382,7 +384,7 @@ class Panels:
             t("share.high"),
         )
         said = t("languages.said", n=self._number(len(rows))) if rows else ""
-        title, about = t("languages.title"), t("languages.about")
+        title, about = t("title.languages"), t("about.languages")
         return Panel("languages", title, about, said, header, rows)
 
     def _language_row(self, tag: str, one: Language) -> tuple[Cell, ...]:
@@ -413,7 +415,7 @@ class Panels:
         notes: tuple[str, ...] = (),
     ) -> Panel:
         t = self._t
-        title = t(f"{words}.title")
+        title = t(f"title.{words}")
         days = tuple(t("dashboard.day", at=day) for day in self._first_days)
         full = tuple(t("dashboard.full_day", at=day) for day in self._first_days)
         number = self._decimal if words in ("waits", "drift") else self._number
@@ -427,7 +429,7 @@ class Panels:
         return Panel(
             key or words,
             title,
-            t(f"{words}.about"),
+            t(f"about.{words}"),
             said,
             (on, *(s.name for s in series)),
             rows if said else (),
@@ -474,8 +476,8 @@ class Panels:
             return plain_name(code)
 
     def _language(self, tag: str) -> str:
-        key = f"language.{tag}"
-        return self._t(key) if key in self._t.sentences else tag
+        t = self._t
+        return t(f"language.{tag}") if f"language.{tag}" in t.sentences else tag
 
     def _share(self, value: float | None) -> Cell:
         return Cell(_rounded(value), "–" if value is None else self._percent(value))
@@ -492,10 +494,10 @@ class Panels:
 
     def _percent(self, value: float) -> str:
         digits = 1 if 0 < value < 0.1 or 0.9 < value < 1 else 0
-        return self._localised(f"{100 * value:.{digits}f}") + self._t("share.percent")
+        return self._localised(f"{100 * value:.{digits}f}") + self._sign
 
     def _localised(self, text: str) -> str:
-        return text.translate(_COMMAS) if self._t("dashboard.comma") == "," else text
+        return text.translate(_COMMAS) if self._has_comma else text
 
 
 _NO_COUNTS = (0,) * drift.BINS
