@@ -127,11 +127,8 @@ class Panels:
             for word in OUTCOMES
         ]
         totals = {s.key: int(sum(v or 0 for v in s.values)) for s in series}
-        said = t(
-            "arrivals.said",
-            n=self._number(sum(totals.values())),
-            **{key: self._number(total) for key, total in totals.items()},
-        )
+        words = {key: self._number(total) for key, total in totals.items()}
+        said = t("arrivals.said", n=self._number(sum(totals.values())), **words)
         marks, notes = self._marks()
         return self._over_time(
             "arrivals",
@@ -156,8 +153,8 @@ class Panels:
     def _waits(self) -> Panel:
         t = self._t
         series = [
-            Series("p50", t("waits.p50"), self._mean_wait(lambda wait: wait.p50 / 3600)),
-            Series("p95", t("waits.p95"), self._mean_wait(lambda wait: wait.p95 / 3600)),
+            Series("p50", t("waits.half"), self._mean_wait(lambda wait: wait.p50 / 3600)),
+            Series("p95", t("waits.most"), self._mean_wait(lambda wait: wait.p95 / 3600)),
         ]
         known = [[v for v in s.values if v is not None] for s in series]
         said = ""
