@@ -415,7 +415,7 @@ class Panels:
         title = t(f"title.{words}")
         days = tuple(t("dashboard.day", at=day) for day in self._first_days)
         full = tuple(t("dashboard.full_day", at=day) for day in self._first_days)
-        number = self._decimal if words in ("waits", "drift") else self._number
+        number = self._decimal if words == "drift" else self._number
         plot = Plot(key or words, title, said, days, number, marks, unit, full)
         each_day = len(days) == len(self._scope.days)
         rows = tuple(

@@ -26,7 +26,7 @@ class Size:
     left: int = 52
 
 
-SIZES = (Size("wide", 720, 260, 8), Size("narrow", 330, 220, 3))
+SIZES = (Size("wide", 540, 230, 6), Size("narrow", 330, 210, 3))
 
 
 @dataclass(frozen=True, slots=True)
