@@ -50,7 +50,7 @@ _NOTHING = Markup("")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A value of a table: as a file has it, and as people read it."""
+    """A value of a table: as a file has it, and as people read it where it is in the page."""
 
     value: object
     shown: str
@@ -195,8 +195,8 @@ class Panels:
     def _people(self) -> Panel:
         t, totals = self._t, self._decided_by()
         rows = tuple(
-            (Cell(name, _name(name)), Cell(times, self._number(times)))
-            for name, times in totals.most_common()
+            (Cell(name, _name(name) if at < MOST_ROWS else ""), Cell(times, self._number(times)))
+            for at, (name, times) in enumerate(totals.most_common())
         )
         header = (t("name_of.people"), t("people.decided"))
         said = self._decided_in_words(totals)
@@ -222,7 +222,7 @@ class Panels:
         values: list[float | None] = [None] * len(self._first_days)
         if not expected:
             return tuple(values)
-        for day, at in self._place.items():
+        for at, day in {at: day for day, at in self._place.items()}.items():  # its last day
             live = [0] * drift.BINS
             for back in range(TRAILING_DAYS):
                 counts = self._figures.scores.get((day - timedelta(days=back), model, head.value))

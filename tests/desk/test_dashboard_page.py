@@ -142,8 +142,9 @@ def test_a_person_sees_figures_of_their_own_sites_alone(newsroom: Newsroom) -> N
         files = [client.get(f"/dashboard/{k}.csv?site={newsroom.site.id}").text for k in PANELS]
 
     for answer in answers:
-        assert plots_in(answer) == []
+        assert len(plots_in(answer)) == 4  # that none waits, whatever waits elsewhere
         assert newsroom.site.id not in answer.text
+        assert "<td>1</td>" not in answer.text
     assert all("mai" not in text and "bao" not in text for text in files)
 
 
@@ -196,11 +197,10 @@ def test_a_clock_far_off_is_no_matter(newsroom: Newsroom, at: datetime) -> None:
         busy(newsroom)
         newsroom.clock.at = at + timedelta(hours=1)
         with newsroom.moderator("eve") as later:
-            statuses = [
-                later.get("/dashboard", params={"days": d}).status_code for d in ("7", "365")
-            ]
-    assert client is not None
-    assert statuses == [200, 200]
+            answers = [later.get("/dashboard", params={"days": days}) for days in ("7", "365")]
+
+    assert client.is_closed
+    assert [answer.status_code for answer in answers] == [200, 200]
 
 
 @pytest.mark.parametrize("key", ["nothing", "..%2Farrivals", "arrivals.csv", "Arrivals"])
@@ -265,7 +265,8 @@ def test_intervals_are_those_of_the_literature(hits: int, of: int, low: float, h
     found = wilson(hits, of)
 
     assert found is not None
-    assert (found.low, found.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert found.low == pytest.approx(low, abs=5e-5)
+    assert found.high == pytest.approx(high, abs=5e-5)
 
 
 def test_a_share_of_nothing_is_none() -> None:
