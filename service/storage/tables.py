@@ -353,6 +353,38 @@ undos = sa.Table(
     _time("at"),
 )
 
+# ------------------------------------------------------------------ many decisions in one go
+
+acts = sa.Table(  # an act ends when none of its comments is left to be dealt with
+    "acts",
+    metadata,
+    _id("id", primary_key=True),
+    _text("kind"),
+    _text("outcome"),
+    _maybe_text("reason"),
+    _text("moderator"),
+    _time("at"),
+    _text("body"),
+    _text("state"),
+    _maybe_time("undone_at"),
+    _maybe_text("undone_by"),
+    sqlite_with_rowid=False,
+)
+
+# No key to `comments`, which are forgotten before acts are.
+act_comments = sa.Table(  # the snapshot that an act works through
+    "act_comments",
+    metadata,
+    _id("act_id", sa.ForeignKey("acts.id"), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True, nullable=False),
+    _id("comment_id"),
+    _id("site_id"),
+    _text("state"),
+    _maybe_text("decision_id"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_act_comments_act_id", act_comments.c.act_id, act_comments.c.state)
+
 reports = sa.Table(
     "reports",
     metadata,
