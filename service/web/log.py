@@ -4,6 +4,7 @@ Knows how each kind of line is put into words and where it is undone. Works with
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,13 @@ KINDS = (
     "rate_limit_set",
     "decisions_forgotten",
     "history_imported",
+    "campaign_found",
+    "campaign_timed",
+    "campaign_left",
+    "rules_author",
+    "rules_lists",
+    "rules_raid",
+    "appealed",
     "site_added",
     "key_rotated",
     "akismet_key_made",
@@ -47,6 +55,7 @@ KINDS = (
     "coral_set",
     "perspective_set",
     "moderator_added",
+    "role_changed",
     "signed_in",
 )
 """The kinds that have words of their own; what another one says is shown as it is."""
@@ -57,15 +66,24 @@ _BY_BODY = {"decided": "outcome", "acted": "outcome", "reported": "kind"}
 
 @dataclass(frozen=True, slots=True)
 class UndoAt:
-    """Where a kind of line is taken back: the address, with a value of the line's body in it."""
+    """Where a kind of line is taken back: the address, with the value that the line's body has
+    under `key` in it or in a field of that name, and who may: others only their own."""
 
     path: str
     key: str
     role: Role = Role.MODERATOR
+    others: Role = Role.ADMIN
 
 
-UNDO: Mapping[str, UndoAt] = {"acted": UndoAt("/acts/{}/undo", "act")}
-"""What is taken back elsewhere. A part whose lines can be undone puts its own in."""
+UNDO: Mapping[str, UndoAt] = {
+    "acted": UndoAt("/acts/{}/undo", "act"),
+    "rules_author": UndoAt("/rules/undo", "version", others=Role.MODERATOR),
+    "rules_raid": UndoAt("/rules/undo", "version", others=Role.MODERATOR),
+    "rules_lists": UndoAt("/rules/undo", "version", role=Role.ADMIN),
+}
+"""What is taken back elsewhere, by the kind of its line."""
+
+_VALUE = re.compile(r"[0-9a-f-]{1,36}")
 
 
 class Asked(BaseModel):
@@ -120,6 +138,8 @@ class Line:
     site: str
     comment_id: str
     undo: str
+    fields: tuple[tuple[str, str], ...] = ()
+    """What a part asks its undo form for, beside the token."""
 
 
 def routes() -> APIRouter:
@@ -195,6 +215,7 @@ class _Words:
             site=plain_name(self._sites.get(event.site_id or "", "")) if self._several else "",
             comment_id=event.comment_id or "",
             undo=_undo_of(event, body, caller, stands=stands),
+            fields=_fields_of(event, body),
         )
 
     @property
@@ -210,7 +231,7 @@ class _Words:
             said = str(body.get("reason") or body.get(by))
             key = f"{key}.{said}" if f"log_line.{key}.{said}" in t.sentences else key
         values: dict[str, object] = defaultdict(str)
-        for name in ("by", "comments", "records", "format", "role", "moderator"):
+        for name in ("by", "comments", "records", "format", "role", "moderator", "name"):
             value = str(body.get(name) or "…")
             values[name] = plain_name(self._names.get(value, value))
         return t(f"log_line.{key}", who=who, **values)
@@ -228,8 +249,15 @@ def _undo_of(event: Event, body: Mapping[str, object], caller: Caller, *, stands
     if way is None or not caller.may(way.role, site_id):
         return ""
     value = str(body.get(way.key, ""))
-    may = (is_own or caller.may(Role.ADMIN, site_id)) and bool(ID.fullmatch(value))
+    may = (is_own or caller.may(way.others, site_id)) and bool(_VALUE.fullmatch(value))
     return way.path.format(value) if may else ""
+
+
+def _fields_of(event: Event, body: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    way = UNDO.get(event.kind)
+    if way is None:
+        return ()
+    return (("site", event.site_id or ""), (way.key, str(body.get(way.key, ""))))
 
 
 def masked_name(caller: Caller) -> str:
