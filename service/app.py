@@ -47,6 +47,7 @@ from service.storage import (
     StoreUnavailable,
     utc_now,
 )
+from service.storage.statistics import Statistics
 from service.tracing import Tracing, are_asked_for
 from service.web import pages
 
@@ -79,6 +80,12 @@ FIND_PAUSE_SECONDS = 0.001
 PRUNE_SECONDS = 3600.0
 KEEP_SECONDS = 3600.0
 """How often partitions are made ahead, and what is too old is forgotten."""
+
+COUNT_SECONDS = 60.0
+"""How often what came and was decided is counted for the dashboard."""
+
+SAMPLE_SECONDS = 300.0
+"""How often the length of the queue is noted."""
 
 FORGET_PAUSE_SECONDS = 0.05
 """How long others may write between two batches of comments that are forgotten."""
@@ -166,7 +173,7 @@ def build(
     app.include_router(comments.routes(keys, rates, moderation, store, now=now))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
-    pages.install(app, store, secure=secure, now=now)
+    pages.install(app, store, secure=secure, now=now, histograms=serving.histogram)
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
     app.include_router(akismet.routes(akismet_door))
     perspective_door = perspective.PerspectiveDoor(keys, rates, moderation, store)
@@ -263,7 +270,15 @@ def _chores(
         if kept.days:
             store.forget(kept, pause=lambda: time.sleep(FORGET_PAUSE_SECONDS))
 
+    statistics = Statistics(store)
+
+    def count() -> None:
+        statistics.count_decisions()
+        statistics.count_arrivals(pause=lambda: time.sleep(FORGET_PAUSE_SECONDS))
+
     chores = [
+        _Chore(COUNT_SECONDS, count),
+        _Chore(SAMPLE_SECONDS, statistics.sample_queue),
         _Chore(REFRESH_SECONDS, serving.refresh),
         _Chore(QUEUE_COUNT_SECONDS, count_queue),
         _Chore(PRUNE_SECONDS, prune),

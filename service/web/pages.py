@@ -20,17 +20,33 @@ from service.web import (
     campaigns,
     claims,
     context,
+    dashboard,
     decisions,
     entry,
     live,
+    log,
     people,
     queue,
 )
 from service.web.desk import Anyone, Desk
+from service.web.panels import Histograms, no_histogram
 from service.web.rendering import PageRoute, static
 from service.web.sessions import Sessions
 
-PARTS = (entry, account, people, live, queue, decisions, claims, context, bulk, campaigns)
+PARTS = (
+    entry,
+    account,
+    people,
+    live,
+    queue,
+    decisions,
+    claims,
+    context,
+    bulk,
+    campaigns,
+    log,
+    dashboard,
+)
 
 
 def install(
@@ -40,14 +56,17 @@ def install(
     secure: bool,
     now: Callable[[], datetime],
     poll_seconds: float = live.POLL_SECONDS,
+    histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
-    `poll_seconds` is how often it is looked for what is new, while somebody wants to know.
+    `histograms` gives those of models' manifests; `poll_seconds` is how often it is looked for
+    what is new, while somebody wants to know.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
+    app.state.histograms = histograms
     app.state.desk = Desk(
         store,
         Sessions(store, secure=secure),

@@ -5,7 +5,7 @@ Knows Jinja2 and what a browser may do on a page of ours. Does not know the stor
 
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 
 from service.logs import described, route_of
 from service.storage import StoreUnavailable
@@ -202,6 +208,12 @@ def _here(request: Request) -> str:
 def see_other(request: Request, path: str) -> Response:
     """An answer to a form that was sent: go and look there."""
     return RedirectResponse(root(request) + path, status_code=303, headers=_HEADERS)
+
+
+def attachment(lines: Iterable[str], name: str, kind: str) -> Response:
+    """A file to be kept, sent while it is made; `kind` is its media type."""
+    headers = _HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(lines, media_type=f"{kind}; charset=utf-8", headers=headers)
 
 
 def _known_asset(name: str) -> str:
