@@ -14,7 +14,7 @@ from model.outcome import OFF, Head, HeadThresholds, Outcome, Scores, Thresholds
 from model.policy import Policy
 from model.reasons import quotation
 from model.registry import CHAMPION, SHIPPED, Registry
-from model.lists import Searched
+from model.lists import Found, Searched
 from model.rules import hits
 from model.site_rules import Applied, Met
 from model.submission import History, Submission
@@ -92,7 +92,7 @@ def _facts(case: Case) -> Facts | None:
 def _met(facts: Facts, applied: Applied) -> Facts:
     """The facts with what of the site's rules the comment meets."""
     author, lists = facts.submission.author, applied.lists
-    found = ()
+    found: tuple[Found, ...] = ()
     if lists is not None:
         found = lists.found_in(
             Searched(

@@ -213,9 +213,7 @@ def _listed(kind: Kind, act: Act) -> Check:
         if facts.met is None or not facts.met.found:
             return None
         found = [
-            f.entry.text
-            for f in facts.met.found
-            if f.entry.kind is kind and f.entry.act is act
+            f.entry.text for f in facts.met.found if f.entry.kind is kind and f.entry.act is act
         ]
         return ", ".join(found) if found else None
 
@@ -230,9 +228,7 @@ SITE_RULES: tuple[Rule, ...] = (
     Rule("list.domain_rejected", _listed(Kind.DOMAIN, Act.REJECT), Outcome.REJECT, "content"),
     Rule("list.domain", _listed(Kind.DOMAIN, Act.QUEUE), Outcome.QUEUE, "content"),
     Rule("raid.new_author", _raided, Outcome.QUEUE, "author.email"),
-    Rule(
-        "author.trusted", _stands(Standing.TRUSTED), Outcome.ACCEPT, "author.email", trust=True
-    ),
+    Rule("author.trusted", _stands(Standing.TRUSTED), Outcome.ACCEPT, "author.email", trust=True),
     Rule(
         "list.domain_trusted",
         _listed(Kind.DOMAIN, Act.TRUST),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from model.addresses import mask_addresses
 from model.lists import Found, Lists
 
 
@@ -105,3 +106,8 @@ class SiteRules:
 
 def _counting(rule: AuthorRule | None, at: datetime) -> AuthorRule | None:
     return rule if rule is not None and rule.counts(at) else None
+
+
+def article_name(permalink: str) -> str:
+    """What an article is known by: its address without fragment and last slash, masked."""
+    return mask_addresses(permalink).partition("#")[0].rstrip("/")
