@@ -15,7 +15,6 @@ from model.features import Texts
 from model.language import language_of
 from model.links import Link, links_in
 from model.outcome import Outcome
-from model.site_rules import Met
 from model.signs import (
     DISGUISED,
     ENCLOSING,
@@ -28,6 +27,7 @@ from model.signs import (
     kinds_of,
     signs_of,
 )
+from model.site_rules import Met
 from model.submission import History, Submission
 from model.text import is_invisible
 

@@ -10,11 +10,11 @@ from typing import TypeAlias
 from model.classifier import HEADS, Classifier, Explained, scores_of
 from model.experience import Experience
 from model.facts import Facts, gather
+from model.lists import Found, Searched
 from model.outcome import OFF, Head, HeadThresholds, Outcome, Scores, Thresholds
 from model.policy import Policy
 from model.reasons import quotation
 from model.registry import CHAMPION, SHIPPED, Registry
-from model.lists import Found, Searched
 from model.rules import hits
 from model.site_rules import Applied, Met
 from model.submission import History, Submission

@@ -140,6 +140,22 @@ def read_domain(text: str, act: Act) -> str:
     return host
 
 
+class Way(StrEnum):
+    """How a word is looked for: with any marks, with exactly its own, or within words too."""
+
+    FOLDED = "folded"
+    EXACT = "exact"
+    ANYWHERE = "anywhere"
+
+
+def way_of(word: str) -> Way:
+    """How a word, as `read_word` gives it, is looked for."""
+    if _is_unparted(word):
+        return Way.ANYWHERE
+    bare = word.strip("*")
+    return Way.FOLDED if _words(bare, _PLAIN) == _words(bare, _MARKED) else Way.EXACT
+
+
 def _tidy(text: str) -> str:
     if len(text) > 4 * LONGEST_ENTRY:  # before anything takes time over it
         raise EntryProblem("too_long")
@@ -227,10 +243,7 @@ def _laid_out(text: str, reading: _Reading) -> tuple[str, list[int]]:
     origins: list[int] = []
     for at, character in enumerate(text):
         for letter in reading[ord(character)]:
-            if letter != " ":
-                letters.append(letter)
-                origins.append(at)
-            elif letters and letters[-1] != " ":
+            if letter != " " or (letters and letters[-1] != " "):
                 letters.append(letter)
                 origins.append(at)
     if letters and letters[-1] == " ":
@@ -447,15 +460,23 @@ class Lists:
         self._finders = tuple(finder for finder in all_finders if not finder.is_empty)
 
     def _finder_of(self, entry: Entry) -> "_Words | _Automaton":
-        if _is_unparted(entry.text):
-            return self._anywhere
-        bare = entry.text.strip("*")
-        return self._plain if _words(bare, _PLAIN) == _words(bare, _MARKED) else self._marked
+        match way_of(entry.text):
+            case Way.ANYWHERE:
+                return self._anywhere
+            case Way.FOLDED:
+                return self._plain
+            case Way.EXACT:
+                return self._marked
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to find."""
         return not (self._finders or self._domains)
+
+    @property
+    def has_domains(self) -> bool:
+        """Whether the links of a comment make a difference."""
+        return bool(self._domains)
 
     def found_in(self, searched: Searched) -> tuple[Found, ...]:
         """The entries in a comment, each where it stands first, up to `MOST_FOUND` of each act.

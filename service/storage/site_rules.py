@@ -6,6 +6,7 @@ every change be undone. Keys of authors and networks are keyed hashes; no addres
 nothing.
 """
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,13 +16,16 @@ import sqlalchemy as sa
 
 from model.addresses import mask_addresses
 from model.lists import MOST_ENTRIES, Act, Entry, Kind, Lists
+from model.outcome import Outcome
 from model.site_rules import AuthorRule, Raid, SiteRules, Standing, article_name
+from model.verdict import RuleHit
 from service.storage.errors import NothingToUndo, StoreError, UnknownComment, UnknownSite
 from service.storage.events import Actor, tell
+from service.storage.partitions import first_id
 from service.storage.records import new_id
 from service.storage.review import SiteIds
 from service.storage.store import Store
-from service.storage.tables import comments, site_rule_changes, site_rules, sites
+from service.storage.tables import comments, site_rule_changes, site_rules, sites, verdicts
 
 MOST_AUTHORS = 20_000
 """Authors and networks that a site may have rules for at a time."""
@@ -195,6 +199,22 @@ class RuleBook:
                 if connection.execute(statement, {"author": author, "before": before}).first()
             )
 
+    def count_recent(self, site_id: str, since: datetime) -> int:
+        """How many comments of a site came since then."""
+        return self._store.read_aside(lambda c: count_recent(c, site_id, since))
+
+    def recent_page(
+        self, site_id: str, since: datetime, *, before: str, limit: int
+    ) -> list[Recent]:
+        """Comments of a site since then, the newest first, from below the id `before`."""
+        return self._store.read_aside(
+            lambda c: recent_page(c, site_id, since, before=before, limit=limit)
+        )
+
+    def judged_of(self, ids: Sequence[str]) -> dict[str, Judged]:
+        """What the machine said of some comments, by their ids."""
+        return self._store.read_aside(lambda c: judged_of(c, ids))
+
     # -------------------------------------------------------------- changing
 
     def act_on_author(
@@ -259,15 +279,17 @@ class RuleBook:
             change = _Change(site_id, "raid", actor, why, comment_id=comment_id or None)
             return _changed(connection, change, add=[rule])
 
-    def end(self, site_ids: SiteIds, rule_id: str, *, by: str, why: str = "") -> RuleChange:
+    def end(
+        self, site_ids: SiteIds, rule_id: str, *, by: str, kinds: Collection[RuleKind]
+    ) -> RuleChange:
         """End an author's rule, or a raid early. Raises NothingToUndo when it is not in force."""
         with self._store.writes() as connection:
             conditions = (site_rules.c.id == rule_id, *_on(site_rules.c.site_id, site_ids))
             found = _read(connection, _ACTIVE, *conditions)
-            if not found or found[0].kind in OF_LISTS:
+            if not found or found[0].kind not in kinds:
                 raise NothingToUndo("there is no such rule in force")
             kind = "raid" if found[0].kind is RuleKind.RAID else "author"
-            change = _Change(found[0].site_id, kind, self._actor(by), why)
+            change = _Change(found[0].site_id, kind, self._actor(by), "")
             return _changed(connection, change, end=[rule_id])
 
     def change_lists(
@@ -565,3 +587,78 @@ def _kind_of(connection: sa.Connection, change: sa.RowMapping) -> str:
         change = connection.execute(sa.select(site_rule_changes).where(which)).mappings().one()
     kind: str = change["kind"]
     return kind
+
+
+# ------------------------------------------------------------------ what a change would have done
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """A comment that a change is tried on; `decided` is "accept", "reject" or None."""
+
+    id: str
+    content: str = field(repr=False)
+    name: str = field(repr=False)
+    url: str = field(repr=False)
+    address_domain: str = field(repr=False)
+    decided: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the machine said of a comment then, as far as another outcome depends on it."""
+
+    outcome: Outcome
+    codes: frozenset[str]
+    hits: tuple[RuleHit, ...]
+
+
+_RECENT = sa.select(
+    comments.c.id,
+    comments.c.content,
+    comments.c.author_name,
+    comments.c.author_url,
+    comments.c.email_masked,
+    comments.c.decided,
+)
+
+
+def count_recent(connection: sa.Connection, site_id: str, since: datetime) -> int:
+    """How many comments of a site came since then."""
+    counted = sa.select(sa.func.count()).select_from(comments)
+    counted = counted.where(comments.c.site_id == site_id, comments.c.id >= first_id(since))
+    return connection.execute(counted).scalar_one()
+
+
+def recent_page(
+    connection: sa.Connection, site_id: str, since: datetime, *, before: str, limit: int
+) -> list[Recent]:
+    """Comments of a site since then, the newest first, from below the id `before` ("" for all)."""
+    statement = _RECENT.where(comments.c.site_id == site_id, comments.c.id >= first_id(since))
+    if before:
+        statement = statement.where(comments.c.id < before)
+    found = connection.execute(statement.order_by(comments.c.id.desc()).limit(limit))
+    return [
+        Recent(id_, content, name, url, masked.rpartition("@")[2].lower(), decided)
+        for id_, content, name, url, masked, decided in found
+    ]
+
+
+def judged_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Judged]:
+    """What the machine said of some comments, by their ids."""
+    columns = (
+        verdicts.c.comment_id,
+        verdicts.c.outcome,
+        verdicts.c.unaudited,
+        verdicts.c.explanation,
+    )
+    statement = sa.select(*columns).where(verdicts.c.comment_id.in_(ids))
+    judged = {}
+    for id_, outcome, unaudited, explanation in connection.execute(statement):
+        told = json.loads(explanation)
+        judged[id_] = Judged(
+            Outcome.of(unaudited or outcome),
+            frozenset(reason["code"] for reason in told["reasons"]),
+            tuple(RuleHit(**hit | {"effect": Outcome.of(hit["effect"])}) for hit in told["hits"]),
+        )
+    return judged

@@ -18,7 +18,11 @@ class Part:
     role: Role
 
 
-PARTS = (Part("queue", "/queue", Role.VIEWER),)
+PARTS = (
+    Part("queue", "/queue", Role.VIEWER),
+    Part("authors", "/authors", Role.MODERATOR),
+    Part("rules", "/rules", Role.MODERATOR),
+)
 
 
 class HasRoles(Protocol):

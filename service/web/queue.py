@@ -15,6 +15,7 @@ from model.decision import Decision, RejectReason
 from service.storage import BadCursor, QueueOrder, QueuePage, Role
 from service.web.card import card_of, plain_name
 from service.web.desk import Caller, Desk, TheDesk, Viewer
+from service.web.raids import raids_on
 from service.web.rendering import PageRoute, page, see_other
 from service.web.texts import TEXTS, texts_for
 
@@ -101,6 +102,7 @@ def queue(
         next_path=place.path(after=waiting.after) if waiting.after else "",
         orders=[(one, Place(one, "").path()) for one in QueueOrder],
         reasons=list(RejectReason),
+        raids=raids_on(desk, caller),
         flash=_flash(desk, caller, done, undone),
         language_names={tag: texts.name for tag, texts in TEXTS.items()},
         now=desk.now(),
