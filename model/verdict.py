@@ -100,8 +100,8 @@ class Verdict:
 
     `model` and `policy` are version names; `audit` marks a comment queued for review only
     because it was drawn, with what it would have been in `unaudited`. `learnt` is None when
-    nothing had been learnt from the site's decisions, or they were not asked; `laid` when the site has
-    no rules of its own.
+    nothing had been learnt from the site's decisions, or they were not asked; `laid` when the site
+    has no rules of its own.
     """
 
     outcome: Outcome

@@ -14,7 +14,8 @@ from model.links import links_in
 from model.lists import Act, Entry, Found, Kind, Lists, Searched
 from model.outcome import Outcome
 from model.policy import Policy
-from service.storage.site_rules import Judged, Recent, RuleBook
+from service.storage.recent import Judged, Recent
+from service.storage.site_rules import RuleBook
 
 TRIED = timedelta(days=30)
 SECONDS = 8.0

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from model.lists import Entry, Lists
 from model.site_rules import Applied, Raid, SiteRules, article_name
 from service.storage import Asked, Known, Store
-from service.storage.site_rules import RuleBook, entries_of, made_ready
+from service.storage.rule_records import entries_of, made_ready
+from service.storage.site_rules import RuleBook
 
 MOST_REMEMBERED = 500
 """Sites whose rules are kept ready."""

@@ -15,14 +15,8 @@ from starlette.responses import Response
 
 from model.site_rules import Standing
 from service.storage import NothingToUndo, Role, UnknownComment
-from service.storage.site_rules import (
-    OF_AUTHORS,
-    NotKnown,
-    RuleBook,
-    RuleChange,
-    StoredRule,
-    TooManyRules,
-)
+from service.storage.rule_records import OF_AUTHORS, NotKnown, RuleChange, StoredRule, TooManyRules
+from service.storage.site_rules import RuleBook
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.desk import Caller, Moderator, TheDesk
 from service.web.rendering import PageRoute, Refusal, page, see_other

@@ -13,7 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.storage import NothingToUndo, Role, UnknownComment, UnknownSite
-from service.storage.site_rules import NotKnown, RuleBook, RuleKind, TooManyRules
+from service.storage.rule_records import NotKnown, RuleKind, TooManyRules
+from service.storage.site_rules import RuleBook
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.desk import Caller, Desk, Moderator, TheDesk
 from service.web.rendering import PageRoute, Refusal, see_other

@@ -17,7 +17,7 @@ from model.lists import (
     read_word,
 )
 from model.site_rules import Standing
-from service.storage.site_rules import NewRule, RuleKind
+from service.storage.rule_records import NewRule, RuleKind
 
 LONGEST_WHY = 300
 MOST_PROBLEMS = 20

@@ -16,15 +16,15 @@ from starlette.responses import Response
 from model.lists import Act, Kind, way_of
 from service.rule_trial import Draft, Trial, tried
 from service.storage import NothingToUndo, Role, Site
-from service.storage.site_rules import (
+from service.storage.rule_records import (
     OF_LISTS,
-    RuleBook,
     RuleChange,
     RulesChanged,
     StoredRule,
     TooManyRules,
     entries_of,
 )
+from service.storage.site_rules import RuleBook
 from service.web.card import Pieces, at_once_and_rest, pieces_of, plain_name
 from service.web.desk import Admin, Caller, Desk, Moderator, TheDesk
 from service.web.raids import raids_on
