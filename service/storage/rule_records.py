@@ -89,7 +89,7 @@ class StoredRule:
 class RuleChange:
     """A change of a site's rules: what it did, and what undid it.
 
-    `kind` is `lists`, `author`, `raid` or `undo`.
+    `kind` is `lists`, `author`, `raid` or `undo`; `what` names the first few rules.
     """
 
     site_id: str
@@ -98,6 +98,7 @@ class RuleChange:
     actor: str
     at: datetime
     why: str
+    what: str
     made: int
     ended: int
     undoes: int | None

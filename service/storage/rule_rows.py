@@ -32,6 +32,7 @@ from service.storage.tables import comments, site_rule_changes, site_rules, site
 
 ACTIVE = site_rules.c.ended.is_(None)
 _AT_A_TIME = 500
+_MOST_NAMED = 5
 
 
 def on(column: sa.Column[str], site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...]:
@@ -175,6 +176,7 @@ def _kept(
         change.actor.name,
         change.actor.at,
         mask_addresses(change.why),
+        _what(connection, change.site_id, version),
         len(rows),
         ended,
         change.undoes,
@@ -198,6 +200,18 @@ def _kept(
         body=told,
     )
     return done
+
+
+def _what(connection: sa.Connection, site_id: str, version: int) -> str:
+    """The first few rules that begin or end with a version, as people know them."""
+    of_it = sa.or_(site_rules.c.since == version, site_rules.c.ended == version)
+    columns = (site_rules.c.kind, site_rules.c.label, site_rules.c.key)
+    statement = sa.select(*columns).where(site_rules.c.site_id == site_id, of_it)
+    found = connection.execute(statement.order_by(site_rules.c.id).limit(_MOST_NAMED * 2 + 1))
+    listed = {kind.value for kind in OF_LISTS}
+    names = [*dict.fromkeys(key if kind in listed else label for kind, label, key in found)]
+    more = ["…"] if len(names) > _MOST_NAMED else []
+    return ", ".join([name for name in names[:_MOST_NAMED] if name] + more)
 
 
 def _check_limits(connection: sa.Connection, change: Change) -> None:

@@ -420,6 +420,7 @@ site_rule_changes = sa.Table(  # append-only, but for `undone`
     _text("actor"),
     _time("at"),
     _text("why"),
+    _text("what"),  # the first few, as people know them, addresses masked
     _number("made"),  # rows that began with it, and that ended
     _number("ended"),
     sa.Column("undoes", sa.BigInteger, nullable=True),

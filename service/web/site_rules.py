@@ -14,7 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from model.lists import Act, Kind, way_of
-from service.rule_trial import Draft, Trial, tried
+from model.outcome import Head
+from model.verdict import Span
+from service.rule_trial import Draft, Sample, Trial, tried
 from service.storage import NothingToUndo, Role, Site
 from service.storage.rule_records import (
     OF_LISTS,
@@ -92,6 +94,7 @@ class ShownChange:
 
     change: RuleChange
     actor: str
+    what: Pieces
     why: Pieces
     site: str
     may_undo: bool
@@ -285,6 +288,7 @@ def shown_changes(
         ShownChange(
             change,
             plain_name(change.actor),
+            pieces_of(change.what),
             pieces_of(change.why),
             names.get(change.site_id, ""),
             change.undone is None
@@ -311,7 +315,7 @@ def _samples(trial: Trial) -> list[ShownSample]:
     return [
         ShownSample(
             pieces_of(sample.name[:120]),
-            at_once_and_rest(pieces_of(sample.content[:2000]))[0],
+            at_once_and_rest(pieces_of(sample.content[:2000], _marks(sample)))[0],
             sample.before.word,
             sample.after.word,
             sample.decided.word if sample.decided is not None else "",
@@ -320,6 +324,14 @@ def _samples(trial: Trial) -> list[ShownSample]:
         )
         for sample in trial.samples
     ]
+
+
+def _marks(sample: Sample) -> list[Span]:
+    """Where the entry stands in the content, to be marked like what weighs on a score."""
+    found = sample.found
+    if found is None or found.field != "content":
+        return []
+    return [Span(found.field, found.start, found.end, Head.SPAM, 1.0)]
 
 
 def _token(desk: Desk, wanted: Wanted, version: int, *, is_sweeping: bool) -> str:
