@@ -13,7 +13,8 @@ automaton of Aho and Corasick reads each letter once. No entry is ever a pattern
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right, insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
@@ -21,7 +22,7 @@ from typing import NamedTuple
 
 from model.addresses import PUBLIC_SUFFIXES
 from model.links import Link, ascii_host, host_of, links_in
-from model.shown import shown
+from model.shown import Shown, shown
 from model.text import is_invisible, marked, plain, whole_characters
 
 LONGEST_ENTRY = 100
@@ -279,20 +280,18 @@ class _Words:
     def __init__(self, reading: _Reading) -> None:
         self.reading = reading
         self._first = _Node()
-        self._begin: dict[str, Entry] = {}  # "casino*"
-        self._end: dict[str, Entry] = {}  # "*casino"
-        self._begin_lengths: tuple[int, ...] = ()
-        self._end_lengths: tuple[int, ...] = ()
+        self._begin = _Parts(slice(SHORTEST_BESIDE_STAR), lambda word, size: word[:size])
+        self._end = _Parts(slice(-SHORTEST_BESIDE_STAR, None), lambda word, size: word[-size:])
+        self._plain_firsts: set[str] = set()
 
     def add(self, entry: Entry) -> None:
         words = _words(entry.text.strip("*"), self.reading)
         if entry.text.endswith("*"):
-            _graver(self._begin, words[0], entry)
-            self._begin_lengths = tuple(sorted({*self._begin_lengths, len(words[0])}))
+            self._begin.add(words[0], entry)
         elif entry.text.startswith("*"):
-            _graver(self._end, words[0], entry)
-            self._end_lengths = tuple(sorted({*self._end_lengths, len(words[0])}))
+            self._end.add(words[0], entry)
         else:
+            self._plain_firsts.add(_words(words[0], _PLAIN)[0])
             node = self._first
             for word in words:
                 node = node.following.setdefault(word, _Node())
@@ -300,20 +299,27 @@ class _Words:
 
     @property
     def is_empty(self) -> bool:
-        return not (self._first.following or self._begin or self._end)
+        return not (self._first.following or self._begin.entries or self._end.entries)
 
-    def found_in(self, text: str) -> list[_Match]:
-        words = _words(text, self.reading)
-        has_phrase = not self._first.following.keys().isdisjoint(words)
-        if not (has_phrase or self._begin or self._end):
+    def found_in(self, text: str, plain_words: Sequence[str]) -> list[_Match]:
+        """Where entries stand in a text, of which `plain_words` are those without marks."""
+        has_phrase = not self._plain_firsts.isdisjoint(plain_words)
+        has_parts = not self.has_no_parts
+        if not (has_phrase or has_parts):
             return []
+        is_plain = self.reading is _PLAIN
+        words = plain_words if is_plain else _words(text, self.reading)
         found = [*self._phrases(words)] if has_phrase else []
-        if self._begin or self._end:
+        if has_parts:
             found += self._parts(words)
         if not found:
             return []
         starts = [*accumulate((len(word) + 1 for word in words), initial=0)]
         return [_Match(starts[first], starts[last + 1] - 1, e) for first, last, e in found]
+
+    @property
+    def has_no_parts(self) -> bool:
+        return not (self._begin.entries or self._end.entries)
 
     def _phrases(self, words: Sequence[str]) -> Iterator[tuple[int, int, Entry]]:
         """At most `MOST_WORDS` steps from each word."""
@@ -329,17 +335,40 @@ class _Words:
 
     def _parts(self, words: Sequence[str]) -> Iterator[tuple[int, int, Entry]]:
         """As many steps as a word has letters, and no more than an entry may have."""
-        for at, word in enumerate(words):
-            for length in self._begin_lengths:
-                if length > len(word):
-                    break
-                if (entry := self._begin.get(word[:length])) is not None:
-                    yield at, at, entry
-            for length in self._end_lengths:
-                if length > len(word):
-                    break
-                if (entry := self._end.get(word[-length:])) is not None:
-                    yield at, at, entry
+        for parts in (self._begin, self._end):
+            if parts.edges.isdisjoint([parts.edge_of(word) for word in words]):
+                continue
+            for at, word in enumerate(words):
+                for part in parts.parts_of(word):
+                    entry = parts.entries.get(part)
+                    if entry is not None:
+                        yield at, at, entry
+
+
+class _Parts:
+    """Beginnings or ends of words, and the letters at their edge: most words have none of those."""
+
+    def __init__(self, edge: slice, cut: Callable[[str, int], str]) -> None:
+        self.entries: dict[str, Entry] = {}
+        self.edges: set[str] = set()
+        self._edge = edge
+        self._cut = cut
+        self._lengths: list[int] = []
+
+    def add(self, part: str, entry: Entry) -> None:
+        _graver(self.entries, part, entry)
+        self.edges.add(part[self._edge])
+        if len(part) not in self._lengths:
+            insort(self._lengths, len(part))
+
+    def edge_of(self, word: str) -> str:
+        return word[self._edge]
+
+    def parts_of(self, word: str) -> Iterator[str]:
+        """What a word begins or ends with, of the lengths that entries have."""
+        if word[self._edge] in self.edges:
+            for length in self._lengths[: bisect_right(self._lengths, len(word))]:
+                yield self._cut(word, length)
 
 
 class _Automaton:
@@ -389,8 +418,9 @@ class _Automaton:
     def is_empty(self) -> bool:
         return len(self._next) == 1
 
-    def found_in(self, text: str) -> list[_Match]:
-        if self._letters.isdisjoint(text.translate(_MARKED)):
+    def found_in(self, text: str, plain_words: Sequence[str]) -> list[_Match]:
+        """Where entries stand in a text."""
+        if text.isascii() or self._letters.isdisjoint(text.translate(_MARKED)):
             return []
         laid = " ".join(_words(text, _MARKED))
         found: list[_Match] = []
@@ -483,32 +513,34 @@ class Lists:
 
         A trusted domain counts only where every link of the comment leads to a trusted one.
         """
-        found = [*self._words_in(searched)] if self._finders else []
+        seen = shown(searched.content)
+        found: list[Found] = []
+        if self._finders:
+            found += self._words_in("content", searched.content, seen)
+            if searched.name:
+                found += self._words_in("author.name", searched.name, shown(searched.name))
         if self._domains:
-            found += self._domains_in(searched)
+            found += self._domains_in(searched, seen)
         return _told(found) if found else ()
 
-    def _words_in(self, searched: Searched) -> Iterator[Found]:
-        for field, text in (("content", searched.content), ("author.name", searched.name)):
-            if not text:
+    def _words_in(self, field: str, text: str, seen: Shown | None) -> Iterator[Found]:
+        read = seen.text if seen is not None else text
+        origin = seen.origin if seen is not None else None
+        words = _words(read, _PLAIN)
+        for finder in self._finders:
+            matches = finder.found_in(read, words)
+            if not matches:
                 continue
-            seen = shown(text) if field == "content" else None
-            read = seen.text if seen is not None else text
-            origin = seen.origin if seen is not None else None
-            for finder in self._finders:
-                matches = finder.found_in(read)
-                if not matches:
-                    continue
-                _, places = _laid_out(read, finder.reading)
-                for start, end, entry in _firsts(matches):
-                    first, last = places[start], places[end - 1]
-                    if origin is not None:
-                        first, last = int(origin[first]), int(origin[last])
-                    yield Found(entry, field, *whole_characters(text, first, last + 1))
+            _, places = _laid_out(read, finder.reading)
+            for start, end, entry in _firsts(matches):
+                first, last = places[start], places[end - 1]
+                if origin is not None:
+                    first, last = int(origin[first]), int(origin[last])
+                yield Found(entry, field, *whole_characters(text, first, last + 1))
 
-    def _domains_in(self, searched: Searched) -> Iterator[Found]:
+    def _domains_in(self, searched: Searched, seen: Shown | None) -> Iterator[Found]:
         """Of each host the entry that says most of it: a host's own before its domain's."""
-        found = [(self._entry_of(place.host), place) for place in _hosts_of(searched)]
+        found = [(self._entry_of(place.host), place) for place in _hosts_of(searched, seen)]
         trusted = [(entry, place) for entry, place in found if entry and entry.act is Act.TRUST]
         for entry, place in trusted[:1] if len(trusted) == len(found) else found:
             if entry is not None and (entry.act is not Act.TRUST or len(trusted) == len(found)):
@@ -540,10 +572,9 @@ class _Host(NamedTuple):
     end: int
 
 
-def _hosts_of(searched: Searched) -> list[_Host]:
+def _hosts_of(searched: Searched, seen: Shown | None) -> list[_Host]:
     hosts = [_Host(link.host, "content", link.start, link.end) for link in searched.links]
     # What is shown may have links that what was typed has not: "example (dot) com".
-    seen = shown(searched.content)
     if seen is not None:
         for link in links_in(seen.text):
             first, last = int(seen.origin[link.start]), int(seen.origin[link.end - 1])

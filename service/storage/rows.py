@@ -244,8 +244,13 @@ _WORDS = tuple(outcome.word for outcome in sorted(Outcome))
 def _explanation_json(verdict: Verdict) -> str:
     learnt = verdict.learnt
     told: dict[str, Any] = {} if learnt is None else {"learnt": asdict(learnt)}
-    if verdict.laid is not None:
-        told["laid"] = asdict(verdict.laid)
+    if verdict.laid is not None:  # as `asdict` would, in a tenth of the time
+        laid = verdict.laid
+        told["laid"] = {
+            "version": laid.version,
+            "published": laid.published,
+            "marks": [{"field": m.field, "start": m.start, "end": m.end} for m in laid.marks],
+        }
     told["reasons"] = [
         {"code": r.code, "field": r.field, "evidence": mask_addresses(r.evidence)}
         for r in verdict.reasons
