@@ -336,7 +336,8 @@ class _Words:
     def _parts(self, words: Sequence[str]) -> Iterator[tuple[int, int, Entry]]:
         """As many steps as a word has letters, and no more than an entry may have."""
         for parts in (self._begin, self._end):
-            if parts.edges.isdisjoint([parts.edge_of(word) for word in words]):
+            edge = parts.edge
+            if not parts.edges or parts.edges.isdisjoint([word[edge] for word in words]):
                 continue
             for at, word in enumerate(words):
                 for part in parts.parts_of(word):
@@ -351,22 +352,19 @@ class _Parts:
     def __init__(self, edge: slice, cut: Callable[[str, int], str]) -> None:
         self.entries: dict[str, Entry] = {}
         self.edges: set[str] = set()
-        self._edge = edge
+        self.edge = edge
         self._cut = cut
         self._lengths: list[int] = []
 
     def add(self, part: str, entry: Entry) -> None:
         _graver(self.entries, part, entry)
-        self.edges.add(part[self._edge])
+        self.edges.add(part[self.edge])
         if len(part) not in self._lengths:
             insort(self._lengths, len(part))
 
-    def edge_of(self, word: str) -> str:
-        return word[self._edge]
-
     def parts_of(self, word: str) -> Iterator[str]:
         """What a word begins or ends with, of the lengths that entries have."""
-        if word[self._edge] in self.edges:
+        if word[self.edge] in self.edges:
             for length in self._lengths[: bisect_right(self._lengths, len(word))]:
                 yield self._cut(word, length)
 
