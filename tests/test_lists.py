@@ -31,9 +31,7 @@ def words(*texts: str, act: Act = Act.QUEUE) -> Lists:
 
 
 def domains(*texts: str, act: Act = Act.REJECT, of_address: bool = False) -> Lists:
-    return Lists(
-        [Entry(Kind.DOMAIN, read_domain(text, act), act, of_address) for text in texts]
-    )
+    return Lists([Entry(Kind.DOMAIN, read_domain(text, act), act, of_address) for text in texts])
 
 
 def search(lists: Lists, content: str, **more: str) -> tuple[Found, ...]:

@@ -4,6 +4,7 @@ Knows that a row is never changed but where it ends. Everything here runs in a t
 `site_rules`.
 """
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -103,6 +104,8 @@ def carry_out(
         raise RulesChanged("the site's rules were changed meanwhile")
     ended = _ended(connection, change.site_id, end, version)
     ended += _replaced(connection, change.site_id, add, version)
+    if add:
+        _check_limits(connection, change, add)
     rows: list[dict[str, object]] = [
         {
             "id": new_id(change.actor.at),
@@ -168,7 +171,6 @@ def _kept(
 ) -> RuleChange:
     if rows:
         connection.execute(site_rules.insert(), [*rows])
-        _check_limits(connection, change)
     done = RuleChange(
         change.site_id,
         version,
@@ -214,20 +216,22 @@ def _what(connection: sa.Connection, site_id: str, version: int) -> str:
     return ", ".join([name for name in names[:_MOST_NAMED] if name] + more)
 
 
-def _check_limits(connection: sa.Connection, change: Change) -> None:
+def _check_limits(connection: sa.Connection, change: Change, add: Sequence[NewRule]) -> None:
+    """Raises TooManyRules if there would be too many with those to be added."""
     statement = (
         sa.select(site_rules.c.kind, sa.func.count())
         .where(ACTIVE, site_rules.c.site_id == change.site_id)
         .where(sa.or_(site_rules.c.expires_at.is_(None), site_rules.c.expires_at > change.actor.at))
         .group_by(site_rules.c.kind)
     )
-    counts = {RuleKind(kind): count for kind, count in connection.execute(statement)}
+    counts = Counter({RuleKind(kind): count for kind, count in connection.execute(statement)})
+    counts.update(rule.kind for rule in add)
     for kinds, most in (
         (OF_LISTS, MOST_ENTRIES),
         (OF_AUTHORS, MOST_AUTHORS),
         ({RuleKind.RAID}, MOST_RAIDS),
     ):
-        if sum(counts.get(kind, 0) for kind in kinds) > most:
+        if sum(counts[kind] for kind in kinds) > most:
             raise TooManyRules(most)
 
 
