@@ -23,13 +23,15 @@ LONGEST_WHY = 300
 MOST_PROBLEMS = 20
 """Lines that are said to be wrong; one who has more has them all alike."""
 
+EVER = "ever"
+
 LASTS: dict[str, timedelta | None] = {
     "1": timedelta(days=1),
     "7": timedelta(days=7),
     "30": timedelta(days=30),
     "90": timedelta(days=90),
     "365": timedelta(days=365),
-    "": None,
+    EVER: None,
 }
 """For how long something is laid down, by what forms call it; None is until somebody ends it."""
 
@@ -57,7 +59,7 @@ class Wanted(BaseModel):
     act: str = "queue"
     entries: str = ""
     of_address: str = ""
-    lasts: str = ""
+    lasts: str = EVER
     why: str = ""
     end: list[str] = []
     tried: str = ""
