@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from model.links import links_in
 from model.lists import Act, Entry, Found, Kind, Lists, Searched
@@ -160,6 +161,14 @@ def _pages(book: RuleBook, site_id: str, since: datetime) -> Iterator[list[Recen
         before = page[-1].id
 
 
+class _Met(NamedTuple):
+    """The first of what makes a difference, and what the lists find as they are and would be."""
+
+    first: Found
+    before: Sequence[Found]
+    after: Sequence[Found]
+
+
 class _Comparison:
     """Counts what differs between the lists as they are and as they would be."""
 
@@ -168,31 +177,38 @@ class _Comparison:
         self._policy = policy
         self._touched = Lists(draft.touched())
         self._before, self._after = Lists(draft.current), Lists(draft.after())
+        self._has_domains = any(one.has_domains for one in (self._before, self._after))
+        self._only_adds = not (draft.current or draft.ended)
         self._changed: Counter[tuple[Outcome, Outcome]] = Counter()
         self._samples: list[Sample] = []
         self._seen = self._genuine = self._rejected = 0
 
     def look_at(self, page: Sequence[Recent]) -> None:
-        met = [(one, searched) for one in page if (searched := self._met(one)) is not None]
+        met = [(one, found) for one in page if (found := self._met(one)) is not None]
         self._seen += len(met)
         if not met:
             return
         judged = self._book.judged_of([one.id for one, _ in met])
-        for one, searched in met:
+        for one, found in met:
             if one.id in judged:
-                self._compare(one, searched, judged[one.id])
+                self._compare(one, found, judged[one.id])
         self._samples.sort(key=lambda sample: sample.rank)
         del self._samples[MOST_SAMPLES:]
 
-    def _met(self, one: Recent) -> Searched | None:
-        links = links_in(one.content) if self._touched.has_domains else ()
+    def _met(self, one: Recent) -> "_Met | None":
+        """What is found in a comment, if any of what makes a difference is."""
+        links = links_in(one.content) if self._has_domains else ()
         searched = Searched(one.content, one.name, one.url, links, one.address_domain)
-        return searched if self._touched.found_in(searched) else None
+        touched = self._touched.found_in(searched)
+        if not touched:
+            return None
+        if self._only_adds:  # to lists that were empty: nothing else can be found
+            return _Met(touched[0], (), touched)
+        return _Met(touched[0], self._before.found_in(searched), self._after.found_in(searched))
 
-    def _compare(self, one: Recent, searched: Searched, judged: Judged) -> None:
-        found = self._after.found_in(searched)
-        before = self._outcome(judged, self._before.found_in(searched))
-        after = self._outcome(judged, found)
+    def _compare(self, one: Recent, met: "_Met", judged: Judged) -> None:
+        before = self._outcome(judged, met.before)
+        after = self._outcome(judged, met.after)
         if before is after:
             return
         self._changed[before, after] += 1
@@ -210,7 +226,7 @@ class _Comparison:
                 after,
                 decided,
                 is_genuine or is_published,
-                next(iter(self._touched.found_in(searched)), None) if found else None,
+                met.first if met.after else None,
             )
         )
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -150,7 +151,7 @@ def test_ending_entries_is_tried_too_and_undone_whole(
 ) -> None:
     saved(admin, draft(newsroom, "bán hàng\nvay nhanh"))
     ids = [rule.id for rule in book.listed(None, OF_LISTS)]
-    fields = {"site": newsroom.site.id, "end": ids, "why": "đã hết"}
+    fields: dict[str, Any] = {"site": newsroom.site.id, "end": ids, "why": "đã hết"}
     page = send(admin, "/rules/try", **fields)
 
     done = send(admin, "/rules/save", **fields, tried=hidden(page, "tried"))
