@@ -121,6 +121,7 @@ sites = sa.Table(
     _number("last_undo"),
     _number("last_reset"),
     sa.Column("rate_limit", sa.Double, nullable=True),  # comments a second; None is the setting's
+    sa.Column("rules_version", sa.BigInteger, nullable=False, server_default=sa.text("0")),
 )
 
 rate_buckets = sa.Table(  # worth nothing after a minute: may be emptied at any time
@@ -519,6 +520,53 @@ waiting_texts = sa.Table(  # beside it, so that filters do not read what only a 
         primary_key=True,
     ),
     _text("text"),
+)
+
+# ------------------------------------------------------------------ a site's own rules
+
+# What holds in a version of a site's rules are the rows with `since` <= version, and `ended` none
+# or above it; nothing is ever changed but where a row ends, so that old versions stay readable.
+site_rules = sa.Table(
+    "site_rules",
+    metadata,
+    _id("id", primary_key=True),
+    _id("site_id", sa.ForeignKey("sites.id")),
+    _text("kind"),  # author, network, word, domain, raid
+    _text("key"),  # a keyed hash, the entry, or the article
+    _text("action"),
+    _text("scope"),  # "address" for a domain that is looked for in addresses too
+    _text("label"),  # what people know an author or article by, addresses masked
+    _text("why"),
+    _text("made_by"),
+    _time("made_at"),
+    _maybe_time("expires_at"),
+    _number("since"),
+    sa.Column("ended", sa.BigInteger, nullable=True),
+)
+sa.Index(
+    "ix_site_rules_site_id",
+    site_rules.c.site_id,
+    site_rules.c.ended,
+    site_rules.c.kind,
+    site_rules.c.key,
+)
+sa.Index("ix_site_rules_since", site_rules.c.site_id, site_rules.c.since)
+
+site_rule_changes = sa.Table(  # append-only, but for `undone`
+    "site_rule_changes",
+    metadata,
+    _id("site_id", sa.ForeignKey("sites.id"), primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("kind"),
+    _text("actor"),
+    _time("at"),
+    _text("why"),
+    _text("what"),  # the first few, as people know them, addresses masked
+    _number("made"),  # rows that began with it, and that ended
+    _number("ended"),
+    sa.Column("undoes", sa.BigInteger, nullable=True),
+    sa.Column("undone", sa.BigInteger, nullable=True),  # by which version
+    sqlite_with_rowid=False,
 )
 
 # ------------------------------------------------------------------ moderators

@@ -16,6 +16,7 @@ from service.storage.accounts_people import People
 from service.storage.accounts_throttle import Throttle
 from service.web import (
     account,
+    authors,
     bulk,
     campaigns,
     claims,
@@ -27,6 +28,8 @@ from service.web import (
     log,
     people,
     queue,
+    raids,
+    site_rules,
 )
 from service.web.desk import Anyone, Desk
 from service.web.panels import Histograms, no_histogram
@@ -44,6 +47,9 @@ PARTS = (
     context,
     bulk,
     campaigns,
+    authors,
+    site_rules,
+    raids,
     log,
     dashboard,
 )

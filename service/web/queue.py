@@ -26,6 +26,7 @@ from service.web.card import plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, TheDesk, Viewer
 from service.web.place import ID, STATES, Look, Place, State
+from service.web.raids import raids_on
 from service.web.rendering import PageRoute, page, see_other, wants_part
 from service.web.strip import HEIGHT, Strip, strip_of
 from service.web.texts import Texts, texts_for
@@ -113,6 +114,7 @@ def queue(
         all_waiting=waiting,
         unread=unread,
         orders=[(one, Place(one, "", look).path()) for one in Order],
+        raids=raids_on(desk, caller),
         flash=_flash(desk, caller, done, undone),
         act=_act(desk, caller, act),
         chips=_chips(place, t, sites),
