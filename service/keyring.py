@@ -7,9 +7,11 @@ Every key is a file of its own, readable by its owner only:
 
 * `address-N.key`: AES-256-GCM for addresses; the highest N encrypts, all decrypt;
 * `match.key`: HMAC-SHA256, names authors, IPs and texts so that they can be matched;
-* `token.key`: HMAC-SHA256, for site keys, sign-in links and sessions.
+* `token.key`: HMAC-SHA256, for site keys, sign-in links and sessions, and for what makes other
+  links unguessable.
 """
 
+import base64
 import hmac
 import ipaddress
 import os
@@ -57,6 +59,8 @@ class Keyring:
         self._match = _read_key(directory / "match.key")
         self._token = _read_key(directory / "token.key")
         self._address_keys = _read_address_keys(directory)
+        # No token begins with that byte, so that nobody's hash is this key.
+        self._links = hmac.digest(self._token, b"\xff links", "sha256")
         # A copy of what the key, the purpose and the site made of the hash costs half of a new one.
         self._begun = lru_cache(maxsize=1024)(self._begin)
 
@@ -172,6 +176,19 @@ class Keyring:
     def match_key(self, purpose: str, site_id: str, value: str) -> str:
         """A stable name, on this site, for anything else that is matched; "" for nothing."""
         return self._name(purpose.encode(), site_id, value)
+
+    def link_token(self, purpose: str, id: str) -> str:
+        """What makes a link to a thing unguessable, with nothing stored: 24 URL-safe characters.
+
+        144 bits of HMAC-SHA256 over a plain purpose and an id.
+        """
+        mac = hmac.digest(self._links, f"{purpose}/{id}".encode("utf-8", "surrogatepass"), "sha256")
+        return base64.urlsafe_b64encode(mac[:18]).decode()
+
+    def owns_link(self, token: str, purpose: str, id: str) -> bool:
+        """Whether this is what `link_token` gives, in a time that tells nothing of how near it is."""
+        right = self.link_token(purpose, id).encode()
+        return hmac.compare_digest(right, token.encode("utf-8", "replace"))
 
     def token_hash(self, token: str) -> str:
         """What is stored of a random token: 64 hexadecimal digits of HMAC-SHA256."""

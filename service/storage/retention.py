@@ -16,6 +16,7 @@ from service.storage.engine import transaction
 from service.storage.partitions import Partition, first_id
 from service.storage.tables import (
     akismet_checks,
+    appeals,
     comments,
     decisions,
     queue,
@@ -26,6 +27,8 @@ from service.storage.tables import (
 
 BATCH = 500
 """Comments forgotten in one transaction."""
+
+_GO_ALONG = (akismet_checks, appeals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +147,11 @@ def forget(
 
 
 def _forget_checks(engine: sa.Engine, end: str) -> None:
-    """What was kept of how comments came that went with their partitions."""
-    gone = ~sa.exists().where(comments.c.id == akismet_checks.c.comment_id)
-    with transaction(engine, writes=True, foreign_keys=False) as connection:
-        connection.execute(akismet_checks.delete().where(akismet_checks.c.comment_id < end, gone))
+    """What was kept of how comments came, and of their authors' appeals, once they are gone."""
+    for table in _GO_ALONG:
+        gone = ~sa.exists().where(comments.c.id == table.c.comment_id)
+        with transaction(engine, writes=True, foreign_keys=False) as connection:
+            connection.execute(table.delete().where(table.c.comment_id < end, gone))
 
 
 def _kept_within(whole: list[Partition]) -> str:
@@ -193,6 +197,7 @@ def _forget_batch(engine: sa.Engine, which: sa.Select[str]) -> tuple[int, str] |
         gone = connection.execute(still).scalars().all() if found else []
         if gone:
             connection.execute(verdicts.delete().where(verdicts.c.comment_id.in_(gone)))
-            connection.execute(akismet_checks.delete().where(akismet_checks.c.comment_id.in_(gone)))
+            for table in _GO_ALONG:
+                connection.execute(table.delete().where(table.c.comment_id.in_(gone)))
             connection.execute(comments.delete().where(comments.c.id.in_(gone)))
     return (len(gone), found[-1]) if found else None
