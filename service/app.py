@@ -38,6 +38,7 @@ from service.readiness import Readiness
 from service.serving import Serving
 from service.settings import Settings, load_settings
 from service.spool import Spool
+from service.status_links import StatusLinks
 from service.storage import (
     Buckets,
     Retention,
@@ -156,7 +157,8 @@ def build(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.include_router(comments.routes(keys, rates, moderation, store, now=now))
+    link = StatusLinks(store.keyring, settings.public_url)
+    app.include_router(comments.routes(keys, rates, moderation, store, now=now, link=link))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
     pages.install(app, store, secure=secure, now=now)
@@ -181,7 +183,7 @@ def build(
     app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
-    comment_door = comments.CommentDoor(keys, rates, moderation)
+    comment_door = comments.CommentDoor(keys, rates, moderation, link)
     answer_to = problems.answers(_PROBLEMS)
     app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
     app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)

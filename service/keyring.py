@@ -41,6 +41,9 @@ _ADDRESS_KEY_NAME = re.compile(r"address-([1-9][0-9]{0,8})\.key")
 _OF_SITE = ""
 """In place of a comment's id, for what belongs to a site as a whole."""
 
+OF_MODERATORS = "moderators"
+"""In place of a site's id, for the addresses of moderators; their ids are the comments'."""
+
 
 class KeyringError(Exception):
     """The keys cannot be used. The message names the file and what would be right."""
@@ -186,7 +189,7 @@ class Keyring:
         return base64.urlsafe_b64encode(mac[:18]).decode()
 
     def owns_link(self, token: str, purpose: str, id: str) -> bool:
-        """Whether this is what `link_token` gives, in a time that tells nothing of how near it is."""
+        """Whether `link_token` gives this, in a time that tells nothing of how near it is."""
         right = self.link_token(purpose, id).encode()
         return hmac.compare_digest(right, token.encode("utf-8", "replace"))
 

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from model.addresses import mask_addresses
-from service.keyring import UnreadableAddress
+from service.keyring import OF_MODERATORS, UnreadableAddress
 from service.storage import sign_in
 from service.storage.errors import StoreError
 from service.storage.events import Actor, tell
@@ -113,7 +113,7 @@ class Digests:
         """What somebody chose, None when nothing."""
         with self._store.reads() as connection:
             row = _row(connection, moderator_id)
-        return None if row is None else _digest(row)
+        return None if row is None or not row["address_cipher"] else _digest(row)
 
     def choose(
         self, moderator: Moderator, *, address: str, language: str, every: Every, hour: int
@@ -125,7 +125,7 @@ class Digests:
         """
         now = self._store.now()
         with self._store.writes() as connection:
-            before = _row(connection, moderator.id)
+            before = _held(connection, moderator.id)
             old = None if before is None else self._opened(before)
             address = address or old or ""
             if not address:
@@ -162,7 +162,7 @@ class Digests:
             else:
                 self._update(connection, moderator.id, row)
             self._tell(connection, "digest_chosen", moderator, every)
-            kept = _row(connection, moderator.id)
+            kept = _held(connection, moderator.id)
             assert kept is not None, "it was just written"
             return _parcel(kept, moderator, address)
 
@@ -170,7 +170,7 @@ class Digests:
         """Begin to send; whether that was possible. A second time changes nothing."""
         now = self._store.now()
         with self._store.writes() as connection:
-            row = _row(connection, moderator_id)
+            row = _held(connection, moderator_id)
             if row is None or _link_id(row) != link_id:
                 return False
             if row["confirmed_at"] is None:
@@ -181,9 +181,9 @@ class Digests:
             return True
 
     def stop(self, moderator_id: str, link_id: str | None = None) -> bool:
-        """Forget the choice and the address; whether there was one, of that link if one is given."""
+        """Forget the choice and the address; whether there was one, of the link that is given."""
         with self._store.writes() as connection:
-            row = _row(connection, moderator_id)
+            row = _held(connection, moderator_id)
             if row is None or link_id not in (None, _link_id(row)):
                 return False
             own = digests.c.moderator_id == moderator_id
@@ -240,7 +240,7 @@ class Digests:
         """
         now = self._store.now()
         with self._store.writes() as connection:
-            row = _row(connection, parcel.moderator.id)
+            row = _held(connection, parcel.moderator.id)
             if row is None or _link_id(row) != parcel.link_id:
                 return  # its address was changed meanwhile
             every, hour = Every(row["every"]), row["hour"]
@@ -268,7 +268,7 @@ class Digests:
         """Go on to the next digest, as there is nothing to tell; `sent_at` stays."""
         now = self._store.now()
         with self._store.writes() as connection:
-            row = _row(connection, parcel.moderator.id)
+            row = _held(connection, parcel.moderator.id)
             if row is None or _link_id(row) != parcel.link_id:
                 return
             following = first_moment(Every(row["every"]), row["hour"], max(now, row["period_at"]))
@@ -308,7 +308,9 @@ class Digests:
         said = f"one was given up: {why}" if not why.startswith("one was given up") else why
         self._update(connection, row["moderator_id"], values | {"problem": said[:200]})
         body = {"period_at": row["period_at"].isoformat(), "why": why}
-        tell(connection, "digest_given_up", Actor(row["moderator_id"], self._store.now()), body=body)
+        tell(
+            connection, "digest_given_up", Actor(row["moderator_id"], self._store.now()), body=body
+        )
 
     def _update(
         self, connection: sa.Connection, moderator_id: str, values: Mapping[str, object]
@@ -323,24 +325,28 @@ class Digests:
         tell(connection, kind, actor, body={"every": every.value})
 
     def _sealed(self, moderator_id: str, address: str) -> bytes:
-        return self._store.keyring.encrypt_address(address, site_id=OF, comment_id=moderator_id)
+        return self._store.keyring.encrypt_address(
+            address, site_id=OF_MODERATORS, comment_id=moderator_id
+        )
 
     def _opened(self, row: sa.RowMapping) -> str | None:
         if not row["address_cipher"]:
             return None
         try:
             return self._store.keyring.decrypt_address(
-                row["address_cipher"], site_id=OF, comment_id=row["moderator_id"]
+                row["address_cipher"], site_id=OF_MODERATORS, comment_id=row["moderator_id"]
             )
         except UnreadableAddress:
             return None
 
 
-OF = "digest"
-"""In place of a site, for what a moderator's own address is sealed for."""
-
-
 def _row(connection: sa.Connection, moderator_id: str) -> sa.RowMapping | None:
+    own = sa.select(digests).where(digests.c.moderator_id == moderator_id)
+    return connection.execute(own).mappings().one_or_none()
+
+
+def _held(connection: sa.Connection, moderator_id: str) -> sa.RowMapping | None:
+    """Somebody's row, kept from other writers until the transaction ends."""
     own = sa.select(digests).where(digests.c.moderator_id == moderator_id).with_for_update()
     return connection.execute(own).mappings().one_or_none()
 
@@ -406,9 +412,7 @@ def workload(connection: sa.Connection, site_ids: SiteIds, after: datetime) -> l
     mine = () if site_ids is None else (queue.c.site_id.in_(list(site_ids)),)
     new = sa.func.sum(sa.case((queue.c.waiting_since > after, 1), else_=0))
     oldest = sa.type_coerce(sa.func.min(queue.c.waiting_since), queue.c.waiting_since.type)
-    statement = sa.select(
-        queue.c.site_id, queue.c.why, sa.func.count(), oldest, new
-    ).where(*mine)
+    statement = sa.select(queue.c.site_id, queue.c.why, sa.func.count(), oldest, new).where(*mine)
     found: dict[str, list[Any]] = {}
     for row in connection.execute(statement.group_by(queue.c.site_id, queue.c.why)):
         found.setdefault(row[0], []).append(row)

@@ -16,6 +16,7 @@ from service.storage import BadCursor, QueueOrder, QueuePage, Role
 from service.web.card import card_of, plain_name
 from service.web.desk import Caller, Desk, TheDesk, Viewer
 from service.web.rendering import PageRoute, page, see_other
+from service.web.status import appeals_on
 from service.web.texts import TEXTS, texts_for
 
 PER_PAGE = 20
@@ -85,11 +86,12 @@ def queue(
     sites = {site.id: site.name for site in caller.visible(desk.store.sites())}
     several = len(sites) > 1
     tag = texts_for(request).tag
+    seen = caller.sites_as(Role.VIEWER)
     return page(
         request,
         "queue.html",
         place=place,
-        waiting=desk.store.queue_size(caller.sites_as(Role.VIEWER)),
+        waiting=desk.store.queue_size(seen),
         cards=[
             card_of(
                 item,
@@ -101,6 +103,7 @@ def queue(
         next_path=place.path(after=waiting.after) if waiting.after else "",
         orders=[(one, Place(one, "").path()) for one in QueueOrder],
         reasons=list(RejectReason),
+        appeals=appeals_on(desk.store, seen, waiting),
         flash=_flash(desk, caller, done, undone),
         language_names={tag: texts.name for tag, texts in TEXTS.items()},
         now=desk.now(),

@@ -19,7 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from service.logs import described, route_of
 from service.storage import StoreUnavailable
 from service.web import navigation
-from service.web.texts import COOKIE, TEXTS, asked_language, texts_for
+from service.web.texts import COOKIE, TEXTS, Texts, asked_language, texts_for
 
 if TYPE_CHECKING:
     from jinja2 import Environment  # the same as below, for its name
@@ -133,10 +133,14 @@ def page(
     *,
     status: int = 200,
     headers: dict[str, str] | None = None,
+    texts: Texts | None = None,
     **values: object,
 ) -> Response:
-    """A page made from a template, in the visitor's language, which is remembered if asked for."""
-    t = texts_for(request)
+    """A page made from a template, in the visitor's language, which is remembered if asked for.
+
+    With `texts` it is in that language, and nothing is remembered.
+    """
+    t = texts or texts_for(request)
     caller = getattr(request.state, "caller", None)
     html = (
         _templates()
@@ -153,7 +157,7 @@ def page(
         )
     )
     response = HTMLResponse(html, status_code=status, headers=_HEADERS | (headers or {}))
-    if asked_language(request):
+    if asked_language(request) and texts is None:
         response.set_cookie(
             COOKIE, t.tag, max_age=_YEAR_SECONDS, path="/", httponly=True, samesite="lax"
         )
