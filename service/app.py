@@ -29,6 +29,7 @@ from service.api.guard import Guard
 from service.api.turning_away import TurningAway
 from service.body_limit import BodyLimit
 from service.deliverability import Deliverability
+from service.digest import DigestPost
 from service.keyring import Keyring
 from service.late_verdicts import LateVerdicts
 from service.metrics import Metrics
@@ -66,6 +67,9 @@ its text comes twice. Nearly all is thrown away as it arrives."""
 REPLAY_SECONDS = 1.0
 DELIVER_SECONDS = 2.0
 """How often a worker looks for late verdicts to tell."""
+
+DIGEST_SECONDS = 30.0
+"""How often a worker looks for digests that are due."""
 
 DELIVERIES_KEPT = timedelta(days=30)
 """How long what was told, or given up, can be looked at."""
@@ -127,7 +131,9 @@ def build(
     )
 
     turn_away = TurningAway(keys, moderation.admission, metrics)
+    post = _digest_post(settings, store, metrics)
     chores = _chores(settings, store, serving, metrics, spool, now)
+    chores += [_Chore(DIGEST_SECONDS, post.send_due)] if post else []
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -160,8 +166,8 @@ def build(
     link = StatusLinks(store.keyring, settings.public_url)
     app.include_router(comments.routes(keys, rates, moderation, store, now=now, link=link))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
-    secure = settings.own_url.startswith("https://")
-    pages.install(app, store, secure=secure, now=now)
+    pages.install(app, store, secure=settings.own_url.startswith("https://"), now=now)
+    app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
     app.include_router(akismet.routes(akismet_door))
     perspective_door = perspective.PerspectiveDoor(keys, rates, moderation, store)
@@ -271,6 +277,13 @@ def _chores(
     if metrics.is_shared:
         chores.append(_Chore(SHARE_SECONDS, metrics.share))
     return chores
+
+
+def _digest_post(settings: Settings, store: Store, metrics: Metrics) -> DigestPost | None:
+    mailer = settings.mailer
+    if mailer is None:
+        return None
+    return DigestPost(store, mailer, settings.public_url, sent=metrics.digest_settled)
 
 
 def _deliver(late: LateVerdicts, store: Store, metrics: Metrics) -> None:

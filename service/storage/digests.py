@@ -21,7 +21,7 @@ from service.storage.events import Actor, tell
 from service.storage.records import Moderator, Role
 from service.storage.review import SiteIds
 from service.storage.store import Store
-from service.storage.tables import comments, digests, queue
+from service.storage.tables import comments, digests, moderators, queue
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -125,6 +125,9 @@ class Digests:
         """
         now = self._store.now()
         with self._store.writes() as connection:
+            # Somebody who presses twice has no row of their own yet that could be held.
+            own = sa.select(moderators.c.id).where(moderators.c.id == moderator.id)
+            connection.execute(own.with_for_update(key_share=True))
             before = _held(connection, moderator.id)
             old = None if before is None else self._opened(before)
             address = address or old or ""
@@ -211,7 +214,7 @@ class Digests:
         """
         now = self._store.now()
         with self._store.writes() as connection:
-            moderators = None
+            known: dict[str, Moderator] | None = None
             while (row := self._first_due(connection, now)) is not None:
                 every, hour = Every(row["every"]), row["hour"]
                 following = first_moment(every, hour, row["period_at"])
@@ -221,9 +224,9 @@ class Digests:
                         why = row["problem"] or "the service did not run when it was due"
                     self._give_up(connection, row, why, first_moment(every, hour, now))
                     continue
-                if moderators is None:
-                    moderators = {one.id: one for one in sign_in.all_moderators(connection)}
-                moderator = moderators.get(row["moderator_id"])
+                if known is None:
+                    known = {one.id: one for one in sign_in.all_moderators(connection)}
+                moderator = known.get(row["moderator_id"])
                 address = self._opened(row)
                 if moderator is None or not moderator.roles or address is None:
                     self._update(connection, row["moderator_id"], {"due_at": None})
@@ -278,10 +281,10 @@ class Digests:
     def everybody(self) -> list[Parcel]:
         """What would be sent to each who confirmed an address, as of now. Claims nothing."""
         with self._store.reads() as connection:
-            moderators = {one.id: one for one in sign_in.all_moderators(connection)}
+            known = {one.id: one for one in sign_in.all_moderators(connection)}
             wanted = sa.select(digests).where(digests.c.confirmed_at.is_not(None))
             rows = connection.execute(wanted.order_by(digests.c.moderator_id)).mappings().all()
-        found = [(row, moderators.get(row["moderator_id"]), self._opened(row)) for row in rows]
+        found = [(row, known.get(row["moderator_id"]), self._opened(row)) for row in rows]
         return [_parcel(row, who, to) for row, who, to in found if who is not None and to]
 
     def problems(self) -> list[Digest]:

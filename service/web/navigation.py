@@ -18,7 +18,10 @@ class Part:
     role: Role
 
 
-PARTS = (Part("queue", "/queue", Role.VIEWER),)
+PARTS = (
+    Part("queue", "/queue", Role.VIEWER),
+    Part("digest", "/digest", Role.MODERATOR),
+)
 
 
 class HasRoles(Protocol):

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
 from service.storage import Store
-from service.web import decisions, entry, queue, status
+from service.web import decisions, digests, entry, queue, status
 from service.web.desk import Anyone, Desk
 from service.web.rendering import PageRoute, static
 from service.web.sessions import Attempts, Sessions
@@ -22,7 +22,7 @@ def install(app: FastAPI, store: Store, *, secure: bool, now: Callable[[], datet
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.desk = Desk(store, Sessions(store, secure=secure), Attempts(now=now), now)
-    for part in (entry, queue, decisions, status):
+    for part in (entry, queue, decisions, status, digests):
         app.include_router(part.routes())
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{name}", _static, methods=["GET"], response_model=None)
