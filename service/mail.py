@@ -7,7 +7,7 @@ addresses; only its three digits are kept.
 import smtplib
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.headerregistry import Address
@@ -160,14 +160,13 @@ class Mailer:
             )
         else:
             connection = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT_SECONDS)
-        try:
+        with ExitStack() as failed:
+            failed.callback(connection.close)
             if not server.is_smtps and not server.is_plain:
                 connection.starttls(context=context)
             if server.user:
                 connection.login(server.user, server.password)
-        except BaseException:
-            connection.close()
-            raise
+            failed.pop_all()
         return connection
 
 
