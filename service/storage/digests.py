@@ -190,11 +190,10 @@ class Digests:
             if row is None or link_id not in (None, _link_id(row)):
                 return False
             own = digests.c.moderator_id == moderator_id
-            if row["asked"]:
-                # How many questions were sent is remembered for a day, or stopping would reset it.
-                gone = {"address_cipher": b"", "address_masked": "", "due_at": None}
-                again = {"confirmed_at": None, "nonce": secrets.token_hex(16), "problem": ""}
-                connection.execute(digests.update().where(own).values(gone | again))
+            # How many questions were sent is remembered for a day, or stopping would reset it.
+            gone = {"address_cipher": b"", "address_masked": "", "due_at": None}
+            again = {"confirmed_at": None, "nonce": secrets.token_hex(16), "problem": ""}
+            connection.execute(digests.update().where(own).values(gone | again))
             tell(connection, "digest_stopped", Actor(moderator_id, self._store.now()), body={})
             return bool(row["address_cipher"])
 

@@ -4,6 +4,7 @@ import re
 import shutil
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -170,12 +171,11 @@ def test_a_hostile_name_of_a_site_stays_a_word_of_the_text(room: Newsroom, box: 
 
 @pytest.mark.parametrize("field", ["subject", "to", "message_id"])
 def test_no_header_takes_a_line_break(box: Mailbox, field: str) -> None:
-    values = {"subject": "s", "to": MAI, "message_id": "id"}
-    values[field] += "\r\nBcc: all@evil.example"
-    mail = Mail(text="t", at=Clock().at, language="en", **values)
+    mail = a_mail()
+    hostile = getattr(mail, field) + "\r\nBcc: all@evil.example"
 
     with pytest.raises(ValueError, match=r"."):
-        mailer_to(box).send(mail)
+        mailer_to(box).send(replace(mail, **{field: hostile}))
     assert box.mails == []
 
 

@@ -18,6 +18,7 @@ from service.keyring import Keyring
 from service.status_links import StatusLinks, path_of
 from service.storage import Store, Waiting
 from service.storage.status_pages import MOST_A_DAY, MOST_ALIKE, StatusPages
+from tests.api.service import a_comment, running
 from tests.browser.newsroom import SPAM, Newsroom, form_token, open_newsroom, verdict_on
 from tests.storage.cases import accept, reject
 
@@ -392,3 +393,32 @@ def test_an_appeal_against_a_decision_is_answered_by_another_one(room: Newsroom)
     assert answered.decision
     assert answered.decision.moderator == "ann"
     assert answered.waiting_since is None
+
+
+# ------------------------------------------------------------------ as the site gets it
+
+
+def test_a_verdict_has_the_link_where_the_service_has_a_public_address(tmp_path: Path) -> None:
+    with running(tmp_path, DUYET_PUBLIC_URL="https://duyet.example/d/") as service:
+        judged = service.post(a_comment()).json()
+        batch = service.post([a_comment("Rất hay")], "/v1/comments/batch").json()
+        stored = service.get(f"/v1/comments/{judged['id']}").json()
+        decided = service.post(
+            {"outcome": "reject", "reason": "spam"}, f"/v1/comments/{judged['id']}/decision"
+        ).json()
+        at = judged["status_url"].removeprefix("https://duyet.example/d")
+        page = httpx.get(service.url + at, headers={"accept-language": "en"}, trust_env=False)
+
+    assert judged["status_url"] == stored["status_url"] == decided["status_url"]
+    assert batch["items"][0]["answer"]["status_url"] != judged["status_url"]
+    assert "blog" not in judged["status_url"]
+    assert "advertising" in page.text
+    assert "page.skip" not in page.text
+
+
+def test_without_one_there_is_none(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        judged = service.post(a_comment()).json()
+        stored = service.get(f"/v1/comments/{judged['id']}").json()
+
+    assert "status_url" not in judged.keys() | stored.keys()
