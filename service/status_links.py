@@ -18,7 +18,7 @@ class StatusLinks:
         self._begin = f"{public_url}{PATH}/" if public_url else ""
 
     def __call__(self, comment_id: str) -> str:
-        """The address for one comment. Two microseconds: every verdict has one."""
+        """The address for one comment. A microsecond or two: every verdict has one."""
         if not self._begin:
             return ""
         return f"{self._begin}{comment_id}/{self._token(_PURPOSE, comment_id)}"
