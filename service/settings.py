@@ -269,7 +269,8 @@ class Settings(BaseSettings):
     @classmethod
     def _is_sender(cls, value: str) -> str:
         try:
-            sender_of(value)
+            if value:
+                sender_of(value)
         except ValueError:
             _wrong("an email address in ASCII, or NAME <ADDRESS>")
         return value
