@@ -30,6 +30,7 @@ from service.api.turning_away import TurningAway
 from service.body_limit import BodyLimit
 from service.campaigns import CampaignFinder
 from service.deliverability import Deliverability
+from service.digest import DigestPost
 from service.keyring import Keyring
 from service.late_verdicts import LateVerdicts
 from service.metrics import Metrics
@@ -39,6 +40,7 @@ from service.readiness import Readiness
 from service.serving import Serving
 from service.settings import Settings, load_settings
 from service.spool import Spool
+from service.status_links import StatusLinks
 from service.storage import (
     Buckets,
     Retention,
@@ -67,6 +69,9 @@ its text comes twice. Nearly all is thrown away as it arrives."""
 REPLAY_SECONDS = 1.0
 DELIVER_SECONDS = 2.0
 """How often a worker looks for late verdicts to tell."""
+
+DIGEST_SECONDS = 30.0
+"""How often a worker looks for digests that are due."""
 
 DELIVERIES_KEPT = timedelta(days=30)
 """How long what was told, or given up, can be looked at."""
@@ -140,7 +145,9 @@ def build(
     )
 
     turn_away = TurningAway(keys, moderation.admission, metrics)
+    post = _digest_post(settings, store, metrics)
     chores = _chores(settings, store, serving, metrics, spool, now)
+    chores += [_Chore(DIGEST_SECONDS, post.send_due)] if post else []
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -170,10 +177,12 @@ def build(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.include_router(comments.routes(keys, rates, moderation, store, now=now))
+    link = StatusLinks(store.keyring, settings.public_url)
+    app.include_router(comments.routes(keys, rates, moderation, store, now=now, link=link))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
     pages.install(app, store, secure=secure, now=now, histograms=serving.histogram)
+    app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
     app.include_router(akismet.routes(akismet_door))
     perspective_door = perspective.PerspectiveDoor(keys, rates, moderation, store)
@@ -188,14 +197,17 @@ def build(
         by_path={comments.BATCH_PATH: settings.max_batch_bytes}
         | dict.fromkeys(akismet.WITH_COMMENTS, MOST_FORM_BYTES),
     )
-    app.add_middleware(Guard, prefix=akismet.PREFIXES, refusal=akismet.refusal)
-    app.add_middleware(Guard, prefix=perspective.PREFIX, refusal=perspective.refusal)
-    app.add_middleware(Guard, prefix=coral.PREFIX, refusal=coral.refusal)
+    for prefix, refusal in (
+        (akismet.PREFIXES, akismet.refusal),
+        (perspective.PREFIX, perspective.refusal),
+        (coral.PREFIX, coral.refusal),
+    ):
+        app.add_middleware(Guard, prefix=prefix, refusal=refusal)
     problems.install(app, _PROBLEMS)
     app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
-    comment_door = comments.CommentDoor(keys, rates, moderation)
+    comment_door = comments.CommentDoor(keys, rates, moderation, link)
     answer_to = problems.answers(_PROBLEMS)
     app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
     app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
@@ -293,6 +305,13 @@ def _chores(
     if metrics.is_shared:
         chores.append(_Chore(SHARE_SECONDS, metrics.share))
     return chores
+
+
+def _digest_post(settings: Settings, store: Store, metrics: Metrics) -> DigestPost | None:
+    mailer = settings.mailer
+    if mailer is None:
+        return None
+    return DigestPost(store, mailer, settings.public_url, sent=metrics.digest_settled)
 
 
 def _deliver(late: LateVerdicts, store: Store, metrics: Metrics) -> None:

@@ -5,9 +5,9 @@ Knows what an older key sealed. No address and no secret leaves a function here.
 
 import sqlalchemy as sa
 
-from service.keyring import Keyring, key_id_of
+from service.keyring import OF_MODERATORS, Keyring, key_id_of
 from service.storage.sign_in import seal_code_key, unseal_code_key
-from service.storage.tables import accounts, akismet_sites, comments, coral_sites
+from service.storage.tables import accounts, akismet_sites, comments, coral_sites, digests
 
 
 def reencrypt(connection: sa.Connection, keyring: Keyring, *, limit: int) -> int:
@@ -50,6 +50,7 @@ def reseal_secrets(connection: sa.Connection, keyring: Keyring) -> None:
                 change = table.update().where(table.c.site_id == site_id)
                 connection.execute(change.values({sealed_in: again}))
     _reseal_code_keys(connection, keyring)
+    _reseal_digests(connection, keyring)
 
 
 def _reseal_code_keys(connection: sa.Connection, keyring: Keyring) -> None:
@@ -64,6 +65,20 @@ def _reseal_code_keys(connection: sa.Connection, keyring: Keyring) -> None:
             connection.execute(change.values(totp_cipher=again))
 
 
+def _reseal_digests(connection: sa.Connection, keyring: Keyring) -> None:
+    """Seal moderators' own addresses again."""
+    for row in connection.execute(_DIGESTS.with_for_update()).all():
+        if key_id_of(row.address_cipher) != keyring.newest_address_key_id:
+            where = {"site_id": OF_MODERATORS, "comment_id": row.moderator_id}
+            address = keyring.decrypt_address(row.address_cipher, **where)
+            change = digests.update().where(digests.c.moderator_id == row.moderator_id)
+            again = keyring.encrypt_address(address, **where)
+            connection.execute(change.values(address_cipher=again))
+
+
+_DIGESTS = sa.select(digests.c.moderator_id, digests.c.address_cipher).where(
+    digests.c.address_masked != ""
+)
 _SEALED: tuple[sa.Column[bytes], ...] = (akismet_sites.c.key_cipher, coral_sites.c.secret_cipher)
 
 
@@ -74,4 +89,5 @@ def keys_in_use(connection: sa.Connection) -> frozenset[int]:
     sealed_in = (*_SEALED, accounts.c.totp_cipher)
     statements = [sa.select(one).where(one.is_not(None)) for one in sealed_in]
     secrets = [s for one in statements for s in connection.execute(one).scalars()]
+    secrets += [row.address_cipher for row in connection.execute(_DIGESTS)]
     return frozenset(found.scalars()) | frozenset(map(key_id_of, secrets))

@@ -163,6 +163,7 @@ class Waiting(StrEnum):
     AUDIT = "audit"
     REPORT = "report"
     IMPORT = "import"
+    APPEAL = "appeal"
 
 
 class QueueOrder(StrEnum):

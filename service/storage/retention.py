@@ -17,6 +17,7 @@ from service.storage.partitions import Partition, first_id
 from service.storage.tables import (
     act_comments,
     akismet_checks,
+    appeals,
     campaign_members,
     claims,
     comments,
@@ -31,6 +32,7 @@ from service.storage.tables import (
 _HANGING = (
     akismet_checks,
     act_comments,
+    appeals,
     campaign_members,
     claims,
 )  # what goes with its comment, and has no key to it

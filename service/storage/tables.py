@@ -759,6 +759,44 @@ queue_samples = sa.Table(  # how long the queue was; "" for all sites, and no ro
     sqlite_with_rowid=False,
 )
 
+# ------------------------------------------------------------------ commenters' pages, and digests
+
+appeals = sa.Table(  # goes with its comment
+    "appeals",
+    metadata,
+    _id("comment_id", primary_key=True),
+    _id("site_id"),
+    _time("at"),
+    _text("words"),
+    _maybe_text("superseded"),  # the decision that the answer to it took the place of
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_appeals_site_id", appeals.c.site_id, appeals.c.at)
+
+digests = sa.Table(
+    "digests",
+    metadata,
+    _id("moderator_id", primary_key=True),
+    sa.Column("address_cipher", sa.LargeBinary, nullable=False),
+    _text("address_masked"),
+    _text("language"),
+    _text("every"),
+    sa.Column("hour", sa.Integer, nullable=False),  # of the day in UTC, for a daily one
+    _text("nonce"),  # new with each address: what its links are made of
+    _maybe_time("confirmed_at"),
+    _time("asked_at"),  # when the day began in which `asked` mails for confirmation were sent
+    sa.Column("asked", sa.Integer, nullable=False),
+    _time("period_at"),  # the moment that the digest due next is for
+    _maybe_time("due_at"),  # when somebody may try to send it; None for never
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("unheard", sa.Integer, nullable=False),  # attempts whose end nobody told
+    sa.Column("refusals", sa.Integer, nullable=False),  # digests in a row refused for good
+    _maybe_time("sent_at"),
+    _text("problem"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_digests_due_at", digests.c.due_at)
+
 # ------------------------------------------------------------------ the installation
 
 keyring_marks = sa.Table(  # tells that the keyring is the one this database was written with

@@ -284,6 +284,7 @@ class Card:
     has_address: bool
     is_folded: bool
     looking: tuple[str, ...] = ()
+    appeal: Pieces = ()
 
 
 def card_of(
@@ -293,6 +294,7 @@ def card_of(
     site: str,
     records: Records | None = None,
     looking: Sequence[str] = (),
+    appeal: Pieces = (),
 ) -> Card:
     """The card of a waiting comment, its reasons in `language`; `site` "" leaves that out."""
     comment, verdict = item.comment, item.comment.verdict
@@ -344,6 +346,7 @@ def card_of(
         has_address=bool(comment.email_masked),
         is_folded=reads_as_toxic(verdict),
         looking=tuple(plain_name(name) for name in looking),
+        appeal=appeal,
     )
 
 

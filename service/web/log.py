@@ -22,7 +22,7 @@ from service.storage.log import Log, Seen, Sought, masked
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.csv_rows import csv_lines
 from service.web.desk import Caller, Desk, Moderator, TheDesk, Viewer
-from service.web.queue import ID
+from service.web.place import ID
 from service.web.rendering import PageRoute, Refusal, attachment, page, see_other
 from service.web.texts import Texts, texts_for
 

@@ -23,6 +23,7 @@ from service.web import (
     context,
     dashboard,
     decisions,
+    digests,
     entry,
     live,
     log,
@@ -30,6 +31,7 @@ from service.web import (
     queue,
     raids,
     site_rules,
+    status,
 )
 from service.web.desk import Anyone, Desk
 from service.web.panels import Histograms, no_histogram
@@ -52,6 +54,8 @@ PARTS = (
     raids,
     log,
     dashboard,
+    status,
+    digests,
 )
 
 

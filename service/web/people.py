@@ -20,7 +20,7 @@ from service.storage.errors import KeptElsewhere, LastAdmin
 from service.storage.sign_in import folded
 from service.web.card import plain_name
 from service.web.desk import Admin, Caller, Desk, TheDesk
-from service.web.queue import ID
+from service.web.place import ID
 from service.web.rendering import PageRoute, Refusal, page, root, see_other
 
 LINK_LIFETIME = timedelta(hours=24)

@@ -26,7 +26,7 @@ from service.logs import described, route_of
 from service.storage import StoreUnavailable
 from service.web import navigation
 from service.web.card import plain_name
-from service.web.texts import TEXTS, asked_language, remember_language, texts_for
+from service.web.texts import TEXTS, Texts, asked_language, remember_language, texts_for
 
 if TYPE_CHECKING:
     from jinja2 import Environment  # the same as below, for its name
@@ -173,10 +173,14 @@ def page(
     *,
     status: int = 200,
     headers: dict[str, str] | None = None,
+    texts: Texts | None = None,
     **values: object,
 ) -> Response:
-    """A page made from a template, in the visitor's language, which is remembered if asked for."""
-    t = texts_for(request)
+    """A page made from a template, in the visitor's language, which is remembered if asked for.
+
+    With `texts` it is in that language, and nothing is remembered.
+    """
+    t = texts or texts_for(request)
     caller = getattr(request.state, "caller", None)
     html = (
         _templates()
@@ -194,7 +198,7 @@ def page(
         )
     )
     response = HTMLResponse(html, status_code=status, headers=_HEADERS | (headers or {}))
-    if asked_language(request):
+    if asked_language(request) and texts is None:
         remember_language(response, t.tag)
     return response
 
