@@ -9,7 +9,7 @@ from starlette.responses import Response
 from service.storage import Role, UnknownComment
 from service.storage.claims import LIFETIME, Claims
 from service.web.desk import Moderator, TheDesk
-from service.web.queue import ID
+from service.web.place import ID
 from service.web.rendering import PageRoute, Refusal, data
 
 

@@ -15,7 +15,7 @@ from service.storage.context import context_of
 from service.web.card import Pieces, first_of, language_tag, pieces_of, plain_name, reads_as_toxic
 from service.web.dealing import LANGUAGE_NAMES
 from service.web.desk import TheDesk, Viewer
-from service.web.queue import ID
+from service.web.place import ID
 from service.web.rendering import PageRoute, Refusal, page, wants_part
 
 LONGEST_EXCERPT = 280

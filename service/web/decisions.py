@@ -19,7 +19,7 @@ from service.storage.news import NewsDesk
 from service.web.card import plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Admin, Caller, Desk, Moderator, TheDesk, Viewer
-from service.web.queue import ID, Place
+from service.web.place import ID, Place
 from service.web.rendering import PageRoute, Refusal, data, page, see_other, wants_data
 from service.web.texts import texts_for
 
@@ -33,6 +33,7 @@ class Sent(BaseModel):
 
     order: str = ""
     after: str = ""
+    view: str = ""
     next: str = ""
     reason: str = ""
     why: str = ""
@@ -93,7 +94,7 @@ def _decide(
     if wants_data(request):
         return data({"id": comment_id, "said": wanted.reason or wanted.outcome.word})
     following = f"c-{sent.next}" if ID.fullmatch(sent.next) else ""
-    place = Place.of(sent.order, sent.after)
+    place = Place.of(sent.order, sent.after, sent.view)
     return see_other(request, place.path(done=comment_id, fragment=following))
 
 
@@ -114,7 +115,7 @@ def undo(
         raise Refusal(409, "nothing_to_undo") from None
     if wants_data(request):
         return data({"id": comment_id})
-    place = Place.of(sent.order, sent.after)
+    place = Place.of(sent.order, sent.after, sent.view)
     return see_other(request, place.path(undone=comment_id, fragment=f"c-{comment_id}"))
 
 
@@ -133,7 +134,7 @@ def reveal(
         raise Refusal(404, "unknown_comment") from None
     except (NoAddress, UnreadableAddress):
         raise Refusal(409, "no_address") from None
-    path = Place.of(sent.order, sent.after).path(fragment=f"c-{comment_id}")
+    path = Place.of(sent.order, sent.after, sent.view).path(fragment=f"c-{comment_id}")
     return page(request, "address.html", address=address, path=path)
 
 

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
 from service.storage import Store
-from service.web import claims, context, decisions, entry, live, queue
+from service.web import bulk, claims, context, decisions, entry, live, queue
 from service.web.desk import Anyone, Desk
 from service.web.rendering import PageRoute, static
 from service.web.sessions import Attempts, Sessions
@@ -32,7 +32,7 @@ def install(
     """
     app.state.desk = Desk(store, Sessions(store, secure=secure), Attempts(now=now), now)
     app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds)
-    for part in (entry, live, queue, decisions, claims, context):
+    for part in (entry, live, queue, decisions, claims, context, bulk):
         app.include_router(part.routes())
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{version}/{name}", _static, methods=["GET"], response_model=None)
