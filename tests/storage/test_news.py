@@ -27,7 +27,7 @@ def waiting(store: Store, site: Site, clock: Clock) -> StoredComment:
 def told(store: Store, marks: Mapping[str, int], clock: Clock) -> list[tuple[str, str, str | None]]:
     news = NewsDesk(store).since(marks, clock())
     return [
-        (one.comment_id, one.moderator, one.decision and one.decision.outcome.word)
+        (one.comment_id, one.moderator, one.decision.outcome.word if one.decision else None)
         for one in news.changes
     ]
 
@@ -82,7 +82,8 @@ def test_too_much_news_and_marks_of_another_database_are_many(
 
     news = NewsDesk(store).since({site.id: 1 - behind}, clock())
 
-    assert (news.many, news.changes) == ({site.id}, ())
+    assert news.many == {site.id}
+    assert news.changes == ()
     assert news.marks == {site.id: 1}
 
 
