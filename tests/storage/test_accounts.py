@@ -259,7 +259,11 @@ def test_codes_are_turned_on_only_by_one_that_is_right(
 
 
 def test_the_key_of_codes_is_sealed_and_sealed_again(
-    store: Store, accounts: Accounts, clock: Clock, key: bytes, keyring: Keyring,
+    store: Store,
+    accounts: Accounts,
+    clock: Clock,
+    key: bytes,
+    keyring: Keyring,
     with_codes: Account,
 ) -> None:
     with store.reads() as connection:
