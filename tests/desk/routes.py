@@ -68,7 +68,7 @@ class Way:
     method: str
     path: str
     is_page: bool
-    needs: Role | None | str
+    needs: Role | str | None
     fields: tuple[str, ...]
 
     def __str__(self) -> str:
@@ -104,7 +104,7 @@ def _routes(router: Any) -> Iterator[Route]:
             yield from _routes(route.original_router)
 
 
-def _needs(route: Route) -> Role | None | str:
+def _needs(route: Route) -> Role | str | None:
     if not isinstance(route, APIRoute):
         return "?"
     calls = [one.call for one in _dependencies(route.dependant)]
