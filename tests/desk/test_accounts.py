@@ -339,7 +339,10 @@ def test_a_device_that_was_made_up_is_a_stranger(newsroom: Newsroom, cookie: str
 
 def test_sessions_are_told_apart_and_ended(newsroom: Newsroom) -> None:
     firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-    with newsroom.moderator() as here, newsroom.moderator(**{"user-agent": firefox}) as there:
+    with (
+        newsroom.moderator() as here,
+        newsroom.moderator("mai", Role.MODERATOR, **{"user-agent": firefox}) as there,
+    ):
         page = here.get("/account").text
         own, other = (
             re.search(r"/account/sessions/([0-9a-f]{32})/end", client.get("/account").text)
