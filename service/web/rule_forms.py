@@ -42,7 +42,7 @@ RAID_HOURS = (1, 2, 6, 24, 72, 168)
 USUAL_RAID_HOURS = 2
 
 _BACK = re.compile(
-    r"/(?:queue|authors|rules)(?:[?][\w=&%.,:+-]{0,500})?(?:#[\w-]{0,80})?", re.ASCII
+    r"/(?:queue|authors|rules)(?:[?][\w=&%.,:+~-]{0,2000})?(?:#[\w-]{0,80})?", re.ASCII
 )
 
 
