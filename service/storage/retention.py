@@ -22,6 +22,8 @@ from service.storage.tables import (
     decisions,
     queue,
     reports,
+    site_rule_changes,
+    site_rules,
     undos,
     verdicts,
 )
