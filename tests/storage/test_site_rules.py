@@ -279,7 +279,7 @@ def test_entries_are_made_ready_again_only_when_they_changed(store, book, site, 
 
 
 def test_retention_forgets_whom_an_old_rule_was_about_and_keeps_the_rule(store, book, site, clock):
-    for email in ("a@mail.example", "b@mail.example"):
+    for email in ("anna@mail.example", "binh@mail.example"):
         comment_id = comment(store, site, clock, email=email)
         until = clock() + timedelta(days=1) if email.startswith("a") else None
         book.act_on_author(None, comment_id, Standing.BANNED, by="an", why="rác", expires_at=until)
