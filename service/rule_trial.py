@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import NamedTuple
 
 from model.links import links_in
@@ -28,6 +29,7 @@ SWEEPING_LEAST = 10
 """A change that touches more than so many comments, and that share of them, is pointed out."""
 
 _PAGE = 1000
+_alone = Lock()
 _REST_SECONDS = 0.001  # between pages, so that comments are judged meanwhile
 
 
@@ -136,7 +138,27 @@ def tried(  # noqa: PLR0913  a trial is of all this
     clock: Callable[[], float] = time.monotonic,
     rest: Callable[[float], object] = time.sleep,
 ) -> Trial:
-    """What a change would have done to what came since `TRIED` before now, newest first."""
+    """What a change would have done to what came since `TRIED` before now, newest first.
+
+    One at a time in a process, so that comments are judged meanwhile; the others wait.
+    """
+    with _alone:
+        return _tried(
+            book, site_id, policy, draft, now=now, seconds=seconds, clock=clock, rest=rest
+        )
+
+
+def _tried(  # noqa: PLR0913  as above
+    book: RuleBook,
+    site_id: str,
+    policy: Policy,
+    draft: Draft,
+    *,
+    now: datetime,
+    seconds: float,
+    clock: Callable[[], float],
+    rest: Callable[[float], object],
+) -> Trial:
     began = clock()
     since = now - TRIED
     of = book.count_recent(site_id, since)

@@ -1,7 +1,9 @@
 """The rules of a site in a real browser: tried and saved, an author banned, a raid started."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import (  # type: ignore[import-untyped]  # has no types
+    Axe,
+)
 from playwright.sync_api import Page, expect
 
 from service.storage import Role

@@ -17,9 +17,11 @@ from model.verdict import Laid, Mark
 from service.storage import Role
 from service.storage.rule_records import OF_AUTHORS, OF_LISTS, RuleKind
 from service.storage.site_rules import RuleBook
-from service.web.rule_forms import Wanted, back_to, read
+from service.web.rule_forms import Wanted, back_to, read, why_of
 from tests.browser.newsroom import ADDRESS, SPAM, Newsroom, form_token, open_newsroom, verdict_on
 from tests.storage.cases import accept
+
+NO_SUCH_ID = "01890000-0000-7000-8000-000000000000"
 
 
 @pytest.fixture
@@ -389,3 +391,30 @@ def test_a_form_reads_each_entry_once(newsroom: Newsroom) -> None:
 
     assert [entry.text for entry in asked.entries] == ["một", "Một", "hai"]
     assert asked.expires_at == newsroom.clock() + timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status"),
+    [
+        ("/rules/undo", {"site": "", "version": "1"}, 409),
+        ("/rules/undo", {"site": "no-such-site", "version": "1"}, 409),
+        ("/rules/undo", {"site": NO_SUCH_ID, "version": "1"}, 409),
+        ("/rules/undo", {"site": NO_SUCH_ID, "version": "9" * 40}, 400),
+        ("/rules/undo", {"site": NO_SUCH_ID, "version": "-1"}, 400),
+        ("/authors/act", {"comment": "\0", "standing": "ban"}, 404),
+        ("/authors/end", {"rule": "\0' OR 1=1"}, 409),
+        ("/raids/start", {"comment": "\0", "site": NO_SUCH_ID}, 404),
+        ("/raids/start", {"site": "\0"}, 404),
+        ("/raids/start", {"site": NO_SUCH_ID, "hours": "9" * 40}, 400),
+        ("/raids/stop", {"rule": ""}, 409),
+    ],
+)
+def test_whatever_is_sent_is_answered(
+    admin: httpx.Client, path: str, fields: dict[str, str], status: int
+) -> None:
+    assert send(admin, path, **fields).status_code == status
+
+
+def test_a_reason_is_kept_as_one_line_of_text() -> None:
+    assert why_of(" vì\0\n\u202erác  " + "x" * 900)[:8] == "vì rác x"
+    assert len(why_of("x" * 5000)) == 300
