@@ -77,6 +77,7 @@ class Wanted(BaseModel):
     end: list[str] = []
     tried: str = ""
     sure: str = ""
+    longer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

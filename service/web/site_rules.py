@@ -16,7 +16,7 @@ from starlette.responses import Response
 from model.lists import Act, Kind, way_of
 from model.outcome import Head
 from model.verdict import Span
-from service.rule_trial import Draft, Sample, Trial, tried
+from service.rule_trial import LONGER_SECONDS, SECONDS, Draft, Sample, Trial, tried
 from service.storage import NothingToUndo, Role, Site, UnknownSite
 from service.storage.rule_records import (
     OF_LISTS,
@@ -176,7 +176,8 @@ def _trial_page(
         asked.entries,
         entries_of(going),
     )
-    trial = tried(book, site.id, site.policy, draft, now=desk.now())
+    seconds = LONGER_SECONDS if wanted.longer else SECONDS
+    trial = tried(book, site.id, site.policy, draft, now=desk.now(), seconds=seconds)
     return page(
         request,
         "rules_trial.html",
@@ -337,5 +338,5 @@ def _marks(sample: Sample) -> list[Span]:
 
 def _token(desk: Desk, wanted: Wanted, version: int, *, is_sweeping: bool) -> str:
     """What only a trial of this very change on this version can know."""
-    asked = wanted.model_dump(exclude={"tried", "sure", "why"})
+    asked = wanted.model_dump(exclude={"tried", "sure", "why", "longer"})
     return desk.store.keyring.token_hash(f"trial {version} {is_sweeping} {sorted(asked.items())}")

@@ -11,9 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from model.lists import Act, Entry, Kind
 from model.outcome import Outcome
 from model.policy import Policy
 from model.verdict import Laid, Mark
+from service.rule_trial import Draft, tried
 from service.storage import Role
 from service.storage.rule_records import OF_AUTHORS, OF_LISTS, RuleKind
 from service.storage.site_rules import RuleBook
@@ -79,8 +81,8 @@ def words_of(newsroom: Newsroom) -> dict[str, str]:
 def test_nothing_is_saved_that_was_not_tried(newsroom: Newsroom, admin: httpx.Client) -> None:
     fields = draft(newsroom, "bán hàng")
 
-    for tried in ("", "0" * 64):
-        answer = send(admin, "/rules/save", **fields, tried=tried, sure="yes")
+    for token in ("", "0" * 64):
+        answer = send(admin, "/rules/save", **fields, tried=token, sure="yes")
         assert (answer.status_code, words_of(newsroom)) == (409, {})
     assert "Not saved yet" in answer.text
 
@@ -418,3 +420,22 @@ def test_whatever_is_sent_is_answered(
 def test_a_reason_is_kept_as_one_line_of_text() -> None:
     assert why_of(" vì\0\n\u202erác  " + "x" * 900)[:8] == "vì rác x"
     assert len(why_of("x" * 5000)) == 300
+
+
+def test_a_trial_that_runs_out_of_time_says_how_far_it_came(newsroom: Newsroom) -> None:
+    for n in range(3):
+        newsroom.say(f"bán hàng {n}")
+    ticks = iter(range(100))
+
+    trial = tried(
+        RuleBook(newsroom.store),
+        newsroom.site.id,
+        newsroom.site.policy,
+        Draft([], [Entry(Kind.WORD, "ban", Act.REJECT)], []),
+        now=newsroom.clock(),
+        seconds=0.5,
+        clock=lambda: float(next(ticks)),
+        page=2,
+    )
+
+    assert (trial.looked_at, trial.of, trial.total, trial.is_whole) == (2, 3, 2, False)
