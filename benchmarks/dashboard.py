@@ -27,7 +27,7 @@ from service.web import pages
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAYS = 365
-AT_ONCE = 100_000
+AT_ONCE = 10_000
 EXPLANATION = (
     '{"reasons":[{"code":"score.spam_unsure","field":"content","evidence":"Hay"},'
     '{"code":"links.too_many","field":"content","evidence":"6"}],"hits":[{"rule":"links.too_many",'
