@@ -80,6 +80,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "sign-in": LazyCommand(
             "service.commands.moderate:sign_in", "Print a one-time sign-in link."
         ),
+        "people": LazyCommand(
+            "service.commands.people:people", "List who may enter, change roles, reset accounts."
+        ),
         "queue": LazyCommand(
             "service.commands.moderate:queue", "List what waits for a person, and decide."
         ),

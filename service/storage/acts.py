@@ -7,9 +7,10 @@ and is counted; an undo takes back what the act itself decided and nothing else.
 """
 
 import json
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import sqlalchemy as sa
@@ -32,6 +33,9 @@ AT_ONCE = 50
 MOST = 5000
 """Comments of one act."""
 
+PLAN_LIFETIME = timedelta(minutes=30)
+"""How long after it was made a plan may be started."""
+
 _IDS_AT_ONCE = 500
 
 
@@ -42,6 +46,7 @@ class UnknownAct(StoreError):
 class ActState(StrEnum):
     """How far an act is; one that is undone is not gone on with."""
 
+    PLANNED = "planned"
     RUNNING = "running"
     DONE = "done"
     UNDONE = "undone"
@@ -87,6 +92,11 @@ class Act:
         return self.due + self.decided + self.left + self.restored + self.kept
 
 
+def _yield() -> None:
+    """Let those who wait to write have their turn: on SQLite they look every half millisecond."""
+    time.sleep(0.002)
+
+
 class Acts:
     """Makes acts, goes on with them and takes them back. Safe to share between threads.
 
@@ -94,8 +104,21 @@ class Acts:
     is not there for them.
     """
 
-    def __init__(self, store: Store) -> None:
+    most = MOST
+
+    def __init__(self, store: Store, *, pause: Callable[[], object] = _yield) -> None:
         self._store = store
+        self._pause = pause
+
+    @staticmethod
+    def act_in(connection: sa.Connection, act_id: str) -> Act:
+        """An act as a transaction sees it, whoever may."""
+        return _act(connection, act_id)
+
+    @staticmethod
+    def decision_in(act: sa.RowMapping) -> Decision:
+        """The decision in the row of an act."""
+        return _decision(act)
 
     def decide(
         self,
@@ -123,43 +146,44 @@ class Acts:
         Ids of other sites' comments, and of none, are no part of it; one that comes twice is one.
         Raises ValueError for more than `MOST` ids, UnknownComment when none is there.
         """
-        wanted = list(dict.fromkeys(ids))
-        if len(wanted) > MOST:
-            raise ValueError(f"an act is on {MOST} comments at the most")
-        act_id = new_id(decision.at)
-        row = {
-            "id": act_id,
-            "kind": kind,
-            "outcome": decision.outcome.word,
-            "reason": decision.reason,
-            "moderator": mask_addresses(decision.moderator),
-            "at": decision.at,
-            "body": mask_addresses(compact(body or {})),
-            "state": ActState.RUNNING.value,
-        }
+        now = Actor(decision.moderator, decision.at)
         with self._store.writes() as connection:
-            sites = _sites_of(connection, site_ids, wanted)
-            if not sites:
-                raise UnknownComment("none of these comments is there")
-            connection.execute(acts.insert(), row)
-            places = [
-                {
-                    "act_id": act_id,
-                    "place": place,
-                    "comment_id": comment_id,
-                    "site_id": sites[comment_id],
-                    "state": _Place.DUE.value,
-                }
-                for place, comment_id in enumerate(one for one in wanted if one in sites)
-            ]
-            connection.execute(act_comments.insert(), places)
-            told: dict[str, object] = {
-                "act": act_id,
-                "what": kind,
-                "outcome": decision.outcome.word,
-                "reason": decision.reason,
-            }
-            _tell(connection, "acted", Actor(decision.moderator, decision.at), places, told)
+            act_id = _write_down(connection, site_ids, ids, decision, kind=kind, body=body or {})
+            _begin(connection, act_id, now)
+            return _act(connection, act_id)
+
+    def plan(
+        self,
+        site_ids: SiteIds,
+        ids: Iterable[str],
+        decision: Decision,
+        *,
+        kind: str,
+        body: Mapping[str, object] | None = None,
+    ) -> Act:
+        """Write down what an act would be, to be looked at first; `start` begins it.
+
+        Plans that nobody started in time are forgotten on the way. Raises as `begin` does.
+        """
+        with self._store.writes() as connection:
+            _forget_plans(connection, self._store.now() - PLAN_LIFETIME)
+            act_id = _write_down(connection, site_ids, ids, decision, kind=kind, body=body or {})
+            return _act(connection, act_id)
+
+    def start(self, site_ids: SiteIds, act_id: str, moderator: str) -> Act:
+        """Begin what this moderator planned; an act that has begun is left as it is.
+
+        Raises UnknownAct for another's plan, or one that is older than `PLAN_LIFETIME`.
+        """
+        now = self._store.now()
+        with self._store.writes() as connection:
+            act = _held_act(connection, site_ids, act_id)
+            if act["moderator"] != mask_addresses(moderator):
+                raise UnknownAct("the plan is somebody else's")
+            if act["state"] == ActState.PLANNED:
+                if act["at"] < now - PLAN_LIFETIME:
+                    raise UnknownAct("the plan is too old")
+                _begin(connection, act_id, Actor(moderator, now))
             return _act(connection, act_id)
 
     def go_on(
@@ -188,6 +212,7 @@ class Acts:
             progress(done)
             if found.state is not ActState.RUNNING or done >= most:
                 return found
+            self._pause()
 
     def undo(
         self, site_ids: SiteIds, act_id: str, *, moderator: str, only_own: bool = False
@@ -201,13 +226,15 @@ class Acts:
             act = _held_act(connection, site_ids, act_id)
             if only_own and act["moderator"] != mask_addresses(moderator):
                 raise NothingToUndo("the act is somebody else's")
+            if act["state"] == ActState.PLANNED:
+                raise NothingToUndo("the act was never begun")
             if act["state"] == ActState.UNDONE and not _places(connection, act_id, _Place.DECIDED):
                 raise NothingToUndo("the act is undone")
             if act["state"] != ActState.UNDONE:
                 actor = Actor(moderator, self._store.now())
                 _begin_undo(connection, act, actor)
         while self._undo_some(site_ids, act_id, moderator) == AT_ONCE:
-            pass
+            self._pause()
         with self._store.reads() as connection:
             return _act(connection, act_id)
 
@@ -258,6 +285,70 @@ class Acts:
 
 
 # ------------------------------------------------------------------ steps
+
+
+def _write_down(
+    connection: sa.Connection,
+    site_ids: SiteIds,
+    ids: Iterable[str],
+    decision: Decision,
+    *,
+    kind: str,
+    body: Mapping[str, object],
+) -> str:
+    """The id of a new plan. Raises ValueError, UnknownComment."""
+    wanted = list(dict.fromkeys(ids))
+    if len(wanted) > MOST:
+        raise ValueError(f"an act is on {MOST} comments at the most")
+    sites = _sites_of(connection, site_ids, wanted)
+    if not sites:
+        raise UnknownComment("none of these comments is there")
+    act_id = new_id(decision.at)
+    row = {
+        "id": act_id,
+        "kind": kind,
+        "outcome": decision.outcome.word,
+        "reason": decision.reason,
+        "moderator": mask_addresses(decision.moderator),
+        "at": decision.at,
+        "body": mask_addresses(compact(body)),
+        "state": ActState.PLANNED.value,
+    }
+    connection.execute(acts.insert(), row)
+    places = [
+        {
+            "act_id": act_id,
+            "place": place,
+            "comment_id": comment_id,
+            "site_id": sites[comment_id],
+            "state": _Place.DUE.value,
+        }
+        for place, comment_id in enumerate(one for one in wanted if one in sites)
+    ]
+    connection.execute(act_comments.insert(), places)
+    return act_id
+
+
+def _begin(connection: sa.Connection, act_id: str, actor: Actor) -> None:
+    _set_state(connection, act_id, ActState.RUNNING, at=actor.at)
+    act = connection.execute(sa.select(acts).where(acts.c.id == act_id)).mappings().one()
+    statement = sa.select(act_comments.c.site_id).where(act_comments.c.act_id == act_id)
+    places = connection.execute(statement).mappings().all()
+    told: dict[str, object] = {
+        "act": act_id,
+        "what": act["kind"],
+        "outcome": act["outcome"],
+        "reason": act["reason"],
+    }
+    _tell(connection, "acted", actor, [dict(place) for place in places], told)
+
+
+def _forget_plans(connection: sa.Connection, before: datetime) -> None:
+    """Forget what was planned before then and never begun."""
+    old = sa.select(acts.c.id).where(acts.c.state == ActState.PLANNED.value, acts.c.at < before)
+    ids = connection.execute(old).scalars().all()
+    connection.execute(act_comments.delete().where(act_comments.c.act_id.in_(ids)))
+    connection.execute(acts.delete().where(acts.c.id.in_(ids)))
 
 
 def _sites_of(connection: sa.Connection, site_ids: SiteIds, ids: Sequence[str]) -> dict[str, str]:

@@ -15,20 +15,30 @@ from service.storage import partitions
 from service.storage.engine import transaction
 from service.storage.partitions import Partition, first_id
 from service.storage.tables import (
+    act_comments,
     akismet_checks,
     appeals,
+    campaign_members,
+    claims,
     comments,
     decisions,
+    following,
     queue,
     reports,
     undos,
     verdicts,
 )
 
+_HANGING = (
+    akismet_checks,
+    act_comments,
+    appeals,
+    campaign_members,
+    claims,
+)  # what goes with its comment, and has no key to it
+
 BATCH = 500
 """Comments forgotten in one transaction."""
-
-_GO_ALONG = (akismet_checks, appeals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +146,7 @@ def forget(
             dropped = _count(connection, _forgettable("", whole[-1].end, spoken_end))
     if whole:
         partitions.keep_of(engine, whole, _kept_within(whole))
-        _forget_checks(engine, whole[-1].end)
+        _forget_hanging(engine, whole[-1].end)
     count, last = 0, ""
     while end and (batch := _forget_batch(engine, _forgettable(last, end, spoken_end))):
         gone, last = batch
@@ -146,11 +156,11 @@ def forget(
     return Forgotten(tuple(p.name for p in whole), dropped, count, words)
 
 
-def _forget_checks(engine: sa.Engine, end: str) -> None:
-    """What was kept of how comments came, and of their authors' appeals, once they are gone."""
-    for table in _GO_ALONG:
-        gone = ~sa.exists().where(comments.c.id == table.c.comment_id)
-        with transaction(engine, writes=True, foreign_keys=False) as connection:
+def _forget_hanging(engine: sa.Engine, end: str) -> None:
+    """What hung on the comments that went with their partitions."""
+    with transaction(engine, writes=True, foreign_keys=False) as connection:
+        for table in _HANGING:
+            gone = ~sa.exists().where(comments.c.id == table.c.comment_id)
             connection.execute(table.delete().where(table.c.comment_id < end, gone))
 
 
@@ -174,6 +184,7 @@ def _forget_words(
                 break
             if table is decisions:
                 of_them = sa.select(decisions.c.id).where(decisions.c.comment_id.in_(found))
+                connection.execute(following.delete().where(following.c.decision_id.in_(of_them)))
                 connection.execute(undos.delete().where(undos.c.decision_id.in_(of_them)))
             gone = connection.execute(table.delete().where(table.c.comment_id.in_(found)))
             count += gone.rowcount
@@ -197,7 +208,7 @@ def _forget_batch(engine: sa.Engine, which: sa.Select[str]) -> tuple[int, str] |
         gone = connection.execute(still).scalars().all() if found else []
         if gone:
             connection.execute(verdicts.delete().where(verdicts.c.comment_id.in_(gone)))
-            for table in _GO_ALONG:
+            for table in _HANGING:
                 connection.execute(table.delete().where(table.c.comment_id.in_(gone)))
             connection.execute(comments.delete().where(comments.c.id.in_(gone)))
     return (len(gone), found[-1]) if found else None

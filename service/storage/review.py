@@ -39,6 +39,7 @@ from service.storage.tables import (
     appeals,
     comments,
     decisions,
+    following,
     microseconds_of,
     queue,
     reports,
@@ -46,6 +47,7 @@ from service.storage.tables import (
     undos,
     verdicts,
 )
+from service.storage.traits import note_report
 
 _LONGEST_ID = 64
 SiteIds = Collection[str] | None
@@ -147,8 +149,17 @@ def decide(
     return _one(connection, comment_id)
 
 
-def decide_held(connection: sa.Connection, held: sa.RowMapping, decision: Decision) -> str:
+def decide_held(
+    connection: sa.Connection,
+    held: sa.RowMapping,
+    decision: Decision,
+    *,
+    follows: str | None = None,
+) -> str:
     """Make a decision on a comment of `held` stand; the decision's id. Raises AlreadyDecided.
+
+    `follows` is the campaign whose decision was carried over to this comment, which nobody looked
+    at: it counts for nothing that is learnt.
 
     One that its author appealed against gives way to the answer, which an undo turns around.
     """
@@ -177,9 +188,13 @@ def decide_held(connection: sa.Connection, held: sa.RowMapping, decision: Decisi
             "was_risk": waiting["risk"] if waiting else None,
         },
     )
+    if follows is not None:
+        connection.execute(following.insert(), {"decision_id": decision_id, "campaign_id": follows})
     connection.execute(queue.delete().where(queue.c.comment_id == comment_id))
     _set_state(connection, comment_id, state=decision.outcome.word, decided=decision.outcome.word)
     body: dict[str, object] = {"outcome": decision.outcome.word, "reason": decision.reason}
+    if follows is not None:
+        body["follows"] = follows
     if is_appealed:
         body["answers"] = "appeal"
     actor = Actor(decision.moderator, decision.at)
@@ -299,6 +314,7 @@ def report(
     if any(noted.kind is kind for noted in reports_of(connection, comment_id)):
         return _one(connection, comment_id)
     connection.execute(reports.insert(), {"comment_id": comment_id, "kind": kind.value, "at": at})
+    note_report(connection, comment_id)
     if held["decided"] is None and (kind, Outcome.of(held["state"])) in _QUEUED_BY_REPORT:
         if _waiting(connection, comment_id) is None:  # its author may have appealed
             risk = _risk(connection, comment_id)
@@ -414,7 +430,13 @@ def _enqueue(
     connection: sa.Connection, held: sa.RowMapping, *, since: datetime, why: str, risk: float
 ) -> None:
     row = {"waiting_since": since, "why": why, "risk": risk}
-    connection.execute(queue.insert(), row | {"comment_id": held["id"], "site_id": held["site_id"]})
+    enqueue_all(connection, [row | {"comment_id": held["id"], "site_id": held["site_id"]}])
+
+
+def enqueue_all(connection: sa.Connection, waiting: Sequence[Mapping[str, object]]) -> None:
+    """Have comments wait: rows of `queue`."""
+    if waiting:
+        connection.execute(queue.insert(), waiting)
 
 
 def _tell(

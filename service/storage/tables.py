@@ -121,6 +121,7 @@ sites = sa.Table(
     _number("last_undo"),
     _number("last_reset"),
     sa.Column("rate_limit", sa.Double, nullable=True),  # comments a second; None is the setting's
+    sa.Column("rules_version", sa.BigInteger, nullable=False, server_default=sa.text("0")),
 )
 
 rate_buckets = sa.Table(  # worth nothing after a minute: may be emptied at any time
@@ -344,14 +345,23 @@ decisions = sa.Table(  # append-only; `was_*` is what an undo brings back
 )
 sa.Index("ix_decisions_site_id", decisions.c.site_id, decisions.c.change, unique=True)
 
+following = sa.Table(  # decisions carried over from a campaign's, which no person saw
+    "following",
+    metadata,
+    _id("decision_id", primary_key=True),
+    _text("campaign_id"),
+    sqlite_with_rowid=False,
+)
+
 undos = sa.Table(
     "undos",
     metadata,
     _id("decision_id", sa.ForeignKey("decisions.id"), primary_key=True),
-    _number("change"),
+    sa.Column("change", sa.BigInteger, nullable=False, index=True),
     _text("moderator"),
     _time("at"),
 )
+sa.Index("ix_undos_change", undos.c.change)
 
 # ------------------------------------------------------------------ many decisions in one go
 
@@ -371,7 +381,7 @@ acts = sa.Table(  # an act ends when none of its comments is left to be dealt wi
     sqlite_with_rowid=False,
 )
 
-# No key to `comments`, which are forgotten before acts are.
+# No key to `comments`: retention takes these along.
 act_comments = sa.Table(  # the snapshot that an act works through
     "act_comments",
     metadata,
@@ -384,6 +394,46 @@ act_comments = sa.Table(  # the snapshot that an act works through
     sqlite_with_rowid=False,
 )
 sa.Index("ix_act_comments_act_id", act_comments.c.act_id, act_comments.c.state)
+sa.Index("ix_act_comments_comment_id", act_comments.c.comment_id)
+
+# ------------------------------------------------------------------ campaigns
+
+campaigns = sa.Table(  # near-duplicates that are seen and decided as one
+    "campaigns",
+    metadata,
+    _id("id", primary_key=True),
+    _id("site_id", sa.ForeignKey("sites.id")),
+    _text("trait"),
+    _text("said"),
+    _time("made_at"),
+    _maybe_text("act_id"),
+    _maybe_time("follows_until"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_campaigns_site_id", campaigns.c.site_id, campaigns.c.id)
+
+# No key to `comments`: what is forgotten there is counted no more.
+campaign_members = sa.Table(
+    "campaign_members",
+    metadata,
+    _id("comment_id", primary_key=True),
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), nullable=True),  # NULL: taken out
+    sqlite_with_rowid=False,
+)
+sa.Index(
+    "ix_campaign_members_campaign_id",
+    campaign_members.c.campaign_id,
+    campaign_members.c.comment_id,
+)
+
+chore_leases = sa.Table(  # which process does what only one of all may do at a time
+    "chore_leases",
+    metadata,
+    _id("name", primary_key=True),
+    _text("holder"),
+    _time("until"),
+    sqlite_with_rowid=False,
+)
 
 reports = sa.Table(
     "reports",
@@ -410,6 +460,113 @@ events = sa.Table(  # append-only; no address, no content
     _text("actor"),
     _text("body"),
     sqlite_autoincrement=True,
+)
+# The log by time, and by what it is searched for: the rare among millions is found at once.
+sa.Index("ix_events_at", events.c.at, events.c.number)
+for _name in ("site_id", "kind", "actor"):
+    sa.Index(f"ix_events_{_name}", events.c[_name], events.c.at, events.c.number)
+
+# ------------------------------------------------------------------ finding what waits
+
+# What filters and orders need of a waiting comment, read off it when somebody looks for the first
+# time: judging writes none of it. A row goes when its comment no longer waits.
+waiting = sa.Table(
+    "waiting",
+    metadata,
+    sa.Column(
+        "comment_id",
+        sa.Text,
+        sa.ForeignKey("queue.comment_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _id("site_id"),
+    _time("waiting_since"),
+    sa.Column("risk", sa.Double, nullable=False),
+    sa.Column("doubt", sa.Double, nullable=False),
+    sa.Column("spam_bin", sa.Integer, nullable=False),
+    sa.Column("spam_level", sa.Integer, nullable=False),
+    sa.Column("toxicity_bin", sa.Integer, nullable=False),
+    sa.Column("toxicity_level", sa.Integer, nullable=False),
+    _text("band"),
+    _text("language"),
+    _text("article"),
+    sa.Column("is_new_author", sa.Boolean, nullable=False),
+    sa.Column("is_reported", sa.Boolean, nullable=False),
+    _text("codes"),
+    _text("domains"),
+    _maybe_text("campaign"),  # its id, "" for none, NULL when nobody has looked yet
+)
+sa.Index(
+    "ix_waiting_campaign",
+    waiting.c.campaign,
+    waiting.c.comment_id,
+    sqlite_where=sa.or_(waiting.c.campaign.is_(None), waiting.c.campaign != ""),
+    postgresql_where=sa.or_(waiting.c.campaign.is_(None), waiting.c.campaign != ""),
+)
+sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
+sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)
+sa.Index("ix_waiting_doubt", waiting.c.doubt, waiting.c.comment_id)
+for _head in ("spam", "toxicity"):
+    _columns = (waiting.c.site_id, waiting.c[f"{_head}_bin"], waiting.c[f"{_head}_level"])
+    sa.Index(f"ix_waiting_{_head}_bin", *_columns)
+
+waiting_texts = sa.Table(  # beside it, so that filters do not read what only a search needs
+    "waiting_texts",
+    metadata,
+    sa.Column(
+        "comment_id",
+        sa.Text,
+        sa.ForeignKey("waiting.comment_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _text("text"),
+)
+
+# ------------------------------------------------------------------ a site's own rules
+
+# What holds in a version of a site's rules are the rows with `since` <= version, and `ended` none
+# or above it; nothing is ever changed but where a row ends, so that old versions stay readable.
+site_rules = sa.Table(
+    "site_rules",
+    metadata,
+    _id("id", primary_key=True),
+    _id("site_id", sa.ForeignKey("sites.id")),
+    _text("kind"),  # author, network, word, domain, raid
+    _text("key"),  # a keyed hash, the entry, or the article
+    _text("action"),
+    _text("scope"),  # "address" for a domain that is looked for in addresses too
+    _text("label"),  # what people know an author or article by, addresses masked
+    _text("why"),
+    _text("made_by"),
+    _time("made_at"),
+    _maybe_time("expires_at"),
+    _number("since"),
+    sa.Column("ended", sa.BigInteger, nullable=True),
+)
+sa.Index(
+    "ix_site_rules_site_id",
+    site_rules.c.site_id,
+    site_rules.c.ended,
+    site_rules.c.kind,
+    site_rules.c.key,
+)
+sa.Index("ix_site_rules_since", site_rules.c.site_id, site_rules.c.since)
+
+site_rule_changes = sa.Table(  # append-only, but for `undone`
+    "site_rule_changes",
+    metadata,
+    _id("site_id", sa.ForeignKey("sites.id"), primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("kind"),
+    _text("actor"),
+    _time("at"),
+    _text("why"),
+    _text("what"),  # the first few, as people know them, addresses masked
+    _number("made"),  # rows that began with it, and that ended
+    _number("ended"),
+    sa.Column("undoes", sa.BigInteger, nullable=True),
+    sa.Column("undone", sa.BigInteger, nullable=True),  # by which version
+    sqlite_with_rowid=False,
 )
 
 # ------------------------------------------------------------------ moderators
@@ -450,6 +607,156 @@ sessions = sa.Table(
     _time("created_at"),
     _time("expires_at"),
     _maybe_time("revoked_at"),
+    _maybe_time("seen_at"),
+    _maybe_text("browser"),
+    _maybe_text("network"),
+)
+
+# ------------------------------------------------------------------ accounts
+
+accounts = sa.Table(  # what a moderator may sign in with; one without a row has links alone
+    "accounts",
+    metadata,
+    _id("moderator_id", sa.ForeignKey("moderators.id"), primary_key=True),
+    _text("home"),  # the site whose admins look after it; "" for those of every site
+    _maybe_text("password"),  # Argon2id's PHC string
+    _maybe_time("password_at"),
+    sa.Column("totp_cipher", sa.LargeBinary, nullable=True),
+    _number("totp_step"),  # of the last code used
+    _maybe_time("disabled_at"),
+    _text("language"),
+    sa.Column("single_keys", sa.Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+recovery_codes = sa.Table(
+    "recovery_codes",
+    metadata,
+    _id("code_hash", primary_key=True),
+    _id("moderator_id", sa.ForeignKey("moderators.id"), index=True),
+    _maybe_time("used_at"),
+    sqlite_with_rowid=False,
+)
+
+sign_in_attempts = sa.Table(  # worth nothing after its hour: may be emptied at any time
+    "sign_in_attempts",
+    metadata,
+    _id("key_mac", primary_key=True),
+    _number("failures"),
+    sa.Column("until", UtcTime, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# ------------------------------------------------------------------ who looks at what
+
+# One row for a moderator, written over by the next claim, and worth nothing when it has expired:
+# may be emptied at any time. No key to `comments`, which come and go faster.
+claims = sa.Table(
+    "claims",
+    metadata,
+    _id("moderator_id", sa.ForeignKey("moderators.id"), primary_key=True),
+    _id("comment_id"),
+    _id("site_id"),
+    _time("expires_at"),
+    sqlite_with_rowid=False,
+)
+
+# ------------------------------------------------------------------ statistics
+
+# Counts by day, in UTC, as ISO dates. They hang on no comment: what is forgotten stays counted.
+# `statistics_marks` says how far each count has come, so that everything is counted once.
+statistics_marks = sa.Table(
+    "statistics_marks",
+    metadata,
+    _id("name", primary_key=True),
+    _id("site_id", primary_key=True),  # "" for what is counted of all sites at once
+    _text("place"),
+    sqlite_with_rowid=False,
+)
+
+reason_days = sa.Table(  # of decided comments with a reason, and of those agreed with
+    "reason_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("code", primary_key=True),
+    _id("day", primary_key=True),
+    _number("times"),
+    _number("agreed"),
+    sqlite_with_rowid=False,
+)
+
+decision_days = sa.Table(  # `opinions`: where the machine had not left it to a person
+    "decision_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("moderator", primary_key=True),
+    _id("outcome", primary_key=True),
+    _id("reason", primary_key=True),
+    _id("language", primary_key=True),
+    _number("times"),
+    _number("opinions"),
+    _number("agreed"),
+    sqlite_with_rowid=False,
+)
+
+arrival_days = sa.Table(
+    "arrival_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("outcome", primary_key=True),
+    _id("model", primary_key=True),
+    _id("policy", primary_key=True),
+    _number("times"),
+    sqlite_with_rowid=False,
+)
+
+language_days = sa.Table(  # estimated where more came than are read
+    "language_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("language", primary_key=True),
+    _id("outcome", primary_key=True),
+    sa.Column("times", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+score_days = sa.Table(  # twenty bins of [0, 1]
+    "score_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("model", primary_key=True),
+    _id("head", primary_key=True),
+    sa.Column("bin", sa.Integer, primary_key=True, autoincrement=False),
+    _number("times"),
+    sqlite_with_rowid=False,
+)
+
+audit_days = sa.Table(  # what people said of comments drawn at random; a weight is 1 / its chance
+    "audit_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("said", primary_key=True),
+    _id("decided", primary_key=True),
+    _number("times"),
+    sa.Column("weight", sa.Double, nullable=False),
+    sa.Column("squares", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+queue_samples = sa.Table(  # how long the queue was; "" for all sites, and no row where none waited
+    "queue_samples",
+    metadata,
+    sa.Column("at", UtcTime, primary_key=True),
+    _id("site_id", primary_key=True),
+    _number("waiting"),
+    sa.Column("p50_seconds", sa.Double, nullable=False),
+    sa.Column("p95_seconds", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # ------------------------------------------------------------------ commenters' pages, and digests

@@ -7,6 +7,8 @@ comment and one that never did are answered alike. Works without JavaScript, and
 """
 
 import hmac
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form
@@ -17,7 +19,8 @@ from starlette.responses import Response
 from model.form import visitor_language
 from model.language import language_of
 from service.status_links import is_of, path_of
-from service.storage import QueuePage, Store, StoreUnavailable, UnknownComment
+from service.storage import QueueItem, Store, StoreUnavailable, UnknownComment
+from service.storage.accounts_throttle import Limit
 from service.storage.review import SiteIds
 from service.storage.status_pages import (
     LONGEST_APPEAL,
@@ -29,8 +32,12 @@ from service.storage.status_pages import (
 from service.web.card import Pieces, pieces_of
 from service.web.desk import Anyone, Desk, TheDesk
 from service.web.rendering import PageRoute, page, see_other
-from service.web.sessions import Attempts, is_from_own_page
+from service.web.sessions import is_from_own_page, network_of
 from service.web.texts import COOKIE, TEXTS, Texts, asked_language
+
+MOST_TRIES = 10
+TRIES_WINDOW = timedelta(minutes=5)
+"""From one network so many appeals are looked at, good or bad."""
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -107,10 +114,8 @@ def _check(request: Request, desk: Desk, token: str, form_token: str, words: str
         raise _Wrong(422, "empty")
     if len(words) > LONGEST_APPEAL:
         raise _Wrong(422, "long", n=len(words) - LONGEST_APPEAL)
-    attempts = _attempts(request, desk)
-    if attempts.are_too_many(request):
+    if desk.throttle.take([Limit("appeal", network_of(request), MOST_TRIES, TRIES_WINDOW)]):
         raise _Wrong(429, "slow")
-    attempts.note_bad(request)
 
 
 def _appeal(desk: Desk, comment_id: str, words: str) -> None:
@@ -205,19 +210,10 @@ def _form_token(token: str) -> str:
     return hmac.digest(token.encode("utf-8", "replace"), b"duyet appeal", "sha256").hex()
 
 
-def _attempts(request: Request, desk: Desk) -> Attempts:
-    """Who tried to appeal how often, in this process."""
-    state = request.app.state
-    if not hasattr(state, "appeal_attempts"):
-        state.appeal_attempts = Attempts(now=desk.now)
-    attempts: Attempts = state.appeal_attempts
-    return attempts
-
-
 # ------------------------------------------------------------------ on a moderator's card
 
 
-def appeals_on(store: Store, site_ids: SiteIds, shown: QueuePage) -> dict[str, Pieces]:
-    """What the authors of the comments on a page say, for `appeal.html`, by comment."""
-    appeals = StatusPages(store).appeals_of(site_ids, [item.comment.id for item in shown.items])
+def appeals_on(store: Store, site_ids: SiteIds, shown: Sequence[QueueItem]) -> dict[str, Pieces]:
+    """What the authors of the comments on a page say, by comment."""
+    appeals = StatusPages(store).appeals_of(site_ids, [item.comment.id for item in shown])
     return {comment_id: pieces_of(one.words) for comment_id, one in appeals.items()}
