@@ -20,6 +20,7 @@ from service.keyring import Keyring
 from service.mail import Mail, Mailer, Server, Unsent
 from service.settings import SettingsError, load_settings
 from service.storage import Role, Store, utc_now
+from service.storage.accounts_people import People
 from service.storage.digests import (
     LEASE,
     MOST_CONFIRMATIONS,
@@ -398,6 +399,18 @@ def test_somebody_without_a_role_gets_nothing(room: Newsroom, box: Mailbox) -> N
     assert post_of(room, box).send_due() == 0
     assert box.mails == []
     assert mai
+
+
+def test_somebody_who_may_not_sign_in_any_more_gets_nothing(room: Newsroom, box: Mailbox) -> None:
+    mai = wants(room)
+    room.put()
+    room.clock.advance(days=1)
+    room.store.add_moderator("lan", Role.ADMIN)
+    People(room.store).disable(None, mai, by="lan")
+
+    assert post_of(room, box).send_due() == 0
+    assert Digests(room.store).everybody() == []
+    assert box.mails == []
 
 
 # ------------------------------------------------------------------ TLS and passwords
