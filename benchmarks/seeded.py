@@ -45,6 +45,13 @@ DAYS = 28
 LINK_LIFETIME = timedelta(hours=2)
 
 SITES = ("bao-ban-mai", "dien-dan-lam-vuon", "field-notes")
+POLICIES = (
+    Policy(reject_risk=0.0005, queue_risk=0.05, audit_rate=0.02),
+    Policy(reject_risk=0, queue_risk=0.05),
+    Policy(),
+)
+"""Of each site: one rejects only what is plain, one leaves all rejecting to people."""
+
 PEOPLE = (
     ("Mai Lê", Role.ADMIN, ""),
     ("An Trần", Role.MODERATOR, ""),
@@ -80,8 +87,11 @@ _WAVE_TEXT = (
     "uy tín số 1, mã giới thiệu MAI{code}"
 )
 _A_BATCH = 32
-_LEFT_WAITING = 4
-"""One in so many is decided by nobody."""
+_DECIDED = 3
+"""Of so many that wait one is decided."""
+
+_BUSY_DAYS = 5
+"""The last days, in which nobody had time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +146,18 @@ def filled(folder: Path, told: Sequence[Comment], **environment: str) -> Iterato
     with installation(folder, **environment) as service:
         service.data_dir.mkdir(parents=True, exist_ok=True)
         keyring = Keyring.open(service.data_dir / "secrets")
-        url = environment.get("DUYET_DATABASE_URL", "").replace("postgresql:", "postgresql+psycopg:")
+        url = environment.get("DUYET_DATABASE_URL", "").replace(
+            "postgresql:", "postgresql+psycopg:"
+        )
         store = Store.open(
             url or f"sqlite:///{service.data_dir / 'duyet.db'}", keyring, now=lambda: clock.at
         )
         try:
             store.migrate()
-            sites = tuple(store.add_site(name, Policy())[0] for name in SITES)
+            sites = tuple(
+                store.add_site(name, policy)[0]
+                for name, policy in zip(SITES, POLICIES, strict=True)
+            )
             where = {"": EVERY_SITE} | {site.name: site.id for site in sites}
             for name, role, site in PEOPLE:
                 store.add_moderator(name, role, site_id=where[site], by=PEOPLE[0][0])
@@ -296,7 +311,8 @@ async def _written(
         for begin in range(0, len(told), a_day):
             day = told[begin : begin + a_day]
             answers = await _checked(moderation, sites, day)
-            _decide(store, day, answers, clock)
+            if begin < len(told) - _BUSY_DAYS * a_day:
+                _decide(store, day, answers, clock)
         await moderation.drain()
 
 
@@ -328,12 +344,12 @@ def _decide(
             store.report(None, answer.id, kind)
         elif outcome is Outcome.REJECT and not comment.reason and place % 3 == 0:
             store.report(None, answer.id, ReportKind.HAM)
-        if outcome is not Outcome.QUEUE or place % _LEFT_WAITING == 1:
+        if outcome is not Outcome.QUEUE or place % _DECIDED:
             continue
         clock.at += timedelta(milliseconds=1)
-        by = deciders[place // _LEFT_WAITING % len(deciders)]
+        by = deciders[place // _DECIDED % len(deciders)]
         store.decide(None, answer.id, _decision(comment.reason, by, clock.at))
-        if place % 37 == 0:
+        if place % 15 == 0:
             store.undo(None, answer.id, moderator=by)
             store.decide(None, answer.id, _decision(comment.reason, deciders[0], clock.at))
 
