@@ -274,7 +274,7 @@ def _said_of(row: Row) -> RejectReason | None:
 def _with_a_wave(told: list[Comment]) -> list[Comment]:
     """Nearly the same comment from many places within hours, and short thanks among them."""
     at = len(told) - len(told) // 12
-    many = min(_WAVE, len(told) // 12)
+    many = min(_WAVE, len(told) // 20)
     for number in range(many):
         place = at + number * 3 // 2
         kept = told[place].submission

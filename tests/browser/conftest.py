@@ -3,13 +3,16 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from benchmarks.seeded import Seeded, seeded
 from service.storage import Role
 from tests.browser.newsroom import Newsroom, open_newsroom
 
@@ -43,6 +46,30 @@ def browser() -> Iterator[Browser]:
 def newsroom(tmp_path: Path) -> Iterator[Newsroom]:
     with open_newsroom(tmp_path) as newsroom:
         yield newsroom
+
+
+@pytest.fixture(scope="session")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
+    """A newsroom with 5,000 comments and the shipped model, as a process of its own.
+
+    For tests that look. The comments are those of the directory `SEEN_DATA` of labelled files,
+    else those written for the project.
+    """
+    data = os.environ.get("SEEN_DATA")
+    opening = seeded(tmp_path_factory.mktemp("busy"), data=Path(data) if data else None)
+    # In a thread of its own, as a browser that is open has an event loop in this one.
+    with ThreadPoolExecutor(1) as thread:
+        newsroom = thread.submit(opening.__enter__).result()
+        try:
+            yield newsroom
+        finally:
+            thread.submit(opening.__exit__, None, None, None).result()
+
+
+def enter(client: httpx.Client, link: str) -> None:
+    """Sign somebody in by a link."""
+    answer = client.post("/sign-in", data={"token": link.partition("token=")[2]})
+    assert answer.status_code == 303, answer.status_code
 
 
 @dataclass
