@@ -279,7 +279,7 @@ def _with_a_wave(told: list[Comment]) -> list[Comment]:
         place = at + number * 3 // 2
         kept = told[place].submission
         words = _WAVE_TEXT.format(
-            link=f"https://{'k9 win rik vip'.split()[number % 4]}-thuong.example/{number % 7}",
+            link=f"https://{('k9', 'win', 'rik', 'vip')[number % 4]}-thuong.example/{number % 7}",
             sum=f"{150 + number % 5 * 10}k",
             minutes=3 + number % 4,
             code=1000 + number * 37,
