@@ -15,7 +15,7 @@ import itertools
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -34,6 +34,7 @@ from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import Answered, Moderation
 from service.serving import Serving
+from service.settings import load_settings
 from service.storage import EVERY_SITE, Role, Site, Store
 from training.examples import Row, read_rows
 
@@ -125,38 +126,42 @@ class Seeded:
 
 
 @contextmanager
-def seeded(
-    folder: Path, *, data: Path | None = None, count: int = COUNT, **environment: str
-) -> Iterator[Seeded]:
+def seeded(folder: Path, *, data: Path | None = None, count: int = COUNT) -> Iterator[Seeded]:
     """A newsroom under `folder`, served until the block ends.
 
-    `data` is a directory of labelled files, `environment` more settings of the service, such
-    as `DUYET_DATABASE_URL`. Raises SystemExit where `data` holds no labelled files.
+    `data` is a directory of labelled files. Raises SystemExit where it holds none.
     """
     told = comments_of(data or WRITTEN, count)
-    with filled(folder, told, **environment) as newsroom:
+    with filled(folder, told) as newsroom:
         newsroom.service.start()
         yield newsroom
 
 
 @contextmanager
-def filled(folder: Path, told: Sequence[Comment], **environment: str) -> Iterator[Seeded]:
-    """A newsroom with these comments, not served yet."""
+def filled(
+    folder: Path,
+    told: Sequence[Comment],
+    *,
+    policies: Sequence[Policy] = POLICIES,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Seeded]:
+    """A newsroom with these comments, not served yet.
+
+    `policies` are the sites', `environment` more settings of the service, such as
+    `DUYET_DATABASE_URL`.
+    """
     clock = _Clock(_beginning(), timedelta(days=DAYS) / max(1, len(told)))
-    with installation(folder, **environment) as service:
+    told_so = environment or {}
+    with installation(folder, **told_so) as service:
         service.data_dir.mkdir(parents=True, exist_ok=True)
-        keyring = Keyring.open(service.data_dir / "secrets")
-        url = environment.get("DUYET_DATABASE_URL", "").replace(
-            "postgresql:", "postgresql+psycopg:"
-        )
-        store = Store.open(
-            url or f"sqlite:///{service.data_dir / 'duyet.db'}", keyring, now=lambda: clock.at
-        )
+        settings = load_settings({"DUYET_DATA_DIR": str(service.data_dir), **told_so})
+        keyring = Keyring.open(settings.secrets_dir)
+        store = Store.open(settings.sqlalchemy_url, keyring, now=lambda: clock.at)
         try:
             store.migrate()
             sites = tuple(
                 store.add_site(name, policy)[0]
-                for name, policy in zip(SITES, POLICIES, strict=True)
+                for name, policy in zip(SITES, policies, strict=True)
             )
             where = {"": EVERY_SITE} | {site.name: site.id for site in sites}
             for name, role, site in PEOPLE:
