@@ -54,7 +54,7 @@ QUERIES = {
 """What the server is asked for, by name."""
 
 _PAUSE = timedelta(seconds=20)
-_ALL_QUEUED = Policy(thresholds=HeadThresholds(Thresholds(0, OFF), Thresholds(0, OFF)))
+ALL_QUEUED = Policy(thresholds=HeadThresholds(Thresholds(0, OFF), Thresholds(0, OFF)))
 
 # Runs before the page's own scripts, in each document. A frame's message comes once it is painted.
 _WATCH = """
@@ -112,7 +112,7 @@ def _on(database: str, data: Path | None, waiting: int, rounds: int) -> Iterator
             return
         with tempfile.TemporaryDirectory() as folder:
             told = comments_of(data or WRITTEN, JUDGED)
-            policies = [_ALL_QUEUED] * 3
+            policies = [ALL_QUEUED] * 3
             with filled(Path(folder), told, policies=policies, environment=environment) as newsroom:
                 _fill_up(newsroom, waiting)
                 newsroom.service.start()

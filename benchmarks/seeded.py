@@ -16,6 +16,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -166,7 +167,9 @@ def filled(
             where = {"": EVERY_SITE} | {site.name: site.id for site in sites}
             for name, role, site in PEOPLE:
                 store.add_moderator(name, role, site_id=where[site], by=PEOPLE[0][0])
-            asyncio.run(_written(store, sites, told, clock))
+            # In a thread of its own: who has a browser open has an event loop in this one.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(asyncio.run, _written(store, sites, told, clock)).result()
             clock.at = datetime.now(UTC)
             yield Seeded(service, store, sites, clock.at)
         finally:

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -56,14 +55,9 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
     else those written for the project.
     """
     data = os.environ.get("SEEN_DATA")
-    opening = seeded(tmp_path_factory.mktemp("busy"), data=Path(data) if data else None)
-    # In a thread of its own, as a browser that is open has an event loop in this one.
-    with ThreadPoolExecutor(1) as thread:
-        newsroom = thread.submit(opening.__enter__).result()
-        try:
-            yield newsroom
-        finally:
-            thread.submit(opening.__exit__, None, None, None).result()
+    folder = tmp_path_factory.mktemp("busy")
+    with seeded(folder, data=Path(data) if data else None) as newsroom:
+        yield newsroom
 
 
 def enter(client: httpx.Client, link: str) -> None:
