@@ -5,9 +5,9 @@
 A script in Chromium does what a person would: it decides each comment as the comment's label
 says, and counts keys, clicks and the times the pointer has to travel. Human time is that of the
 Keystroke-Level Model for each of those acts; what the machine takes until the next comment can be
-seen is measured and added. Reading takes the same time on both, and stands apart. The pauses are really
-waited for, or the share of them that `--pauses` gives: WordPress' list loses decisions that come
-faster than it answers.
+seen is measured and added. Reading takes the same time on both, and stands apart. The pauses are
+really waited for, or the share of them that `--pauses` gives: WordPress' list loses decisions
+that come faster than it answers.
 
 Needs Chromium (scripts/install-browser) and, for WordPress, scripts/install-wordpress.
 """
