@@ -7,7 +7,8 @@ import json
 import re
 import tempfile
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
@@ -99,7 +100,8 @@ class Found:
 
     @property
     def is_page(self) -> bool:
-        return self.kind.startswith("text/html")
+        """A whole page, and not a piece that a script asks for."""
+        return self.kind.startswith("text/html") and "<html" in self.text[:200]
 
 
 SiteMap = dict[str, list[Found]]
@@ -110,27 +112,53 @@ def walked(client: httpx.Client, *more: str) -> SiteMap:
     """What there is to be read by links from the pages without a variable in their path.
 
     Of addresses that differ in what they ask only, a few of each kind are looked at. `more`
-    are addresses that no page links to.
+    are addresses that no page links to. What only scripts ask for is tried with the variables
+    that were met elsewhere.
     """
-    seen: set[str] = set()
-    kinds: dict[tuple[str, frozenset[str]], int] = defaultdict(int)
-    found: SiteMap = defaultdict(list)
-    waiting = deque([*(path for path in READ if "{" not in path), *more])
-    while waiting:
-        address = waiting.popleft()
-        route = route_of(address)
-        if address in seen or route is None or route.path.startswith("/static/"):
-            continue
-        seen.add(address)
+    walk = _Walk(client)
+    walk.follow([*(path for path in READ if "{" not in path), *more])
+    walk.follow(walk.guessed())
+    return dict(walk.found)
+
+
+@dataclass
+class _Walk:
+    client: httpx.Client
+    found: SiteMap = field(default_factory=lambda: defaultdict(list))
+    seen: set[str] = field(default_factory=set)
+    kinds: dict[tuple[str, frozenset[str]], int] = field(default_factory=lambda: defaultdict(int))
+
+    def follow(self, addresses: Iterable[str]) -> None:
+        waiting = deque(addresses)
+        while waiting:
+            address = waiting.popleft()
+            route = route_of(address)
+            if address in self.seen or route is None or route.path.startswith("/static/"):
+                continue
+            self.seen.add(address)
+            if self._has_enough(route, address):
+                continue
+            one = read(self.client, address)
+            self.found[route.path].append(one)
+            if one.kind.startswith("text/html"):
+                waiting += _links(one)
+
+    def _has_enough(self, route: PageRoute, address: str) -> bool:
         kind = (route.path, _fields_of(address))
-        if kinds[kind] >= MOST_OF_A_KIND or len(found[route.path]) >= MOST_OF_A_ROUTE:
-            continue
-        kinds[kind] += 1
-        one = read(client, address)
-        found[route.path].append(one)
-        if one.is_page:
-            waiting += _links(one)
-    return dict(found)
+        self.kinds[kind] += 1
+        return self.kinds[kind] > MOST_OF_A_KIND or len(self.found[route.path]) >= MOST_OF_A_ROUTE
+
+    def guessed(self) -> Iterator[str]:
+        """Addresses of routes to which no link led."""
+        known: dict[str, str] = {}
+        for path, all_ in self.found.items():
+            for one in all_:
+                met = READ[path].path_regex.fullmatch(urlsplit(one.address).path)
+                known |= met.groupdict() if met else {}
+        for path in READ:
+            if path not in self.found:
+                with suppress(KeyError):
+                    yield path.format_map(known)
 
 
 def _fields_of(address: str) -> frozenset[str]:
