@@ -11,7 +11,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from benchmarks.seeded import Seeded, seeded
+from benchmarks.seeded import COUNT, Seeded, seeded
 from service.storage import Role
 from tests.browser.newsroom import Newsroom, open_newsroom
 
@@ -52,11 +52,12 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
     """A newsroom with 5,000 comments and the shipped model, as a process of its own.
 
     For tests that look. The comments are those of the directory `SEEN_DATA` of labelled files,
-    else those written for the project.
+    else those written for the project; for a quick try `SEEN_COUNT` of them are enough.
     """
     data = os.environ.get("SEEN_DATA")
+    count = int(os.environ.get("SEEN_COUNT", COUNT))
     folder = tmp_path_factory.mktemp("busy")
-    with seeded(folder, data=Path(data) if data else None) as newsroom:
+    with seeded(folder, data=Path(data) if data else None, count=count) as newsroom:
         yield newsroom
 
 
