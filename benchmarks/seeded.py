@@ -30,12 +30,13 @@ from model.outcome import Head, Outcome
 from model.policy import Policy
 from model.registry import SHIPPED
 from model.submission import Article, Author, CommentType, FormFacts, Submission
+from service import app, first_start
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import Answered, Moderation
 from service.serving import Serving
-from service.settings import load_settings
+from service.settings import Settings, load_settings
 from service.storage import EVERY_SITE, Role, Site, Store
 from training.examples import Row, read_rows
 
@@ -91,6 +92,9 @@ _WAVE_TEXT = (
 _A_BATCH = 32
 _DECIDED = 3
 """Of so many that wait one is decided."""
+
+_TURNS = 2
+"""Times that each chore is done, as some go on where they ended."""
 
 _BUSY_DAYS = 5
 """The last days, in which nobody had time."""
@@ -154,8 +158,8 @@ def filled(
     clock = _Clock(_beginning(), timedelta(days=DAYS) / max(1, len(told)))
     told_so = environment or {}
     with installation(folder, **told_so) as service:
-        service.data_dir.mkdir(parents=True, exist_ok=True)
         settings = load_settings({"DUYET_DATA_DIR": str(service.data_dir), **told_so})
+        first_start.lay_out(settings)
         keyring = Keyring.open(settings.secrets_dir)
         store = Store.open(settings.sqlalchemy_url, keyring, now=lambda: clock.at)
         try:
@@ -171,6 +175,7 @@ def filled(
             with ThreadPoolExecutor(1) as thread:
                 thread.submit(asyncio.run, _written(store, sites, told, clock)).result()
             clock.at = datetime.now(UTC)
+            _catch_up(settings, store)
             yield Seeded(service, store, sites, clock.at)
         finally:
             store.close()
@@ -322,6 +327,15 @@ async def _written(
             if begin < len(told) - _BUSY_DAYS * a_day:
                 _decide(store, day, answers, clock)
         await moderation.drain()
+
+
+def _catch_up(settings: Settings, store: Store) -> None:
+    """Do at once what the service does by and by: what it counts, finds, forgets."""
+    metrics = Metrics()
+    serving = Serving(settings.models_dir, metrics)
+    for chore in app._chores(settings, store, serving, metrics, None, lambda: datetime.now(UTC)):
+        for _ in range(_TURNS):
+            chore.do()
 
 
 async def _checked(

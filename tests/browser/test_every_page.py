@@ -16,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from benchmarks.seeded import Seeded
+from benchmarks.seeded import ARTICLES, PEOPLE, SITES, Seeded
 from service.web.texts import TEXTS
 from tests.browser.conftest import Noticed, enter
 from tests.browser.seeing import Act, Seen, look
@@ -231,8 +231,9 @@ def test_every_link_leads_somewhere(there: SiteMap) -> None:
 
 
 IN_BOTH = {"Duyet", "Email", "IP", "CSV", "Spam", "spam", "URL", "TOTP", "JSON"}
-IN_BOTH |= {texts.name for texts in TEXTS.values()}
-"""Words that are the same in both languages."""
+IN_BOTH |= {"JSON Lines", *SITES, *(texts.name for texts in TEXTS.values())}
+IN_BOTH |= {name for name, _, _ in PEOPLE} | {title for all_ in ARTICLES.values() for title in all_}
+"""Words that are the same in both languages, and names."""
 
 
 @pytest.mark.parametrize("path", PAGES)
