@@ -8,8 +8,7 @@ import re
 import tempfile
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -97,6 +96,7 @@ class Found:
     status: int
     kind: str
     text: str = field(repr=False)
+    is_guessed: bool = False
 
     @property
     def is_page(self) -> bool:
@@ -112,12 +112,12 @@ def walked(client: httpx.Client, *more: str) -> SiteMap:
     """What there is to be read by links from the pages without a variable in their path.
 
     Of addresses that differ in what they ask only, a few of each kind are looked at. `more`
-    are addresses that no page links to. What only scripts ask for is tried with the variables
-    that were met elsewhere.
+    are addresses that no page links to. What only scripts and mails lead to is tried with the
+    variables that were met elsewhere.
     """
     walk = _Walk(client)
     walk.follow([*(path for path in READ if "{" not in path), *more])
-    walk.follow(walk.guessed())
+    walk.follow(list(walk.guessed()), is_guessed=True)
     return dict(walk.found)
 
 
@@ -128,7 +128,7 @@ class _Walk:
     seen: set[str] = field(default_factory=set)
     kinds: dict[tuple[str, frozenset[str]], int] = field(default_factory=lambda: defaultdict(int))
 
-    def follow(self, addresses: Iterable[str]) -> None:
+    def follow(self, addresses: Iterable[str], *, is_guessed: bool = False) -> None:
         waiting = deque(addresses)
         while waiting:
             address = waiting.popleft()
@@ -138,7 +138,7 @@ class _Walk:
             self.seen.add(address)
             if self._has_enough(route, address):
                 continue
-            one = read(self.client, address)
+            one = replace(read(self.client, address), is_guessed=is_guessed)
             self.found[route.path].append(one)
             if one.kind.startswith("text/html"):
                 waiting += _links(one)
@@ -157,8 +157,7 @@ class _Walk:
                 known |= met.groupdict() if met else {}
         for path in READ:
             if path not in self.found:
-                with suppress(KeyError):
-                    yield path.format_map(known)
+                yield re.sub(r"{(\w+)[^}]*}", lambda name: known.get(name[1], "none"), path)
 
 
 def _fields_of(address: str) -> frozenset[str]:
