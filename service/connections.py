@@ -7,7 +7,7 @@ import asyncio
 import logging
 import re
 import resource
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -40,6 +40,9 @@ class TurnAway(Protocol):
 
 # When the service ends, how long an idle connection may still bring a request that was on its way.
 LAST_CALL_SECONDS = 0.5
+
+AT_THE_END = "at_the_end"
+"""In a request's state: what ends an answer that has no end by itself, when the service does."""
 
 RESERVED_FILES = 256
 """Open files of a process that are no connections of callers: database, log, model, itself."""
@@ -263,10 +266,21 @@ class HeadLimited(HttpToolsProtocol):
         Hanging up at once would reset a request that its caller has sent and nobody has read.
         """
         self._ends = True
+        self._end_the_endless()
         if self.cycle is None or self.cycle.response_started:
             self.loop.call_later(LAST_CALL_SECONDS, super().shutdown)
         else:
             self.cycle.keep_alive = False
+
+    def _end_the_endless(self) -> None:
+        """An answer that has no end by itself would be waited for in vain."""
+        if self.cycle is None or self.cycle.response_complete:
+            return
+        end: Callable[[], None] | None = self.cycle.scope.get("state", {}).get(AT_THE_END)
+        if end is not None:
+            end()
+            if self.flow.write_paused:  # nobody reads it: it would not learn of its end
+                self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
         """What the parser could not read: too large a head, or no HTTP. `msg` is not shown."""

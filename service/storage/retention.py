@@ -15,7 +15,9 @@ from service.storage import partitions
 from service.storage.engine import transaction
 from service.storage.partitions import Partition, first_id
 from service.storage.tables import (
+    act_comments,
     akismet_checks,
+    claims,
     comments,
     decisions,
     queue,
@@ -23,6 +25,12 @@ from service.storage.tables import (
     undos,
     verdicts,
 )
+
+_HANGING = (
+    akismet_checks,
+    act_comments,
+    claims,
+)  # what goes with its comment, and has no key to it
 
 BATCH = 500
 """Comments forgotten in one transaction."""
@@ -133,7 +141,7 @@ def forget(
             dropped = _count(connection, _forgettable("", whole[-1].end, spoken_end))
     if whole:
         partitions.keep_of(engine, whole, _kept_within(whole))
-        _forget_checks(engine, whole[-1].end)
+        _forget_hanging(engine, whole[-1].end)
     count, last = 0, ""
     while end and (batch := _forget_batch(engine, _forgettable(last, end, spoken_end))):
         gone, last = batch
@@ -143,11 +151,12 @@ def forget(
     return Forgotten(tuple(p.name for p in whole), dropped, count, words)
 
 
-def _forget_checks(engine: sa.Engine, end: str) -> None:
-    """What was kept of how comments came that went with their partitions."""
-    gone = ~sa.exists().where(comments.c.id == akismet_checks.c.comment_id)
+def _forget_hanging(engine: sa.Engine, end: str) -> None:
+    """What hung on the comments that went with their partitions."""
     with transaction(engine, writes=True, foreign_keys=False) as connection:
-        connection.execute(akismet_checks.delete().where(akismet_checks.c.comment_id < end, gone))
+        for table in _HANGING:
+            gone = ~sa.exists().where(comments.c.id == table.c.comment_id)
+            connection.execute(table.delete().where(table.c.comment_id < end, gone))
 
 
 def _kept_within(whole: list[Partition]) -> str:
@@ -193,6 +202,7 @@ def _forget_batch(engine: sa.Engine, which: sa.Select[str]) -> tuple[int, str] |
         gone = connection.execute(still).scalars().all() if found else []
         if gone:
             connection.execute(verdicts.delete().where(verdicts.c.comment_id.in_(gone)))
-            connection.execute(akismet_checks.delete().where(akismet_checks.c.comment_id.in_(gone)))
+            for table in _HANGING:
+                connection.execute(table.delete().where(table.c.comment_id.in_(gone)))
             connection.execute(comments.delete().where(comments.c.id.in_(gone)))
     return (len(gone), found[-1]) if found else None

@@ -45,6 +45,7 @@ from service.storage.tables import (
     undos,
     verdicts,
 )
+from service.storage.traits import note_report
 
 _LONGEST_ID = 64
 SiteIds = Collection[str] | None
@@ -53,15 +54,15 @@ SiteIds = Collection[str] | None
 
 def comment(connection: sa.Connection, site_ids: SiteIds, comment_id: str) -> StoredComment | None:
     """One comment, None if there is none on these sites."""
-    if not _may_be_id(comment_id):
+    if not may_be_id(comment_id):
         return None
     statement = STORED.where(comments.c.id == comment_id, *_on(comments, site_ids))
     row = connection.execute(statement).mappings().one_or_none()
     return stored_comment(row) if row else None
 
 
-def _may_be_id(text: str) -> bool:
-    # What a caller made up may hold what PostgreSQL would not even look for, such as NUL.
+def may_be_id(text: str) -> bool:
+    """Whether a text could be an id: PostgreSQL would not even look for NUL and the like."""
     return text.isascii() and text.isprintable() and len(text) <= _LONGEST_ID
 
 
@@ -128,7 +129,7 @@ def _read_cursor(cursor: str, order: QueueOrder) -> tuple[datetime | float, str]
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         word, value, comment_id = json.loads(text)
-        if word != order.value or not _may_be_id(comment_id):
+        if word != order.value or not may_be_id(comment_id):
             raise ValueError
         return (time_of(int(value)) if order is QueueOrder.OLDEST else float(value)), comment_id
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -142,14 +143,21 @@ def decide(
     connection: sa.Connection, site_ids: SiteIds, comment_id: str, *, decision: Decision
 ) -> StoredComment:
     """Make a person's decision stand. Raises UnknownComment, AlreadyDecided."""
-    held = _held(connection, site_ids, comment_id)
+    decide_held(connection, _held(connection, site_ids, comment_id), decision)
+    return _one(connection, comment_id)
+
+
+def decide_held(connection: sa.Connection, held: sa.RowMapping, decision: Decision) -> str:
+    """Make a decision on a comment of `held` stand; the decision's id. Raises AlreadyDecided."""
+    comment_id = held["id"]
     if held["decided"] is not None:
         raise AlreadyDecided(_standing(connection, comment_id))
     waiting = _waiting(connection, comment_id)
+    decision_id = new_id(decision.at)
     connection.execute(
         decisions.insert(),
         {
-            "id": new_id(decision.at),
+            "id": decision_id,
             "comment_id": comment_id,
             "site_id": held["site_id"],
             "change": next_change(connection, held["site_id"]),
@@ -169,7 +177,7 @@ def decide(
     actor = Actor(decision.moderator, decision.at)
     _tell(connection, "decided", held, actor=actor, body=body)
     outbox.note(connection, comment_id, at=decision.at)
-    return _one(connection, comment_id)
+    return decision_id
 
 
 def undo(
@@ -190,6 +198,27 @@ def undo(
     was = _standing_row(connection, comment_id)
     if only_of is not None and was["moderator"] != mask_addresses(only_of):
         raise NothingToUndo("the decision that stands is somebody else's")
+    _take_back(connection, held, was, actor)
+    return _one(connection, comment_id)
+
+
+def undo_held(
+    connection: sa.Connection, held: sa.RowMapping, decision_id: str, *, actor: Actor
+) -> bool:
+    """Take back one decision on a comment of `held`; False where it does not stand any more."""
+    if held["decided"] is None:
+        return False
+    was = _standing_row(connection, held["id"])
+    if was["id"] != decision_id:
+        return False
+    _take_back(connection, held, was, actor)
+    return True
+
+
+def _take_back(
+    connection: sa.Connection, held: sa.RowMapping, was: sa.RowMapping, actor: Actor
+) -> None:
+    comment_id = held["id"]
     by = {"moderator": mask_addresses(actor.name), "at": actor.at}
     change = next_change(connection, held["site_id"], undoes=True)
     connection.execute(undos.insert(), {"decision_id": was["id"], "change": change} | by)
@@ -205,7 +234,6 @@ def undo(
     body = {"outcome": was["outcome"], "by": was["moderator"]}
     _tell(connection, "undone", held, actor=actor, body=body)
     outbox.note(connection, comment_id, at=actor.at)
-    return _one(connection, comment_id)
 
 
 _QUEUED_BY_REPORT = {
@@ -227,6 +255,7 @@ def report(
     if any(noted.kind is kind for noted in reports_of(connection, comment_id)):
         return _one(connection, comment_id)
     connection.execute(reports.insert(), {"comment_id": comment_id, "kind": kind.value, "at": at})
+    note_report(connection, comment_id)
     if held["decided"] is None and (kind, Outcome.of(held["state"])) in _QUEUED_BY_REPORT:
         statement = sa.select(verdicts.c.spam, verdicts.c.toxicity)
         scores = connection.execute(statement.where(verdicts.c.comment_id == comment_id)).one()
@@ -270,12 +299,28 @@ def reveal_address(
 # ------------------------------------------------------------------ steps
 
 
+_HELD = sa.select(
+    comments.c.id,
+    comments.c.site_id,
+    comments.c.state,
+    comments.c.decided,
+    comments.c.email_cipher,
+).with_for_update()
+
+
+def held_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, sa.RowMapping]:
+    """Comments' own rows by id, kept from other writers until the transaction ends.
+
+    In the order of their ids, so that of two who want the same ones the second waits.
+    """
+    statement = _HELD.where(comments.c.id.in_(ids)).order_by(comments.c.id)
+    return {row["id"]: row for row in connection.execute(statement).mappings()}
+
+
 def _held(connection: sa.Connection, site_ids: SiteIds, comment_id: str) -> sa.RowMapping:
-    """The comment's own row, kept from other writers until the transaction ends."""
-    columns = (comments.c.id, comments.c.site_id, comments.c.state, comments.c.decided)
-    statement = sa.select(*columns, comments.c.email_cipher).with_for_update()
-    statement = statement.where(comments.c.id == comment_id, *_on(comments, site_ids))
-    known = _may_be_id(comment_id)
+    """One comment's own row, kept likewise."""
+    statement = _HELD.where(comments.c.id == comment_id, *_on(comments, site_ids))
+    known = may_be_id(comment_id)
     held = connection.execute(statement).mappings().one_or_none() if known else None
     if held is None:
         raise UnknownComment("there is no such comment")
@@ -315,7 +360,13 @@ def _enqueue(
     connection: sa.Connection, held: sa.RowMapping, *, since: datetime, why: str, risk: float
 ) -> None:
     row = {"waiting_since": since, "why": why, "risk": risk}
-    connection.execute(queue.insert(), row | {"comment_id": held["id"], "site_id": held["site_id"]})
+    enqueue_all(connection, [row | {"comment_id": held["id"], "site_id": held["site_id"]}])
+
+
+def enqueue_all(connection: sa.Connection, waiting: Sequence[Mapping[str, object]]) -> None:
+    """Have comments wait: rows of `queue`."""
+    if waiting:
+        connection.execute(queue.insert(), waiting)
 
 
 def _tell(

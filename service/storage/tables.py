@@ -348,10 +348,44 @@ undos = sa.Table(
     "undos",
     metadata,
     _id("decision_id", sa.ForeignKey("decisions.id"), primary_key=True),
-    _number("change"),
+    sa.Column("change", sa.BigInteger, nullable=False, index=True),
     _text("moderator"),
     _time("at"),
 )
+sa.Index("ix_undos_change", undos.c.change)
+
+# ------------------------------------------------------------------ many decisions in one go
+
+acts = sa.Table(  # an act ends when none of its comments is left to be dealt with
+    "acts",
+    metadata,
+    _id("id", primary_key=True),
+    _text("kind"),
+    _text("outcome"),
+    _maybe_text("reason"),
+    _text("moderator"),
+    _time("at"),
+    _text("body"),
+    _text("state"),
+    _maybe_time("undone_at"),
+    _maybe_text("undone_by"),
+    sqlite_with_rowid=False,
+)
+
+# No key to `comments`: retention takes these along.
+act_comments = sa.Table(  # the snapshot that an act works through
+    "act_comments",
+    metadata,
+    _id("act_id", sa.ForeignKey("acts.id"), primary_key=True),
+    sa.Column("place", sa.Integer, primary_key=True, nullable=False),
+    _id("comment_id"),
+    _id("site_id"),
+    _text("state"),
+    _maybe_text("decision_id"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_act_comments_act_id", act_comments.c.act_id, act_comments.c.state)
+sa.Index("ix_act_comments_comment_id", act_comments.c.comment_id)
 
 reports = sa.Table(
     "reports",
@@ -378,6 +412,58 @@ events = sa.Table(  # append-only; no address, no content
     _text("actor"),
     _text("body"),
     sqlite_autoincrement=True,
+)
+# The log by time, and by what it is searched for: the rare among millions is found at once.
+sa.Index("ix_events_at", events.c.at, events.c.number)
+for _name in ("site_id", "kind", "actor"):
+    sa.Index(f"ix_events_{_name}", events.c[_name], events.c.at, events.c.number)
+
+# ------------------------------------------------------------------ finding what waits
+
+# What filters and orders need of a waiting comment, read off it when somebody looks for the first
+# time: judging writes none of it. A row goes when its comment no longer waits.
+waiting = sa.Table(
+    "waiting",
+    metadata,
+    sa.Column(
+        "comment_id",
+        sa.Text,
+        sa.ForeignKey("queue.comment_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _id("site_id"),
+    _time("waiting_since"),
+    sa.Column("risk", sa.Double, nullable=False),
+    sa.Column("doubt", sa.Double, nullable=False),
+    sa.Column("spam_bin", sa.Integer, nullable=False),
+    sa.Column("spam_level", sa.Integer, nullable=False),
+    sa.Column("toxicity_bin", sa.Integer, nullable=False),
+    sa.Column("toxicity_level", sa.Integer, nullable=False),
+    _text("band"),
+    _text("language"),
+    _text("article"),
+    sa.Column("is_new_author", sa.Boolean, nullable=False),
+    sa.Column("is_reported", sa.Boolean, nullable=False),
+    _text("codes"),
+    _text("domains"),
+)
+sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
+sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)
+sa.Index("ix_waiting_doubt", waiting.c.doubt, waiting.c.comment_id)
+for _head in ("spam", "toxicity"):
+    _columns = (waiting.c.site_id, waiting.c[f"{_head}_bin"], waiting.c[f"{_head}_level"])
+    sa.Index(f"ix_waiting_{_head}_bin", *_columns)
+
+waiting_texts = sa.Table(  # beside it, so that filters do not read what only a search needs
+    "waiting_texts",
+    metadata,
+    sa.Column(
+        "comment_id",
+        sa.Text,
+        sa.ForeignKey("waiting.comment_id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    _text("text"),
 )
 
 # ------------------------------------------------------------------ moderators
@@ -418,6 +504,118 @@ sessions = sa.Table(
     _time("created_at"),
     _time("expires_at"),
     _maybe_time("revoked_at"),
+)
+
+# ------------------------------------------------------------------ who looks at what
+
+# One row for a moderator, written over by the next claim, and worth nothing when it has expired:
+# may be emptied at any time. No key to `comments`, which come and go faster.
+claims = sa.Table(
+    "claims",
+    metadata,
+    _id("moderator_id", sa.ForeignKey("moderators.id"), primary_key=True),
+    _id("comment_id"),
+    _id("site_id"),
+    _time("expires_at"),
+    sqlite_with_rowid=False,
+)
+
+# ------------------------------------------------------------------ statistics
+
+# Counts by day, in UTC, as ISO dates. They hang on no comment: what is forgotten stays counted.
+# `statistics_marks` says how far each count has come, so that everything is counted once.
+statistics_marks = sa.Table(
+    "statistics_marks",
+    metadata,
+    _id("name", primary_key=True),
+    _id("site_id", primary_key=True),  # "" for what is counted of all sites at once
+    _text("place"),
+    sqlite_with_rowid=False,
+)
+
+reason_days = sa.Table(  # of decided comments with a reason, and of those agreed with
+    "reason_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("code", primary_key=True),
+    _id("day", primary_key=True),
+    _number("times"),
+    _number("agreed"),
+    sqlite_with_rowid=False,
+)
+
+decision_days = sa.Table(  # `opinions`: where the machine had not left it to a person
+    "decision_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("moderator", primary_key=True),
+    _id("outcome", primary_key=True),
+    _id("reason", primary_key=True),
+    _id("language", primary_key=True),
+    _number("times"),
+    _number("opinions"),
+    _number("agreed"),
+    sqlite_with_rowid=False,
+)
+
+arrival_days = sa.Table(
+    "arrival_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("outcome", primary_key=True),
+    _id("model", primary_key=True),
+    _id("policy", primary_key=True),
+    _number("times"),
+    sqlite_with_rowid=False,
+)
+
+language_days = sa.Table(  # estimated where more came than are read
+    "language_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("language", primary_key=True),
+    _id("outcome", primary_key=True),
+    sa.Column("times", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+score_days = sa.Table(  # twenty bins of [0, 1]
+    "score_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("model", primary_key=True),
+    _id("head", primary_key=True),
+    sa.Column("bin", sa.Integer, primary_key=True, autoincrement=False),
+    _number("times"),
+    sqlite_with_rowid=False,
+)
+
+audit_days = sa.Table(  # what people said of comments drawn at random; a weight is 1 / its chance
+    "audit_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("said", primary_key=True),
+    _id("decided", primary_key=True),
+    _number("times"),
+    sa.Column("weight", sa.Double, nullable=False),
+    sa.Column("squares", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+queue_samples = sa.Table(  # how long the queue was; "" for all sites, and no row where none waited
+    "queue_samples",
+    metadata,
+    sa.Column("at", UtcTime, primary_key=True),
+    _id("site_id", primary_key=True),
+    _number("waiting"),
+    sa.Column("p50_seconds", sa.Double, nullable=False),
+    sa.Column("p95_seconds", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # ------------------------------------------------------------------ the installation

@@ -6,20 +6,20 @@ text, each with what it is, and the template escapes them.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, Protocol
 
 from model.addresses import addresses_in, mask_addresses
 from model.language import UNKNOWN, language_of
-from model.links import clean_url
+from model.links import clean_url, links_in
 from model.outcome import Head
 from model.reasons import sentence
-from model.submission import CommentType
+from model.submission import CommentType, FormFacts, History
 from model.verdict import Reason, Span, Verdict
-from service.storage import QueueItem, Waiting
+from service.storage import QueueItem, StoredComment, Waiting
 
 MOST_HIDDEN = 200
 """Hidden characters that are named in one text; the rest are left out."""
@@ -152,6 +152,20 @@ def at_once_and_rest(pieces: Pieces) -> tuple[Pieces, Pieces]:
     return pieces, ()
 
 
+def first_of(pieces: Pieces, letters: int) -> tuple[Pieces, bool]:
+    """The first so many letters, to the end of a word, and whether that leaves some out.
+
+    Cut after the text was taken apart: half of an address would not be known for one.
+    """
+    for index, piece in enumerate(pieces):
+        if len(piece.text) > letters:
+            cut = _cut(piece.text, letters, MOST_LINES_AT_ONCE)
+            first = Piece(piece.text[:cut], piece.kind, piece.head)
+            return (*pieces[:index], *_nonempty(first)), True
+        letters -= len(piece.text)
+    return pieces, False
+
+
 def _cut(text: str, letters: int, lines: int) -> int:
     """Where a text is cut: after so many lines or letters, back to the end of a word."""
     end = min(len(text), max(letters, 0))
@@ -182,15 +196,42 @@ def plain_name(text: str, *, longest: int = 60) -> str:
 # ------------------------------------------------------------------ the card
 
 Band = Literal["low", "unsure", "likely", "unknown"]
+Standing = Literal["fine", "unsure", "spam", "toxic", "unknown"]
+
+RECORD_FROM = 20
+"""A reason's record is told from so many decisions on: fewer say nothing yet."""
+
+MOST_HOSTS = 6
+"""Domains linked to that are named; of more only how many."""
+
+
+class Record(Protocol):
+    """Of `of` comments with a reason, in how many a person agreed with it."""
+
+    @property
+    def right(self) -> int:
+        """How often a person agreed."""
+
+    @property
+    def of(self) -> int:
+        """How many were decided."""
+
+
+Records = Mapping[tuple[str, str], Record]
+"""By site id and the reason's code."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownReason:
-    """A reason in words, with what shows it; `quotes` if that is words of the comment."""
+    """A reason in words, with what shows it; `quotes` if that is words of the comment.
+
+    `record` is None where there were too few decisions to tell.
+    """
 
     sentence: str
     evidence: Pieces
     quotes: bool
+    record: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +248,9 @@ class Card:
     """All that a moderator is shown of a waiting comment.
 
     `language` is the tag for its `lang` attribute, "" when unknown. `article_url` is http,
-    https or "".
+    https or "". `hosts` are the domains that content and name link to. Where `is_folded`, text
+    and quotations are shown to whoever asks for them. `looking` are the names of others who have
+    it in front of them.
     """
 
     id: str
@@ -221,20 +264,35 @@ class Card:
     content: Pieces
     rest: Pieces
     rest_length: int
+    hosts: tuple[str, ...]
+    more_hosts: int
     language: str
     article: Pieces
     article_url: str
+    parent: Pieces
     type: CommentType
     received_at: datetime
     why: Waiting
+    history: History
+    form: FormFacts
+    standing: Standing
     reasons: tuple[ShownReason, ...]
     scores: tuple[ShownScore, ...]
     model: str
     policy: str
     has_address: bool
+    is_folded: bool
+    looking: tuple[str, ...] = ()
 
 
-def card_of(item: QueueItem, *, language: str, site: str) -> Card:
+def card_of(
+    item: QueueItem,
+    *,
+    language: str,
+    site: str,
+    records: Records | None = None,
+    looking: Sequence[str] = (),
+) -> Card:
     """The card of a waiting comment, its reasons in `language`; `site` "" leaves that out."""
     comment, verdict = item.comment, item.comment.verdict
     sent = comment.submission
@@ -246,40 +304,95 @@ def card_of(item: QueueItem, *, language: str, site: str) -> Card:
         return [span for span in verdict.spans if span.field == field and span.head in told]
 
     content, rest = at_once_and_rest(pieces_of(sent.content, spans("content")))
-    tag = language_of(sent.content)
+    hosts = _hosts(sent.content, sent.author.name)
+    scores = _scores(verdict)
     return Card(
         id=comment.id,
         site_id=comment.site_id,
         site=site,
         name=plain_name(sent.author.name),
         author=pieces_of(sent.author.name, spans("author.name")),
-        email=pieces_of(comment.email_masked),
+        email=pieces_of(comment.email_masked, _in_address(comment)),
         ip=comment.ip_masked,
         url=pieces_of(sent.author.url, spans("author.url")),
         content=content,
         rest=rest,
         rest_length=sum(len(piece.text) for piece in rest),
-        language="" if tag == UNKNOWN else tag,
+        hosts=hosts[:MOST_HOSTS],
+        more_hosts=max(0, len(hosts) - MOST_HOSTS),
+        language=language_tag(sent.content),
         article=pieces_of(sent.article.title or sent.permalink),
         article_url=mask_addresses(clean_url(sent.permalink) or "") if sent.permalink else "",
+        parent=pieces_of(sent.parent_id) if sent.parent_id != "0" else (),
         type=sent.type,
         received_at=comment.received_at,
         why=item.why,
-        reasons=tuple(_reason(reason, sent.content, language) for reason in verdict.reasons),
-        scores=_scores(verdict),
+        history=comment.history,
+        form=sent.form,
+        standing=_standing(scores),
+        reasons=tuple(
+            _reason(reason, comment, language, records or {}) for reason in verdict.reasons
+        ),
+        scores=scores,
         model=verdict.model,
         policy=verdict.policy,
         has_address=bool(comment.email_masked),
+        is_folded=reads_as_toxic(verdict),
+        looking=tuple(plain_name(name) for name in looking),
     )
 
 
-def _reason(reason: Reason, content: str, language: str) -> ShownReason:
+def language_tag(text: str) -> str:
+    """The language of a text as its `lang` attribute has it, "" when unknown."""
+    tag = language_of(text)
+    return "" if tag == UNKNOWN else tag
+
+
+def reads_as_toxic(verdict: Verdict) -> bool:
+    """Whether a text is shown only to whoever asks for it."""
+    return any(reason.code == f"score.{Head.TOXICITY}_likely" for reason in verdict.reasons)
+
+
+def _hosts(*texts: str) -> tuple[str, ...]:
+    """The domains that texts link to, each once, however they are dressed up."""
+    links = [link for text in texts for link in links_in(text)]
+    return tuple(dict.fromkeys(link.registered_domain or link.host for link in links if link.host))
+
+
+def _in_address(comment: StoredComment) -> list[Span]:
+    """The domain of the masked address, where a reason is about it."""
+    masked = comment.email_masked
+    at = masked.rfind("@") + 1
+    domain = masked[at:].casefold()
+    about = [r.evidence.casefold() for r in comment.verdict.reasons if r.field == "author.email"]
+    weighed = any(span.field == "author.email" for span in comment.verdict.spans)
+    named = any(one and (one in domain or domain in one) for one in about)
+    return [Span("author.email", at, len(masked), Head.SPAM, 1.0)] if weighed or named else []
+
+
+def _reason(reason: Reason, comment: StoredComment, language: str, records: Records) -> ShownReason:
     try:
         words = sentence(reason.code, language)
     except KeyError:  # the verdict is older, or newer, than the wording
-        words = reason.code
-    quotes = reason.code.startswith("score.") or reason.evidence in content
-    return ShownReason(words, pieces_of(reason.evidence), quotes)
+        words = plain_name(reason.code, longest=200)
+    quotes = reason.code.startswith("score.") or (
+        bool(reason.evidence) and reason.evidence in comment.submission.content
+    )
+    record = records.get((comment.site_id, reason.code))
+    known = record if record is not None and record.of >= RECORD_FROM else None
+    return ShownReason(words, pieces_of(reason.evidence), quotes, known)
+
+
+def _standing(scores: Sequence[ShownScore]) -> Standing:
+    """What the machine took it for, in one word, by the head that is surest."""
+    bands = {score.head: score.band for score in scores}
+    if "unknown" in bands.values():
+        return "unknown"
+    if bands[Head.SPAM] == "likely":
+        return "spam"
+    if bands[Head.TOXICITY] == "likely":
+        return "toxic"
+    return "unsure" if "unsure" in bands.values() else "fine"
 
 
 def _scores(verdict: Verdict) -> tuple[ShownScore, ...]:

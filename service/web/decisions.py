@@ -5,7 +5,7 @@ Knows that a decision which stands is told and not overwritten. Works without Ja
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,13 +15,17 @@ from model.decision import Decision, RejectReason
 from model.outcome import Outcome
 from service.keyring import UnreadableAddress
 from service.storage import AlreadyDecided, NoAddress, NothingToUndo, Role, UnknownComment
+from service.storage.news import NewsDesk
 from service.web.card import plain_name
-from service.web.desk import Admin, Caller, Desk, Moderator, TheDesk
-from service.web.queue import ID, Place
-from service.web.rendering import PageRoute, Refusal, page, see_other
+from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
+from service.web.desk import Admin, Caller, Desk, Moderator, TheDesk, Viewer
+from service.web.place import ID, Place
+from service.web.rendering import PageRoute, Refusal, data, page, see_other, wants_data
 from service.web.texts import texts_for
 
 LONGEST_WHY = 300
+MOST_ASKED = 500
+"""Cards that a script asks about at once."""
 
 
 class Sent(BaseModel):
@@ -29,6 +33,7 @@ class Sent(BaseModel):
 
     order: str = ""
     after: str = ""
+    view: str = ""
     next: str = ""
     reason: str = ""
     why: str = ""
@@ -38,8 +43,10 @@ _Form = Annotated[Sent, Form()]
 
 
 def routes() -> APIRouter:
-    """What a card's buttons do."""
+    """What a card's buttons do, and what its script asks for."""
     router = APIRouter(route_class=PageRoute, include_in_schema=False)
+    for path, reading in (("/queue/standing", standing), ("/queue/{comment_id}/card", card)):
+        router.add_api_route(path, reading, methods=["GET"], response_model=None)
     for path, function in (
         ("/queue/{comment_id}/accept", accept),
         ("/queue/{comment_id}/reject", reject),
@@ -84,8 +91,10 @@ def _decide(
             wanted.moderator,
         ):
             raise _conflict(request, standing) from None
+    if wants_data(request):
+        return data({"id": comment_id, "said": wanted.reason or wanted.outcome.word})
     following = f"c-{sent.next}" if ID.fullmatch(sent.next) else ""
-    place = Place.of(sent.order, sent.after)
+    place = Place.of(sent.order, sent.after, sent.view)
     return see_other(request, place.path(done=comment_id, fragment=following))
 
 
@@ -104,7 +113,9 @@ def undo(
         desk.store.undo(sites, comment_id, moderator=caller.name, only_own=True)
     except NothingToUndo:
         raise Refusal(409, "nothing_to_undo") from None
-    place = Place.of(sent.order, sent.after)
+    if wants_data(request):
+        return data({"id": comment_id})
+    place = Place.of(sent.order, sent.after, sent.view)
     return see_other(request, place.path(undone=comment_id, fragment=f"c-{comment_id}"))
 
 
@@ -123,7 +134,7 @@ def reveal(
         raise Refusal(404, "unknown_comment") from None
     except (NoAddress, UnreadableAddress):
         raise Refusal(409, "no_address") from None
-    path = Place.of(sent.order, sent.after).path(fragment=f"c-{comment_id}")
+    path = Place.of(sent.order, sent.after, sent.view).path(fragment=f"c-{comment_id}")
     return page(request, "address.html", address=address, path=path)
 
 
@@ -142,3 +153,39 @@ def _conflict(request: Request, standing: Decision) -> Refusal:
         "when": t.time(standing.at),
     }
     return Refusal(409, "already_decided", values=values)
+
+
+def card(request: Request, caller: Viewer, desk: TheDesk, comment_id: str) -> Response:
+    """The card of a comment that waits, for a script: it came back, as a decision was undone."""
+    seen = caller.sites_as(Role.VIEWER)
+    item = NewsDesk(desk.store).waiting(seen, comment_id) if ID.fullmatch(comment_id) else None
+    if item is None:
+        raise Refusal(404, "unknown_comment")
+    return page(
+        request,
+        "cards.html",
+        cards=deal(desk, caller, [item], language=texts_for(request).tag),
+        place=Place.of("", ""),
+        next_path="",
+        reasons=REASONS,
+        language_names=LANGUAGE_NAMES,
+        now=desk.now(),
+    )
+
+
+def standing(
+    caller: Viewer, desk: TheDesk, ids: Annotated[tuple[str, ...], Query(alias="id")] = ()
+) -> Response:
+    """Which of the cards on a screen wait no more, and whose decisions stand, for a script."""
+    if len(ids) > MOST_ASKED or not all(ID.fullmatch(one) for one in ids):
+        raise Refusal(400, "unreadable")
+    gone = NewsDesk(desk.store).of(caller.sites_as(Role.VIEWER), list(ids))
+    return data({"gone": [as_told(one.id, one.decision) for one in gone]})
+
+
+def as_told(comment_id: str, decision: Decision | None) -> dict[str, str]:
+    """A decision as scripts read it; without one the comment merely waits no more."""
+    if decision is None:
+        return {"id": comment_id, "by": "", "said": ""}
+    said = decision.reason or decision.outcome.word
+    return {"id": comment_id, "by": plain_name(decision.moderator), "said": said}

@@ -10,24 +10,34 @@ from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
 from service.storage import Store
-from service.web import decisions, entry, queue
+from service.web import bulk, claims, context, decisions, entry, live, queue
 from service.web.desk import Anyone, Desk
 from service.web.rendering import PageRoute, static
 from service.web.sessions import Attempts, Sessions
 
 
-def install(app: FastAPI, store: Store, *, secure: bool, now: Callable[[], datetime]) -> None:
+def install(
+    app: FastAPI,
+    store: Store,
+    *,
+    secure: bool,
+    now: Callable[[], datetime],
+    poll_seconds: float = live.POLL_SECONDS,
+) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
+
+    `poll_seconds` is how often it is looked for what is new, while somebody wants to know.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.desk = Desk(store, Sessions(store, secure=secure), Attempts(now=now), now)
-    for part in (entry, queue, decisions):
+    app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds)
+    for part in (entry, live, queue, decisions, claims, context, bulk):
         app.include_router(part.routes())
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
-    files.add_api_route("/static/{name}", _static, methods=["GET"], response_model=None)
+    files.add_api_route("/static/{version}/{name}", _static, methods=["GET"], response_model=None)
     app.include_router(files)
 
 
-def _static(_: Anyone, name: str) -> Response:
-    return static(name)
+def _static(_: Anyone, version: str, name: str) -> Response:
+    return static(version, name)

@@ -1,53 +1,36 @@
-"""The queue page: what waits, and why.
+"""The queue page: what waits, and why, looked through in any way.
 
-Knows where in the queue somebody is, and what they have just done. Works without JavaScript.
+Knows what somebody looks for and what they have just done. Works without JavaScript.
 """
 
-import re
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from model.decision import Decision, RejectReason
-from service.storage import BadCursor, QueueOrder, QueuePage, Role
-from service.web.card import card_of, plain_name
+from model.decision import Decision
+from model.language import LANGUAGES, UNKNOWN
+from model.outcome import Head
+from model.reasons import sentence
+from service.storage import BadCursor, QueueItem, QueueOrder, QueuePage, Role
+from service.storage.acts import Act, Acts, ActState
+from service.storage.finding import Count, Finding, Found, Order
+from service.storage.passed import Passed
+from service.storage.traits import Band
+from service.web import reading
+from service.web.card import plain_name
+from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, TheDesk, Viewer
-from service.web.rendering import PageRoute, page, see_other
-from service.web.texts import TEXTS, texts_for
+from service.web.place import ID, STATES, Look, Place, State
+from service.web.rendering import PageRoute, page, see_other, wants_part
+from service.web.strip import HEIGHT, Strip, strip_of
+from service.web.texts import Texts, texts_for
 
 PER_PAGE = 20
-ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""What a comment's id looks like: databases take offence at some of what is none."""
-
-# What cursors are made of. Whatever else an address names, no page repeats.
-_PLAIN = re.compile(r"[A-Za-z0-9_-]{0,200}")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the queue somebody is."""
-
-    order: QueueOrder
-    after: str
-
-    @classmethod
-    def of(cls, order: str, after: str) -> "Place":
-        """The place that an address or a form names; what is none is the usual first page."""
-        known = order if order in set(QueueOrder) else QueueOrder.OLDEST
-        return cls(QueueOrder(known), after if _PLAIN.fullmatch(after) else "")
-
-    def path(self, *, after: str | None = None, fragment: str = "", **more: str) -> str:
-        """The address of the queue at this place, or another one of the same order."""
-        asked = {
-            "order": "" if self.order is QueueOrder.OLDEST else self.order.value,
-            "after": self.after if after is None else after,
-            **more,
-        }
-        query = urlencode({name: value for name, value in asked.items() if value})
-        return f"/queue{'?' if query else ''}{query}{'#' if fragment else ''}{fragment}"
+SAMPLES = 5
+CODES = tuple(sorted(LANGUAGES["en"].reasons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +40,15 @@ class Flash:
     id: str
     name: str
     decision: Decision | None  # None when it was undone
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """Something that is looked for, in words, and the address without it."""
+
+    name: str
+    value: str
+    path: str
 
 
 def routes() -> APIRouter:
@@ -74,45 +66,147 @@ def queue(
     after: str = "",
     done: str = "",
     undone: str = "",
+    act: str = "",
 ) -> Response:
-    """What waits on the caller's sites, from where `after` says."""
-    done, undone = (one if ID.fullmatch(one) else "" for one in (done, undone))
-    place = Place.of(order, after)
-    waiting = _waiting(desk, caller, place)
-    if after and (place.after != after or waiting is None or not waiting.items):
-        return see_other(request, place.path(after="", done=done, undone=undone))
-    assert waiting is not None, "only a cursor can be bad"
-    sites = {site.id: site.name for site in caller.visible(desk.store.sites())}
-    several = len(sites) > 1
-    tag = texts_for(request).tag
+    """What waits on the caller's sites and is looked for, from where `after` says."""
+    done, undone, act = (one if ID.fullmatch(one) else "" for one in (done, undone, act))
+    place = Place.looking(order, after, Look.of(request.query_params))
+    is_part = wants_part(request)
+    unread = 0 if is_part else Finding(desk.store).catch_up()
+    if unread:
+        reading.go_on(desk.store)
+    found = _found(desk, caller, place, unread)
+    if after and (place.after != after or found is None or not found.page.items):
+        if not is_part:
+            return see_other(request, place.path(after="", done=done, undone=undone))
+        found = Found(QueuePage((), ""), Count(0))
+    assert found is not None, "only a cursor can be bad"
+    t = texts_for(request)
+    values: dict[str, Any] = {
+        "place": place,
+        "cards": deal(desk, caller, found.page.items, language=t.tag),
+        "next_path": place.path(after=found.page.after) if found.page.after else "",
+        "reasons": REASONS,
+        "language_names": LANGUAGE_NAMES,
+        "now": desk.now(),
+        "bulk": caller.may(Role.MODERATOR) and place.look.state != State.DECIDED,
+    }
+    if is_part:
+        return page(request, "cards.html", **values)
+    look = place.look
+    sites = {site.id: plain_name(site.name) for site in caller.visible(desk.store.sites())}
+    waiting = desk.store.queue_size(caller.sites_as(Role.VIEWER))
     return page(
         request,
         "queue.html",
-        place=place,
-        waiting=desk.store.queue_size(caller.sites_as(Role.VIEWER)),
-        cards=[
-            card_of(
-                item,
-                language=tag,
-                site=plain_name(sites.get(item.comment.site_id, "")) if several else "",
-            )
-            for item in waiting.items
-        ],
-        next_path=place.path(after=waiting.after) if waiting.after else "",
-        orders=[(one, Place(one, "").path()) for one in QueueOrder],
-        reasons=list(RejectReason),
+        **values,
+        look=look,
+        count=found.count,
+        waiting=waiting if not look.asked else found.count.number,
+        all_waiting=waiting,
+        unread=unread,
+        orders=[(one, Place(one, "", look).path()) for one in Order],
         flash=_flash(desk, caller, done, undone),
-        language_names={tag: texts.name for tag, texts in TEXTS.items()},
-        now=desk.now(),
+        act=_act(desk, caller, act),
+        chips=_chips(place, t, sites),
+        sites=sorted(sites.items(), key=lambda one: one[1]) if len(sites) > 1 else [],
+        languages_known=[*LANGUAGES, UNKNOWN],
+        codes=[(code, sentence(code, t.tag)) for code in CODES],
+        band_names=list(Band),
+        states=STATES,
+        heads=[(head, _with_head(place, head)) for head in Head],
+        strip=_strip(desk, caller, look),
+        strip_height=HEIGHT,
+        language_name=language_name,
+        samples=_samples(desk, caller, place, found),
     )
 
 
-def _waiting(desk: Desk, caller: Caller, place: Place) -> QueuePage | None:
-    seen = caller.sites_as(Role.VIEWER)
+def _found(desk: Desk, caller: Caller, place: Place, unread: int) -> Found | None:
+    seen, look = caller.sites_as(Role.VIEWER), place.look
     try:
-        return desk.store.queue_page(seen, limit=PER_PAGE, after=place.after, order=place.order)
+        if look.state:
+            passed = Passed(desk.store)
+            return passed.find(seen, look.state, look.filter, limit=PER_PAGE, after=place.after)
+        # What nobody has read yet is found only where nothing is looked for.
+        if unread and not look.asked and place.order.value in set(QueueOrder):
+            order = QueueOrder(place.order.value)
+            page_ = desk.store.queue_page(seen, limit=PER_PAGE, after=place.after, order=order)
+            return Found(page_, Count(desk.store.queue_size(seen)))
+        finding = Finding(desk.store)
+        return finding.find(seen, look.filter, place.order, limit=PER_PAGE, after=place.after)
     except BadCursor:
         return None
+
+
+def _strip(desk: Desk, caller: Caller, look: Look) -> Strip | None:
+    if look.state:
+        return None
+    bins = Finding(desk.store).histogram(caller.sites_as(Role.VIEWER), look.filter)
+    strip = strip_of(bins, low=look.filter.first, high=look.filter.last)
+    return strip if any(bar.number for bar in strip.bars) else None
+
+
+def _samples(desk: Desk, caller: Caller, place: Place, found: Found) -> list[tuple[str, str]]:
+    """Some of what lies in the chosen range, in short: by whom, and how it begins."""
+    if not place.look.has_range:
+        return []
+    return [in_short(item) for item in found.page.items[:SAMPLES]]
+
+
+def in_short(item: QueueItem) -> tuple[str, str]:
+    """A comment in a line: the name of whoever wrote it, and how it begins."""
+    sent = item.comment.submission
+    return plain_name(sent.author.name), plain_name(sent.content, longest=140)
+
+
+def _with_head(place: Place, head: Head) -> str:
+    look = place.look.without("head", "above", "below")
+    more = {} if head is Head.SPAM else {"head": head.value}
+    return Place(place.order, "", look).path(**more)
+
+
+def _chips(place: Place, t: Texts, sites: dict[str, str]) -> list[Chip]:
+    """All that is looked for, each with the address of the queue without it."""
+    look = place.look
+    shown = {
+        "q": look.q,
+        "state": look.state and t(f"state.{look.state}"),
+        "site": look.site and sites.get(look.site, look.site[:8]),
+        "article": look.article,
+        "language": look.language and language_name(t, look.language),
+        "reason": look.reason and _sentence(look.reason, t.tag),
+        "band": look.band and t(f"find.band.{look.band}"),
+        "domain": look.domain,
+        "new": look.new and t("find.yes"),
+        "reported": look.reported and t("find.yes"),
+    }
+    chips = [
+        Chip(name, value, Place(place.order, "", look.without(name)).path())
+        for name, value in shown.items()
+        if value
+    ]
+    if look.has_range:
+        path = Place(place.order, "", look.without("above", "below")).path()
+        value = f"{look.low}–{look.high} %"
+        chips.append(Chip("range", f"{t('head.' + (look.head or 'spam'))} {value}", path))
+    return chips
+
+
+def language_name(t: Texts, tag: str) -> str:
+    """A language as the page's own language calls it, else by its tag."""
+    return t.sentences.get(f"language.{tag}", tag)
+
+
+def _sentence(code: str, language: str) -> str:
+    return sentence(code, language) if code in CODES else code
+
+
+def _act(desk: Desk, caller: Caller, act_id: str) -> Act | None:
+    """The act that the address says was just done, if it was the caller's and stands."""
+    act = Acts(desk.store).act(caller.sites_as(Role.VIEWER), act_id) if act_id else None
+    is_own = act is not None and act.decision.moderator == caller.name
+    return act if is_own and act is not None and act.state is not ActState.PLANNED else None
 
 
 def _flash(desk: Desk, caller: Caller, done: str, undone: str) -> Flash | None:

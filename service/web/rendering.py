@@ -5,7 +5,7 @@ Knows Jinja2 and what a browser may do on a page of ours. Does not know the stor
 
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from service.logs import described, route_of
 from service.storage import StoreUnavailable
 from service.web import navigation
+from service.web.card import plain_name
 from service.web.texts import COOKIE, TEXTS, asked_language, texts_for
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 # No inline script or style anywhere; every address a page may load from is our own.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
@@ -51,7 +52,11 @@ _CONTENT = {
     file.name: file.read_bytes() for file in files("service.web").joinpath("static").iterdir()
 }
 ASSETS = {name: _TYPES[name.rpartition(".")[2]] for name in _CONTENT}
-_VERSION = {name: hashlib.sha256(body).hexdigest()[:12] for name, body in _CONTENT.items()}
+# One for all of them, and in the path: a module that another one imports by its name is then of
+# the same version, without anything that writes the names anew.
+_VERSION = hashlib.sha256(
+    b"".join(name.encode() + body for name, body in sorted(_CONTENT.items()))
+).hexdigest()[:12]
 _YEAR_SECONDS = 365 * 24 * 3600
 
 
@@ -63,13 +68,15 @@ def _templates() -> "Environment":
         StrictUndefined,
     )
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("service.web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["plain_name"] = plain_name
+    return environment
 
 
 class Refusal(Exception):
@@ -115,8 +122,35 @@ class PageRoute(APIRoute):
         return with_pages
 
 
+def wants_data(request: Request) -> bool:
+    """Whether a script of ours asks, and reads JSON."""
+    return request.headers.get("accept", "").startswith("application/json")
+
+
+def wants_part(request: Request) -> bool:
+    """Whether a script of ours asks for a part that it puts into a page."""
+    return request.headers.get("x-part") == "1"
+
+
+def data(values: Mapping[str, object], *, status: int = 200) -> Response:
+    """What a script of ours is answered."""
+    return JSONResponse(dict(values), status_code=status, headers=_HEADERS)
+
+
 def refused(request: Request, refusal: Refusal) -> Response:
-    """The page of a refusal."""
+    """The page of a refusal, or for a script its sentences."""
+    if wants_data(request):
+        t = texts_for(request)
+        answer = data(
+            {
+                "kind": refusal.kind,
+                "title": t(f"{refusal.kind}.title"),
+                "body": t(f"{refusal.kind}.body", **refusal.values),
+            },
+            status=refusal.status,
+        )
+        answer.headers.update(refusal.headers)
+        return answer
     return page(
         request,
         "message.html",
@@ -148,7 +182,7 @@ def page(
             caller=caller,
             parts=navigation.parts_for(caller),
             root=root(request),
-            asset=lambda name: f"{root(request)}/static/{name}?v={_VERSION[name]}",
+            asset=lambda name: f"{root(request)}/static/{_VERSION}/{_known_asset(name)}",
             **values,
         )
     )
@@ -171,14 +205,24 @@ def see_other(request: Request, path: str) -> Response:
     return RedirectResponse(root(request) + path, status_code=303, headers=_HEADERS)
 
 
-def static(name: str) -> Response:
-    """A file that pages load. Its address holds its digest, so that it may be kept for long."""
+def _known_asset(name: str) -> str:
+    assert name in ASSETS, f"there is no {name} in static"
+    return name
+
+
+def static(version: str, name: str) -> Response:
+    """A file that pages load. Its address holds the version, so that it may be kept for long.
+
+    A page of another version, from before an update or from a worker that is ahead, gets what
+    there is here, and does not keep it.
+    """
     if name not in ASSETS:
         raise Refusal(404, "nothing_here")
+    kept = f"public, max-age={_YEAR_SECONDS}, immutable" if version == _VERSION else "no-store"
     headers = {
         "X-Content-Type-Options": "nosniff",
         "Cross-Origin-Resource-Policy": "same-origin",
-        "Cache-Control": f"public, max-age={_YEAR_SECONDS}, immutable",
+        "Cache-Control": kept,
     }
     return Response(_CONTENT[name], headers=headers | {"Content-Type": ASSETS[name]})
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
+from string import Formatter
 
 from starlette.requests import Request
 
@@ -36,6 +37,14 @@ class Texts:
         shown = {n: f"\u2068{v}\u2069" if isinstance(v, str) else v for n, v in values.items()}
         return self.sentences[key].format_map(shown)
 
+    def for_scripts(self, *families: str) -> dict[str, str]:
+        """The sentences of some families as they are, for scripts to fill in: "{who}", "{n}"."""
+        return {
+            key: self(key, **{name: f"{{{name}}}" for name in _words_in(sentence)} | _NUMBER)
+            for key, sentence in self.sentences.items()
+            if key.startswith(families)
+        }
+
     def time(self, at: datetime) -> str:
         """A moment in words, in UTC."""
         return self.sentences["time"].format(at=at.astimezone(UTC))
@@ -47,6 +56,21 @@ class Texts:
             if minutes >= size:
                 return self.sentences[f"age.{name}"].format(n=minutes // size)
         return self.sentences["age.now"]
+
+
+class _AsItIs:
+    """Stands for a number that a script fills in, and needs no isolates."""
+
+    def __format__(self, _: str) -> str:
+        return "{n}"
+
+
+_NUMBER: dict[str, object] = {"n": _AsItIs()}
+
+
+def _words_in(sentence: str) -> set[str]:
+    """The placeholders of words; "n" is a number's."""
+    return {name for _, name, _, _ in Formatter().parse(sentence) if name} - _NUMBER.keys()
 
 
 def _read() -> dict[str, Texts]:

@@ -218,7 +218,7 @@ def send_everything(call: Caller, key: str, c: Canaries) -> list[str]:
     address = quote(c("our path"), safe="")
     for path in (
         f"/{address}", f"/v1/comments/{address}", f"/v1/comments/{address}/report",
-        f"/v1/{address}", f"/docs/assets/{address}", f"/static/{address}", f"/docs/{address}",
+        f"/v1/{address}", f"/docs/assets/{address}", f"/static/x/{address}", f"/docs/{address}",
         f"/queue/{address}/accept", f"/v1/queue?after={address}", f"/v1/queue?order={address}",
         f"/v1/queue?limit={address}", f"/v1/queue?{address}={address}", f"/queue?done={address}",
         f"/queue?after={address}", f"/queue?order={address}", f"/queue?lang={address}",

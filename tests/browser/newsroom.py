@@ -116,7 +116,7 @@ def open_newsroom(directory: Path) -> Iterator[Newsroom]:
     store.migrate()
     site, _ = store.add_site("bao", Policy())
     app = FastAPI(title="Duyet", docs_url=None, redoc_url=None)
-    pages.install(app, store, secure=False, now=clock)
+    pages.install(app, store, secure=False, now=clock, poll_seconds=0.05)
     docs.install(app)
     problems.install(app, {StoreUnavailable: "store_unavailable"})
     try:

@@ -1,0 +1,199 @@
+"""What filters and orders need to know of a comment that waits, kept beside the queue.
+
+Nothing here is on the path of judging: what is missing is read off the comments when somebody
+looks (`catch_up`), a batch at a time. Rows go by themselves when a comment no longer waits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from model.addresses import mask_addresses
+from model.folding import folded
+from model.language import language_of
+from model.links import links_in
+from model.outcome import Head, Scores
+from service.storage.records import StoredComment, Waiting
+from service.storage.rows import STORED, stored_comment
+from service.storage.tables import comments, queue, reports, waiting, waiting_texts
+
+if TYPE_CHECKING:
+    from service.storage.store import Store
+
+BATCH = 200
+"""Comments read and written at a time: some 50 ms, a few of them in the transaction."""
+
+MOST_DOMAINS = 20
+
+BINS = 20
+"""Of the scores of a head, of equal width over [0, 1]; the last one takes 1 as well."""
+
+NO_BIN = -1
+"""Where a comment is that has no scores."""
+
+
+class Band(StrEnum):
+    """How sure the machine was of a comment, by the thresholds then in force."""
+
+    FINE = "fine"
+    UNSURE = "unsure"
+    SPAM = "spam"
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a comment can be found by.
+
+    `language` is "und" when unknown; `codes` are those of its reasons. `article` (its address and
+    title) and `text` (of comment, name, URL and title) are folded and hold no email address.
+    """
+
+    band: Band
+    language: str
+    article: str
+    is_new_author: bool
+    codes: tuple[str, ...]
+    domains: tuple[str, ...]
+    text: str = field(repr=False)
+
+
+def traits_of(comment: StoredComment) -> Traits:
+    """Read them off a comment."""
+    sent, verdict = comment.submission, comment.verdict
+    scores = verdict.scores
+    codes = tuple(dict.fromkeys(reason.code for reason in verdict.reasons))
+    # The author's own site last: a link in the text says more.
+    links = (*links_in(sent.content), *links_in(sent.author.url))
+    domains = dict.fromkeys(link.registered_domain or link.host for link in links)
+    said = (sent.content, sent.author.name, sent.author.url, sent.article.title)
+    return Traits(
+        band=_band(codes, scores),
+        language=language_of(sent.content),
+        article=folded(mask_addresses(f"{sent.permalink} {sent.article.title}")),
+        is_new_author=comment.history.author_accepted == 0,
+        codes=codes,
+        domains=tuple(one for one in domains if one)[:MOST_DOMAINS],
+        # What is shown masked must not be found letter by letter either.
+        text=folded(mask_addresses("\n".join(said))),
+    )
+
+
+_LIKELY_SPAM = f"score.{Head.SPAM}_likely"
+_DOUBTED = frozenset(f"score.{head}_{how}" for head in Head for how in ("likely", "unsure"))
+
+
+def _band(codes: Sequence[str], scores: Scores | None) -> Band:
+    if _LIKELY_SPAM in codes:
+        return Band.SPAM
+    return Band.FINE if scores is not None and _DOUBTED.isdisjoint(codes) else Band.UNSURE
+
+
+def doubt_of(scores: Scores | None) -> float:
+    """How little the machine knows, in [0, 1]: 1 when a score is 0.5, or there is none.
+
+    A score is a calibrated probability, so a person's word teaches most where it is a half,
+    whatever the thresholds are at the time.
+    """
+    if scores is None:
+        return 1.0
+    return max(1 - abs(2 * score - 1) for score in (scores.spam, scores.toxicity))
+
+
+def bin_of(score: float | None) -> int:
+    """The bin of a score in [0, 1]."""
+    return NO_BIN if score is None else min(BINS - 1, int(score * BINS))
+
+
+def level_of(codes: Sequence[str], head: Head) -> int:
+    """0 below the thresholds of a head that were in force, 1 where it was unsure, 2 likely."""
+    return 2 if f"score.{head}_likely" in codes else int(f"score.{head}_unsure" in codes)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a column holds them, so that each is found between spaces."""
+    return f" {' '.join(words)} " if words else ""
+
+
+# ------------------------------------------------------------------ kept beside the queue
+
+
+def missing(connection: sa.Connection) -> int:
+    """How many waiting comments have no traits yet."""
+    counts = [sa.select(sa.func.count()).select_from(t).scalar_subquery() for t in (queue, waiting)]
+    waits, known = connection.execute(sa.select(*counts)).one()
+    return int(max(0, waits - known))
+
+
+def catch_up(store: "Store", *, most: int) -> int:
+    """Read the traits of up to `most` waiting comments that have none; how many are left."""
+    with store.reads() as connection:
+        left = missing(connection)
+    while left and most > 0:
+        done = _catch_up_batch(store)
+        if not done:
+            break
+        left, most = max(0, left - done), most - done
+    return left
+
+
+def _catch_up_batch(store: "Store") -> int:
+    known = sa.exists().where(waiting.c.comment_id == queue.c.comment_id)
+    newest = sa.select(queue.c.comment_id).where(~known).order_by(queue.c.comment_id.desc())
+    with store.reads() as connection:
+        ids = connection.execute(newest.limit(BATCH)).scalars().all()
+        statement = STORED.where(comments.c.id.in_(ids))
+        found = [stored_comment(row) for row in connection.execute(statement).mappings()]
+    # Reading takes most of the time, and nobody waits for it.
+    read = {comment.id: (traits_of(comment), comment.verdict.scores) for comment in found}
+    with store.writes() as connection:
+        write(connection, read)
+    return len(ids)
+
+
+def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None]]) -> None:
+    """Keep the traits of those that wait and have none."""
+    still = sa.select(
+        queue,
+        sa.exists().where(reports.c.comment_id == queue.c.comment_id).label("is_reported"),
+        sa.exists().where(waiting.c.comment_id == queue.c.comment_id).label("is_known"),
+    ).where(queue.c.comment_id.in_(list(read)))
+    # Held, so that none is decided before its traits are there.
+    held = connection.execute(still.order_by(queue.c.comment_id).with_for_update(of=queue))
+    rows, texts = [], []
+    for row in held.mappings():
+        if row["is_known"]:
+            continue
+        traits, scores = read[row["comment_id"]]
+        rows.append(
+            {
+                "comment_id": row["comment_id"],
+                "site_id": row["site_id"],
+                "waiting_since": row["waiting_since"],
+                "risk": row["risk"],
+                "doubt": doubt_of(scores),
+                "spam_bin": bin_of(scores.spam if scores else None),
+                "spam_level": level_of(traits.codes, Head.SPAM),
+                "toxicity_bin": bin_of(scores.toxicity if scores else None),
+                "toxicity_level": level_of(traits.codes, Head.TOXICITY),
+                "band": traits.band,
+                "language": traits.language,
+                "article": traits.article,
+                "is_new_author": traits.is_new_author,
+                "is_reported": row["is_reported"] or row["why"] == Waiting.REPORT,
+                "codes": listed(traits.codes),
+                "domains": listed(traits.domains),
+            }
+        )
+        texts.append({"comment_id": row["comment_id"], "text": traits.text})
+    if rows:
+        connection.execute(waiting.insert(), rows)
+        connection.execute(waiting_texts.insert(), texts)
+
+
+def note_report(connection: sa.Connection, comment_id: str) -> None:
+    """A site reported a comment that may wait already."""
+    statement = waiting.update().where(waiting.c.comment_id == comment_id)
+    connection.execute(statement.values(is_reported=True))

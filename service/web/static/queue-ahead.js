@@ -1,0 +1,53 @@
+// The next cards are loaded before they are needed.
+
+import { add, cards, whenOneLeaves } from "./queue-cards.js";
+import { root } from "./queue-say.js";
+import { inOwnTime } from "./queue-times.js";
+
+const FEW = 10;
+const list = document.getElementById("cards");
+let loading = null;
+
+async function part(path) {
+  const answer = await fetch(path, { headers: { "X-Part": "1" }, credentials: "same-origin" });
+  if (!answer.ok || answer.redirected) return null;
+  // Parsed in a document of its own, where nothing loads or runs.
+  const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
+  inOwnTime(parsed);
+  return parsed.body;
+}
+
+export async function loadPart(path) {
+  try {
+    return await part(path);
+  } catch {
+    return null; // not reachable now
+  }
+}
+
+export async function loadCard(id) {
+  const loaded = await loadPart(`${root}/queue/${id}/card`);
+  const card = loaded?.querySelector("[data-card]");
+  return card ? document.adoptNode(card) : null;
+}
+
+async function loadMore() {
+  const more = list.querySelector(":scope > .more");
+  const link = more?.querySelector("a[rel=next]");
+  if (!link) return;
+  const loaded = await loadPart(link.getAttribute("href"));
+  if (!loaded) return;
+  for (const card of loaded.querySelectorAll("[data-card]")) add(document.adoptNode(card));
+  const next = loaded.querySelector(".more");
+  if (next) more.replaceWith(document.adoptNode(next));
+  else more.remove();
+}
+
+export function lookAhead() {
+  if (loading || cards().length >= FEW || !list.querySelector(":scope > .more")) return;
+  loading = loadMore().finally(() => {
+    loading = null;
+  });
+}
+
+whenOneLeaves(lookAhead);

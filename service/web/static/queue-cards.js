@@ -1,0 +1,136 @@
+// The cards on the page: which one has the focus, how one leaves, how it comes back.
+//
+// A card that leaves keeps its place by a mark, so that it can come back to exactly there. What
+// stands at the top of the window stays where it is, whatever happens above it.
+
+import { element } from "./queue-say.js";
+
+const SHIELD_MS = 300;
+const list = document.getElementById("cards");
+const empty = document.getElementById("empty");
+const marks = new Map(); // by id: what keeps the place of a card that left
+const onLeave = [];
+let movedAt = -SHIELD_MS;
+
+export const cards = () => [...list.querySelectorAll(":scope > [data-card]")];
+export const cardOf = (id) => list.querySelector(`:scope > [data-card="${CSS.escape(id)}"]`);
+export const idOf = (card) => card.dataset.card;
+export const isKnown = (id) => marks.has(id) || cardOf(id) !== null;
+export const hasLeft = (id) => marks.has(id);
+export const whenOneLeaves = (act) => onLeave.push(act);
+
+export function current() {
+  const card = document.activeElement?.closest?.("[data-card]");
+  return card && list.contains(card) ? card : null;
+}
+
+export function show(card) {
+  card.focus({ preventScroll: true });
+  card.scrollIntoView({ block: "start" });
+}
+
+export function showHeading() {
+  document.querySelector("h1")?.focus({ preventScroll: false });
+}
+
+// A click that was meant for what stood here a moment ago is nobody's decision.
+export const isShielded = () => performance.now() - movedAt < SHIELD_MS;
+
+function keepingView(change) {
+  const anchor = current() ?? cards().find((card) => card.getBoundingClientRect().bottom > 0);
+  const before = anchor?.getBoundingClientRect().top;
+  change();
+  movedAt = performance.now();
+  if (anchor?.isConnected) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
+}
+
+function neighbour(card) {
+  let next = card.nextElementSibling;
+  while (next && !next.matches("[data-card]")) next = next.nextElementSibling;
+  if (next) return next;
+  let before = card.previousElementSibling;
+  while (before && !before.matches("[data-card]")) before = before.previousElementSibling;
+  return before;
+}
+
+// Takes a card off the page; the focus goes on to the next one if it was here.
+export function takeOut(card, { note = "", moveOn = true } = {}) {
+  const hadFocus = card.contains(document.activeElement);
+  const next = neighbour(card);
+  const mark = note ? element("p", { text: note, className: "gone" }) : document.createComment("");
+  if (hadFocus || !note) {
+    card.replaceWith(mark);
+    movedAt = performance.now();
+  } else {
+    keepingView(() => card.replaceWith(mark));
+  }
+  marks.set(idOf(card), { mark, card });
+  empty.hidden = next !== null;
+  if (hadFocus && moveOn) {
+    if (next) show(next);
+    else showHeading();
+  }
+  if (note) setTimeout(() => mark.isConnected && fade(mark, card), 8000);
+  for (const act of onLeave) act();
+}
+
+function fade(note, card) {
+  const place = document.createComment("");
+  const kept = marks.get(idOf(card));
+  if (kept?.mark === note) kept.mark = place;
+  keepingView(() => note.replaceWith(place));
+}
+
+// Brings a card back to its place. Gives the card, null for one that never was here.
+export function putBack(id) {
+  const kept = marks.get(id);
+  if (!kept) return cardOf(id);
+  marks.delete(id);
+  keepingView(() => kept.mark.replaceWith(kept.card));
+  empty.hidden = true;
+  return kept.card;
+}
+
+export function add(card, { first = false } = {}) {
+  if (isKnown(idOf(card))) return false;
+  if (first) keepingView(() => list.prepend(card));
+  else list.insertBefore(card, list.querySelector(":scope > .more"));
+  empty.hidden = true;
+  return true;
+}
+
+// A card that somebody else settled while one was looking at it stays until one goes on.
+export function settle(card, sentence) {
+  annotate(card, sentence);
+  card.classList.add("settled");
+  for (const button of card.querySelectorAll("[data-decide] button")) button.disabled = true;
+}
+
+export function unsettle(card) {
+  card.querySelector(":scope > .note")?.remove();
+  card.classList.remove("settled", "rejecting");
+  for (const button of card.querySelectorAll("[data-decide] button")) button.disabled = false;
+}
+
+export function annotate(card, sentence, ...more) {
+  card.querySelector(":scope > .note")?.remove();
+  const note = element("div", { className: "note" });
+  note.append(element("p", { text: sentence }), ...more);
+  card.prepend(note);
+}
+
+export const isSettled = (card) => card.classList.contains("settled");
+
+document.addEventListener("focusout", (event) => {
+  const card = event.target.closest?.("[data-card].settled");
+  if (!card || card.contains(event.relatedTarget) || !event.relatedTarget) return;
+  if (event.relatedTarget.closest?.("[data-card]")) setTimeout(() => leaveSettled(card), 0);
+});
+
+function leaveSettled(card) {
+  if (!card.isConnected || card.contains(document.activeElement)) return;
+  const mark = document.createComment("");
+  marks.set(idOf(card), { mark, card });
+  keepingView(() => card.replaceWith(mark));
+  for (const act of onLeave) act();
+}

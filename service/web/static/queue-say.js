@@ -1,0 +1,42 @@
+// Words: what the page says, in the moderator's language, and reads out politely.
+
+export const desk = document.getElementById("desk");
+export const me = desk.dataset.me;
+export const root = desk.dataset.root;
+export const token = desk.dataset.formToken;
+
+const WORDS = JSON.parse(desk.dataset.words);
+const said = document.getElementById("said");
+const flash = document.getElementById("flash");
+const count = document.getElementById("count");
+let waiting = Number(count?.dataset.n ?? 0);
+
+export function words(key, values = {}) {
+  return WORDS[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
+}
+
+export function say(sentence) {
+  // Emptied first: the same sentence twice would be read once.
+  said.textContent = "";
+  setTimeout(() => (said.textContent = sentence), 50);
+}
+
+// The line about what was done, with a way back if there is one.
+export function tell(sentence, { mayUndo = false } = {}) {
+  flash.querySelector("p").textContent = sentence;
+  flash.querySelector("form").hidden = !mayUndo;
+  flash.hidden = false;
+  say(sentence);
+}
+
+export function countIs(change) {
+  if (!count) return;
+  waiting = Math.max(0, waiting + change);
+  count.textContent = words("queue.waiting", { n: waiting });
+}
+
+export function element(name, { text = "", className = "", ...more } = {}) {
+  const made = Object.assign(document.createElement(name), { className, ...more });
+  if (text) made.textContent = text;
+  return made;
+}
