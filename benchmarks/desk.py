@@ -34,6 +34,7 @@ from model.outcome import OFF, HeadThresholds, Thresholds
 from model.policy import Policy
 from model.text import comparable
 from service.storage import Asked, Checked, Store, StoredComment, new_id
+from service.storage.finding import Finding
 
 WAITING = 100_000
 JUDGED = 2_000
@@ -49,7 +50,18 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 
 QUERIES = {
     "oldest first": "",
+    "newest first": "?order=newest",
     "riskiest first": "?order=riskiest",
+    "least sure first": "?order=unsure",
+    "one language": "?language=en",
+    "one reason": "?reason=score.spam_likely",
+    "new authors, riskiest": "?new=1&order=riskiest",
+    "nothing reported": "?reported=1",
+    "a range of scores": "?head=spam&above=40&below=60",
+    "a frequent word": "?q=cảm",
+    "without diacritics": "?q=bai+viet",
+    "a rare word, newest": "?q=sầu+riêng&order=newest",
+    "no such word": "?q=qwxzqwxz",
 }
 """What the server is asked for, by name."""
 
@@ -148,6 +160,9 @@ def _fill_up(newsroom: Seeded, waiting: int) -> None:
             [Checked(a, k, one.verdict, 1.0) for (a, one), k in zip(batch, known, strict=True)]
         )
         missing -= len(batch)
+    finding = Finding(store)
+    while finding.catch_up():
+        pass
     found = store.queue_size(None)
     seconds = time.perf_counter() - started
     print(f"  {found:,} wait, made in {seconds:.0f} s", file=sys.stderr, flush=True)

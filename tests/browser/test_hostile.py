@@ -198,12 +198,18 @@ def test_nothing_runs_loads_hides_or_breaks(
     _asks_nothing_of_others(besieged, pages[width], noticed_here, found.address)
 
 
+def _asked_of(found: Found, path: str) -> list[str]:
+    """What a page's address may hold: what its route reads, and what its own forms put there."""
+    forms = [form for form in forms_in(found.text) if form.method == "get"] if found.is_page else []
+    return list(dict.fromkeys([*asked_by(READ[path]), *(n for f in forms for n in f.typed)]))
+
+
 @pytest.mark.parametrize("path", [path for path in PAGES if asked_by(READ[path])])
 def test_nothing_of_an_address_runs_loads_hides_or_breaks(
     besieged: Besieged, pages: dict[int, Page], noticed_here: Noticed, path: str
 ) -> None:
     address = urlsplit(besieged.there[path][0].address).path
-    fields = asked_by(READ[path])
+    fields = _asked_of(besieged.there[path][0], path)
     asked_alone = [
         besieged.client.get(address, params={name: evil}, follow_redirects=True)
         for name in fields
