@@ -89,6 +89,9 @@ _WAVE_TEXT = (
     "Anh em vào {link} nhận ngay {sum} lần nạp đầu, rút tiền trong {minutes} phút, "
     "uy tín số 1, mã giới thiệu MAI{code}"
 )
+WAVE_MARK = "-thuong.example"
+"""What the links of the wave have in common, and no other comment."""
+
 _A_BATCH = 32
 _DECIDED = 3
 """Of so many that wait one is decided."""
@@ -292,7 +295,7 @@ def _with_a_wave(told: list[Comment]) -> list[Comment]:
         place = at + number * 3 // 2
         kept = told[place].submission
         words = _WAVE_TEXT.format(
-            link=f"https://{('k9', 'win', 'rik', 'vip')[number % 4]}-thuong.example/{number % 7}",
+            link=f"https://{('k9', 'win', 'rik', 'vip')[number % 4]}{WAVE_MARK}/{number % 7}",
             sum=f"{150 + number % 5 * 10}k",
             minutes=3 + number % 4,
             code=1000 + number * 37,
