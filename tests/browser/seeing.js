@@ -38,7 +38,7 @@
     const isTicked = (one) => ["checkbox", "radio"].includes(one.type);
     return [...document.querySelectorAll(controls)]
       .filter((one) => one.checkVisibility({ visibilityProperty: true }))
-      .filter((one) => !one.closest(".skip") && !isInSentence(one))
+      .filter((one) => !one.closest(".skip, .unseen") && !isInSentence(one))
       .map((one) => [one, (isTicked(one) && one.closest("label")) || one])
       .map(([one, target]) => [one, target.getBoundingClientRect()])
       .filter(([, box]) => box.width < 24 || box.height < 24)
@@ -88,7 +88,7 @@
     const isOwn = (one) => new URL(at(one), location.href).origin === location.origin;
     const runs = (one) =>
       one.getAttributeNames().some((name) => name.startsWith("on") || name === "style");
-    const leads = (one) => !/^(https?:|mailto:|[/?#])/i.test(one.getAttribute("href"));
+    const leads = (one) => !/^(https?:|mailto:|otpauth:|[/?#])/i.test(one.getAttribute("href"));
     const wrong = [
       ...document.querySelectorAll(never),
       ...document.querySelectorAll("script:not([src])"),
@@ -105,7 +105,7 @@
     const apart = "[translate=no], [lang]:not(html), kbd, bdi, script, time, code";
     const attributes = ["aria-label", "title", "placeholder", "alt"];
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    const found = [document.title];
+    const found = [document.title.replace(/ · Duyet$/, "")];
     while (walker.nextNode())
       if (!walker.currentNode.parentElement.closest(apart)) found.push(walker.currentNode.data);
     for (const one of document.querySelectorAll(attributes.map((name) => `[${name}]`).join()))
