@@ -74,8 +74,14 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "outbox": LazyCommand(
             "service.commands.outbox:outbox", "List what sites were not told yet."
         ),
+        "digest": LazyCommand(
+            "service.commands.digest:digest", "Send what waits to moderators, by mail."
+        ),
         "sign-in": LazyCommand(
             "service.commands.moderate:sign_in", "Print a one-time sign-in link."
+        ),
+        "people": LazyCommand(
+            "service.commands.people:people", "List who may enter, change roles, reset accounts."
         ),
         "queue": LazyCommand(
             "service.commands.moderate:queue", "List what waits for a person, and decide."

@@ -27,6 +27,7 @@ from model.signs import (
     kinds_of,
     signs_of,
 )
+from model.site_rules import Met
 from model.submission import History, Submission
 from model.text import is_invisible
 
@@ -53,7 +54,8 @@ class Facts:
     primary tag or `und`. Of the content, `invisible` counts characters that show nothing
     where no emoji or script needs them, `disguised` those that only stand for an ASCII letter
     or digit, and `marks` is the longest run of combining marks. `twin` is what the site's
-    memory of decided comments knows of it.
+    memory of decided comments knows of it,
+    `met` what of the site's own rules does, None where it has none.
     """
 
     submission: Submission
@@ -66,6 +68,7 @@ class Facts:
     marks: int
     texts: Texts
     twin: DecidedTwin | None = None
+    met: Met | None = None
 
 
 def gather(submission: Submission, history: History | None = None) -> Facts:

@@ -10,13 +10,15 @@ from typing import TypeAlias
 from model.classifier import HEADS, Classifier, Explained, scores_of
 from model.experience import Experience
 from model.facts import Facts, gather
+from model.lists import Found, Searched
 from model.outcome import OFF, Head, HeadThresholds, Outcome, Scores, Thresholds
 from model.policy import Policy
 from model.reasons import quotation
 from model.registry import CHAMPION, SHIPPED, Registry
 from model.rules import hits
+from model.site_rules import Applied, Met
 from model.submission import History, Submission
-from model.verdict import Learnt, Reason, RuleHit, Span, Verdict, decide
+from model.verdict import Laid, Learnt, Mark, Reason, RuleHit, Span, Verdict, decide
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +38,7 @@ class Case:
     """A submission to be judged, with what was known of it and the policy that applies.
 
     `experience` is what the site's decisions taught, None for nothing. It must not change
-    while a batch is judged.
+    while a batch is judged. `applied` is what of the site's own rules may concern it.
     """
 
     submission: Submission
@@ -44,6 +46,7 @@ class Case:
     policy: Policy
     policy_version: str
     experience: Experience | None = None
+    applied: Applied | None = None
 
 
 def judge(batch: Sequence[Case], classifier: Classifier | None) -> list[Verdict]:
@@ -79,10 +82,36 @@ def undecided(policy_version: str) -> Verdict:
 
 def _facts(case: Case) -> Facts | None:
     try:
-        return gather(case.submission, case.history)
+        facts = gather(case.submission, case.history)
+        return facts if case.applied is None else _met(facts, case.applied)
     except Exception as problem:  # noqa: BLE001  what cannot be read, a person should read
         log.error("reading a submission failed", extra={"problem": type(problem).__name__})
         return None
+
+
+def _met(facts: Facts, applied: Applied) -> Facts:
+    """The facts with what of the site's rules the comment meets."""
+    author, lists = facts.submission.author, applied.lists
+    found: tuple[Found, ...] = ()
+    if lists is not None:
+        found = lists.found_in(
+            Searched(
+                content=facts.submission.content,
+                name=author.name,
+                url=author.url,
+                links=facts.links,
+                address_domain=facts.address.domain if facts.address else "",
+            )
+        )
+    return replace(facts, met=Met(applied.author, applied.network, applied.raid, found))
+
+
+def _laid(applied: Applied | None, met: Met | None) -> Laid | None:
+    if applied is None:
+        return None
+    found = met.found if met is not None else ()
+    marks = tuple(Mark(f.field, f.start, f.end) for f in found if f.start < f.end)
+    return Laid(applied.version, applied.published, marks)
 
 
 def _verdict(
@@ -107,6 +136,7 @@ def _verdict(
         model=classifier.version if classifier else NO_MODEL,
         policy=case.policy_version,
         learnt=learnt,
+        laid=_laid(case.applied, facts.met),
     )
 
 

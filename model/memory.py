@@ -233,6 +233,34 @@ class _Near:
         return self.similarity, self.contained
 
 
+class SketchIndex:
+    """Finds which of many sketches may be like one. Forgets nothing: make another.
+
+    At a likeness of .25 it finds 98 % of those there are, and 15 % at .05: measure `likeness`.
+    """
+
+    def __init__(self) -> None:
+        self._index = RMinHashLSH(threshold=0.5, num_perm=_HASHES, num_bands=_BANDS)
+        self._ids: list[str] = []
+
+    @property
+    def size(self) -> int:
+        """How many were put."""
+        return len(self._ids)
+
+    def put(self, id: str, sketch: Sketch) -> None:
+        """Put a sketch by an id; one that says too little is never found."""
+        if sketch.minhash is not None:
+            self._index.insert(len(self._ids), sketch.minhash)
+            self._ids.append(id)
+
+    def like(self, sketch: Sketch) -> Iterator[str]:
+        """The ids of those that may be like it, in the order they were put."""
+        if sketch.minhash is not None and self._ids:
+            for key in sorted(self._index.query(sketch.minhash)):
+                yield self._ids[key]
+
+
 class _Shelf:
     """Decided comments with an index. The index forgets nothing, so shelves are dropped whole."""
 

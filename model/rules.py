@@ -3,8 +3,8 @@
 A rule is a function and a row in `RULES`. Its effect is the least outcome it asks for; a site
 may change that in its policy. Rules only ever make an outcome more severe, except the trust
 rules, which may soften a score by one step. No pattern rejects by itself unless a site says
-so: what it can know is that a person should look. The one rule that rejects repeats what people
-of the site decided on nearly the same comment.
+so: what it can know is that a person should look. What rejects is what people of the site laid
+down (`SITE_RULES`), or decided on nearly the same comment.
 """
 
 import logging
@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 from model.addresses import mask_addresses
 from model.facts import Facts
+from model.lists import Act, Kind
 from model.outcome import Outcome
 from model.policy import Policy
+from model.site_rules import AuthorRule, Standing
 from model.verdict import RuleHit
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,9 @@ def hits(
     A rule that raises is a hit that queues: the others and the score still count.
     """
     found = []
-    for rule in RULES if rules is None else rules:
+    if rules is None:
+        rules = RULES if facts.met is not None else _OF_EVERY_SITE
+    for rule in rules:
         try:
             evidence = rule.check(facts, policy)
             if evidence is None:
@@ -178,7 +182,64 @@ def _settled_as(outcome: Outcome) -> Check:
     return check
 
 
-RULES: tuple[Rule, ...] = (
+def _stands(standing: Standing) -> Check:
+    def check(facts: Facts, policy: Policy) -> str | None:
+        met = facts.met
+        if met is None:
+            return None
+        # Whoever is trusted by name is not banned for the network that others share.
+        by_name = met.author
+        rule = by_name if by_name is not None else met.network
+        return _until(rule) if rule is not None and rule.standing is standing else None
+
+    return check
+
+
+def _until(rule: AuthorRule) -> str:
+    return "" if rule.until is None else f"{rule.until:%Y-%m-%d %H:%M} UTC"
+
+
+def _raided(facts: Facts, policy: Policy) -> str | None:
+    met = facts.met
+    if met is None or met.raid is None:
+        return None
+    if met.author is not None and met.author.standing is Standing.TRUSTED:
+        return None
+    return f"{met.raid.until:%Y-%m-%d %H:%M} UTC"
+
+
+def _listed(kind: Kind, act: Act) -> Check:
+    def check(facts: Facts, policy: Policy) -> str | None:
+        if facts.met is None or not facts.met.found:
+            return None
+        found = [
+            f.entry.text for f in facts.met.found if f.entry.kind is kind and f.entry.act is act
+        ]
+        return ", ".join(found) if found else None
+
+    return check
+
+
+SITE_RULES: tuple[Rule, ...] = (
+    Rule("author.banned", _stands(Standing.BANNED), Outcome.REJECT, "author.email"),
+    Rule("author.queued", _stands(Standing.QUEUED), Outcome.QUEUE, "author.email"),
+    Rule("list.word_rejected", _listed(Kind.WORD, Act.REJECT), Outcome.REJECT, "content"),
+    Rule("list.word", _listed(Kind.WORD, Act.QUEUE), Outcome.QUEUE, "content"),
+    Rule("list.domain_rejected", _listed(Kind.DOMAIN, Act.REJECT), Outcome.REJECT, "content"),
+    Rule("list.domain", _listed(Kind.DOMAIN, Act.QUEUE), Outcome.QUEUE, "content"),
+    Rule("raid.new_author", _raided, Outcome.QUEUE, "author.email"),
+    Rule("author.trusted", _stands(Standing.TRUSTED), Outcome.ACCEPT, "author.email", trust=True),
+    Rule(
+        "list.domain_trusted",
+        _listed(Kind.DOMAIN, Act.TRUST),
+        Outcome.ACCEPT,
+        "content",
+        trust=True,
+    ),
+)
+"""What people of a site laid down; asked of the comments of a site that has such rules."""
+
+_OF_EVERY_SITE: tuple[Rule, ...] = (
     Rule("form.honeypot", _honeypot, Outcome.QUEUE, "form.honeypot"),
     Rule("form.too_fast", _too_fast, Outcome.QUEUE, "form.seconds_to_fill"),
     Rule("links.too_many", _too_many_links, Outcome.QUEUE, "content"),
@@ -204,3 +265,5 @@ RULES: tuple[Rule, ...] = (
         trust=True,
     ),
 )
+
+RULES: tuple[Rule, ...] = (*SITE_RULES, *_OF_EVERY_SITE)

@@ -42,6 +42,16 @@ def comparable(text: str) -> str:
     return _NO_LETTER.sub("", readable(text))
 
 
+def plain(character: str) -> str:
+    """What a character reads as, without marks: no letter, one or several."""
+    return _plain_of[ord(character)]
+
+
+def marked(character: str) -> str:
+    """What a character reads as, Latin letters with their marks."""
+    return _marked_of[ord(character)]
+
+
 _NO_LETTER = re.compile(r"[\W_]+")  # what `str.isalnum` is not true of
 _NOUGHTS = str.maketrans("123456789", "0" * 9)
 

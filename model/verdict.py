@@ -73,12 +73,35 @@ class Learnt:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Where an entry of a site's lists stands: code points of `field`, end exclusive."""
+
+    field: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """What rules that people of the site laid down had to do with a verdict.
+
+    `version` is that of the site's rules, whose earlier versions stay readable; `published` says
+    whether the author had a comment published before the raid that was on.
+    """
+
+    version: int
+    published: bool = False
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the machine says of one submission. `scores` is None when no model could score.
 
     `model` and `policy` are version names; `audit` marks a comment queued for review only
     because it was drawn, with what it would have been in `unaudited`. `learnt` is None when
-    nothing had been learnt from the site's decisions, or they were not asked.
+    nothing had been learnt from the site's decisions, or they were not asked; `laid` when the site
+    has no rules of its own.
     """
 
     outcome: Outcome
@@ -91,6 +114,7 @@ class Verdict:
     audit: bool = False
     unaudited: Outcome | None = None
     learnt: Learnt | None = None
+    laid: Laid | None = None
 
 
 def decide(

@@ -28,7 +28,9 @@ from service.api.direct import App
 from service.api.guard import Guard
 from service.api.turning_away import TurningAway
 from service.body_limit import BodyLimit
+from service.campaigns import CampaignFinder
 from service.deliverability import Deliverability
+from service.digest import DigestPost
 from service.keyring import Keyring
 from service.late_verdicts import LateVerdicts
 from service.metrics import Metrics
@@ -38,6 +40,7 @@ from service.readiness import Readiness
 from service.serving import Serving
 from service.settings import Settings, load_settings
 from service.spool import Spool
+from service.status_links import StatusLinks
 from service.storage import (
     Buckets,
     Retention,
@@ -46,6 +49,7 @@ from service.storage import (
     StoreUnavailable,
     utc_now,
 )
+from service.storage.statistics import Statistics
 from service.tracing import Tracing, are_asked_for
 from service.web import pages
 
@@ -66,12 +70,27 @@ REPLAY_SECONDS = 1.0
 DELIVER_SECONDS = 2.0
 """How often a worker looks for late verdicts to tell."""
 
+DIGEST_SECONDS = 30.0
+"""How often a worker looks for digests that are due."""
+
 DELIVERIES_KEPT = timedelta(days=30)
 """How long what was told, or given up, can be looked at."""
+
+FIND_SECONDS = 5.0
+"""How often one worker of all looks for campaigns in what is new in the queue."""
+
+FIND_PAUSE_SECONDS = 0.001
+"""How long other threads have the interpreter between two of those comments."""
 
 PRUNE_SECONDS = 3600.0
 KEEP_SECONDS = 3600.0
 """How often partitions are made ahead, and what is too old is forgotten."""
+
+COUNT_SECONDS = 60.0
+"""How often what came and was decided is counted for the dashboard."""
+
+SAMPLE_SECONDS = 300.0
+"""How often the length of the queue is noted."""
 
 FORGET_PAUSE_SECONDS = 0.05
 """How long others may write between two batches of comments that are forgotten."""
@@ -126,7 +145,9 @@ def build(
     )
 
     turn_away = TurningAway(keys, moderation.admission, metrics)
+    post = _digest_post(settings, store, metrics)
     chores = _chores(settings, store, serving, metrics, spool, now)
+    chores += [_Chore(DIGEST_SECONDS, post.send_due)] if post else []
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -156,10 +177,12 @@ def build(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.include_router(comments.routes(keys, rates, moderation, store, now=now))
+    link = StatusLinks(store.keyring, settings.public_url)
+    app.include_router(comments.routes(keys, rates, moderation, store, now=now, link=link))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
-    pages.install(app, store, secure=secure, now=now)
+    pages.install(app, store, secure=secure, now=now, histograms=serving.histogram)
+    app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
     app.include_router(akismet.routes(akismet_door))
     perspective_door = perspective.PerspectiveDoor(keys, rates, moderation, store)
@@ -174,14 +197,17 @@ def build(
         by_path={comments.BATCH_PATH: settings.max_batch_bytes}
         | dict.fromkeys(akismet.WITH_COMMENTS, MOST_FORM_BYTES),
     )
-    app.add_middleware(Guard, prefix=akismet.PREFIXES, refusal=akismet.refusal)
-    app.add_middleware(Guard, prefix=perspective.PREFIX, refusal=perspective.refusal)
-    app.add_middleware(Guard, prefix=coral.PREFIX, refusal=coral.refusal)
+    for prefix, refusal in (
+        (akismet.PREFIXES, akismet.refusal),
+        (perspective.PREFIX, perspective.refusal),
+        (coral.PREFIX, coral.refusal),
+    ):
+        app.add_middleware(Guard, prefix=prefix, refusal=refusal)
     problems.install(app, _PROBLEMS)
     app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
-    comment_door = comments.CommentDoor(keys, rates, moderation)
+    comment_door = comments.CommentDoor(keys, rates, moderation, link)
     answer_to = problems.answers(_PROBLEMS)
     app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
     app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
@@ -256,19 +282,36 @@ def _chores(
         if kept.days:
             store.forget(kept, pause=lambda: time.sleep(FORGET_PAUSE_SECONDS))
 
+    statistics = Statistics(store)
+
+    def count() -> None:
+        statistics.count_decisions()
+        statistics.count_arrivals(pause=lambda: time.sleep(FORGET_PAUSE_SECONDS))
+
     chores = [
+        _Chore(COUNT_SECONDS, count),
+        _Chore(SAMPLE_SECONDS, statistics.sample_queue),
         _Chore(REFRESH_SECONDS, serving.refresh),
         _Chore(QUEUE_COUNT_SECONDS, count_queue),
         _Chore(PRUNE_SECONDS, prune),
         _Chore(KEEP_SECONDS, keep, at_once=True),
     ]
     late = LateVerdicts(store, now=now)
+    finder = CampaignFinder(store, pause=lambda: time.sleep(FIND_PAUSE_SECONDS))
+    chores.append(_Chore(FIND_SECONDS, finder.turn))
     chores.append(_Chore(DELIVER_SECONDS, partial(_deliver, late, store, metrics)))
     if spool is not None:
         chores.append(_Chore(REPLAY_SECONDS, partial(_empty, spool, store, metrics)))
     if metrics.is_shared:
         chores.append(_Chore(SHARE_SECONDS, metrics.share))
     return chores
+
+
+def _digest_post(settings: Settings, store: Store, metrics: Metrics) -> DigestPost | None:
+    mailer = settings.mailer
+    if mailer is None:
+        return None
+    return DigestPost(store, mailer, settings.public_url, sent=metrics.digest_settled)
 
 
 def _deliver(late: LateVerdicts, store: Store, metrics: Metrics) -> None:

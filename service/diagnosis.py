@@ -24,8 +24,10 @@ from urllib.parse import urlsplit
 
 from model.registry import CHAMPION, Registry, RegistryError
 from service.keyring import Keyring, KeyringError
+from service.mail import Unsent
 from service.settings import Settings
 from service.storage import Store, StoreError, utc_now
+from service.storage.digests import Digests
 from service.storage.inspection import Inspected, inspected, keys_that_are_not_its_own
 from service.tracing import are_asked_for
 
@@ -493,6 +495,32 @@ def traces(at: Patient) -> Findings:
         yield _ok("traces", "sent to the endpoint of the environment")
 
 
+def mail(at: Patient) -> Findings:
+    """Whether digests can be handed in, and were."""
+    mailer = at.settings.mailer
+    if mailer is None:
+        return
+    try:
+        mailer.check()
+    except Unsent as problem:
+        fix = "see DUYET_SMTP_URL in docs/digest.md; digests are tried again until then"
+        yield _fail("mail", str(problem), fix)
+    else:
+        yield _ok("mail", "the mail server takes what is sent")
+    if at.keyring is None or at.database is None or not at.database.is_current:
+        return
+    store = Store.open(at.settings.sqlalchemy_url, at.keyring)
+    try:
+        unsent = Digests(store).problems()
+    except StoreError:
+        return  # said by those that ask the database for more
+    finally:
+        store.close()
+    if unsent:
+        what = f"{len(unsent)} digests were not sent: {unsent[0].problem}"
+        yield _warn("digests", what, "mend what the mail server refuses; /digest says it too")
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -521,4 +549,5 @@ CHECKS: tuple[Callable[[Patient], Findings], ...] = (
     proxies,
     public_url,
     traces,
+    mail,
 )

@@ -16,6 +16,7 @@ from model.registry import RegistryError, registry_at
 from service.keyring import Keyring
 from service.settings import Settings
 from service.storage import Moderator, NameTaken, Role, Store
+from service.storage.accounts_people import People
 
 log = logging.getLogger(__name__)
 
@@ -87,9 +88,10 @@ def reachable_url(settings: Settings) -> str:
 
 
 def admin_of(store: Store) -> Moderator:
-    """The first admin by name, made if there is none."""
+    """The first admin by name who is not disabled, made if there is none."""
+    disabled = {one.id for one in People(store).all(None) if one.is_disabled}
     for moderator in store.moderators():
-        if moderator.role is Role.ADMIN:
+        if moderator.role is Role.ADMIN and moderator.id not in disabled:
             return moderator
     try:
         return store.add_moderator(ADMIN, Role.ADMIN)

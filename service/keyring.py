@@ -7,9 +7,11 @@ Every key is a file of its own, readable by its owner only:
 
 * `address-N.key`: AES-256-GCM for addresses; the highest N encrypts, all decrypt;
 * `match.key`: HMAC-SHA256, names authors, IPs and texts so that they can be matched;
-* `token.key`: HMAC-SHA256, for site keys, sign-in links and sessions.
+* `token.key`: HMAC-SHA256, for site keys, sign-in links and sessions, and for what makes other
+  links unguessable.
 """
 
+import hashlib
 import hmac
 import ipaddress
 import os
@@ -18,6 +20,7 @@ import secrets
 import socket
 import stat
 import unicodedata
+from binascii import b2a_base64
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,11 +36,15 @@ _KEY_ID_BYTES = 4
 _LAYOUT = b"\x01"  # of a ciphertext: layout, key id, nonce, sealed address and tag
 _HEADER_BYTES = len(_LAYOUT) + _KEY_ID_BYTES + _NONCE_BYTES
 _KEY_TEXT = re.compile(rb"duyet-key-1 ([0-9a-f]{64})\n")
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _ADDRESS_KEY_NAME = re.compile(r"address-([1-9][0-9]{0,8})\.key")
 
 
 _OF_SITE = ""
 """In place of a comment's id, for what belongs to a site as a whole."""
+
+OF_MODERATORS = "moderators"
+"""In place of a site's id, for the addresses of moderators; their ids are the comments'."""
 
 
 class KeyringError(Exception):
@@ -57,6 +64,9 @@ class Keyring:
         self._match = _read_key(directory / "match.key")
         self._token = _read_key(directory / "token.key")
         self._address_keys = _read_address_keys(directory)
+        # No token begins with that byte, so that nobody's hash is this key.
+        links = hmac.digest(self._token, b"\xff links", "sha256")
+        self._links = hashlib.blake2b(key=links, digest_size=18)
         # A copy of what the key, the purpose and the site made of the hash costs half of a new one.
         self._begun = lru_cache(maxsize=1024)(self._begin)
 
@@ -172,6 +182,21 @@ class Keyring:
     def match_key(self, purpose: str, site_id: str, value: str) -> str:
         """A stable name, on this site, for anything else that is matched; "" for nothing."""
         return self._name(purpose.encode(), site_id, value)
+
+    def link_token(self, purpose: str, id: str) -> str:
+        """What makes a link to a thing unguessable, with nothing stored: 24 URL-safe characters.
+
+        144 bits of keyed BLAKE2b (RFC 7693) over a plain purpose and an id; HMAC-SHA256 takes
+        four times as long, and every verdict has such a link.
+        """
+        mac = self._links.copy()
+        mac.update(f"{purpose}/{id}".encode("utf-8", "surrogatepass"))
+        return b2a_base64(mac.digest(), newline=False).translate(_URL_SAFE).decode()
+
+    def owns_link(self, token: str, purpose: str, id: str) -> bool:
+        """Whether `link_token` gives this, in a time that tells nothing of how near it is."""
+        right = self.link_token(purpose, id).encode()
+        return hmac.compare_digest(right, token.encode("utf-8", "replace"))
 
     def token_hash(self, token: str) -> str:
         """What is stored of a random token: 64 hexadecimal digits of HMAC-SHA256."""

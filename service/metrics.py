@@ -148,6 +148,9 @@ class Metrics:
             "duyet_spool_bytes", "Bytes of comments kept on disk until the database is back."
         )
         self._outbox = Gauge("duyet_outbox_size", "Events that wait to be delivered.")
+        self._digests = Counter(
+            "duyet_digests_total", "Digests by what became of them.", ["result"]
+        )
         self._model = Gauge(
             "duyet_model_info",
             "1 for the model version that serves under this name, 0 for one that did.",
@@ -263,6 +266,10 @@ class Metrics:
     def outbox_is(self, events: int) -> None:
         """Set how many events wait to be delivered."""
         self._outbox.set((), events)
+
+    def digest_settled(self, result: str) -> None:
+        """A digest was sent, skipped as there was nothing to tell, or has failed."""
+        self._digests.add((result,))
 
     def model_is(
         self, name: str, version: str, histogram: Mapping[str, object] | None = None

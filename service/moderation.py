@@ -27,6 +27,7 @@ from model.judging import Case, audited, judge, undecided
 from model.outcome import Outcome, Scores
 from model.policy import Policy
 from model.rules import FAILED
+from model.site_rules import Applied
 from model.submission import Submission
 from model.text import comparable
 from model.verdict import Learnt, Verdict
@@ -40,6 +41,7 @@ from service.admission import (
 from service.deliverability import Deliverability
 from service.learning import Learning
 from service.metrics import Metrics
+from service.ruling import Ruling
 from service.serving import Serving
 from service.spool import Spool, SpoolFull
 from service.storage import (
@@ -171,7 +173,8 @@ class _Entry:
 
 _Fresh = tuple[_Entry, Known]
 _Learnt = Mapping[str, Experience]
-_Judging = Callable[[Sequence[_Fresh], Classifier | None, _Learnt], list[Checked]]
+_Rules = Sequence[Applied | None]
+_Judging = Callable[[Sequence[_Fresh], Classifier | None, _Learnt, _Rules], list[Checked]]
 
 
 class Moderation:
@@ -205,6 +208,7 @@ class Moderation:
         self._tracing = tracing
         self._stages: Stages | None = None  # of the last batch
         self._learning = Learning(store, metrics)
+        self._ruling = Ruling(store)
         self._calls: deque[_Call] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="moderation")
@@ -407,7 +411,7 @@ class Moderation:
         """Queue what passes the form, unread, in the spool: the database is away."""
         passed = [entry for entry in entries if not (entry.errors or entry.asked.is_test)]
         known = self._store.unrecorded([entry.asked for entry in passed])
-        queued = _undecided([*zip(passed, known, strict=True)], None, {})
+        queued = _undecided([*zip(passed, known, strict=True)], None, {}, ())
         try:
             ids = iter(spool.keep(self._store.sealed(queued)))
         except (OSError, SpoolFull) as problem:
@@ -449,9 +453,10 @@ class Moderation:
         is_fresh = [not (k.replay or k.conflict or k.same_as is not None) for k in known]
         pairs = zip(entries, known, strict=True)
         asked = [*compress(pairs, is_fresh)]
+        applied = self._ruling.on([(entry.asked, k) for entry, k in asked])
         with self._learning.of([(e.site, k.changes) for e, k in asked], classifier) as learnt:
             started_judging = time.perf_counter()
-            fresh = judging(asked, classifier, learnt)
+            fresh = judging(asked, classifier, learnt, applied)
         judged = time.perf_counter()
         kept = [checked for checked in fresh if not checked.asked.is_test]
         if kept:
@@ -501,7 +506,7 @@ def _own_scores(verdict: Verdict) -> Scores | None:
 
 
 def _judged(
-    batch: Sequence[_Fresh], classifier: Classifier | None, learnt: _Learnt
+    batch: Sequence[_Fresh], classifier: Classifier | None, learnt: _Learnt, applied: _Rules
 ) -> list[Checked]:
     cases = [
         Case(
@@ -510,8 +515,9 @@ def _judged(
             entry.site.policy,
             entry.site.policy_version,
             learnt.get(entry.site.id),
+            rules,
         )
-        for entry, known in batch
+        for (entry, known), rules in zip(batch, applied, strict=True)
     ]
     verdicts = judge(cases, classifier)
     return [
@@ -528,7 +534,7 @@ def _drawn(entry: _Entry, known: Known, verdict: Verdict) -> Checked:
 
 
 def _undecided(
-    batch: Sequence[_Fresh], classifier: Classifier | None, learnt: _Learnt
+    batch: Sequence[_Fresh], classifier: Classifier | None, learnt: _Learnt, applied: _Rules
 ) -> list[Checked]:
     """What judging broke on, a person should read."""
     return [

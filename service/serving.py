@@ -6,6 +6,7 @@ being judged keeps the model it began with.
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from model.classifier import Classifier
@@ -39,6 +40,13 @@ class Serving:
     def champion(self) -> Classifier | None:
         """The model to score with; None when none could be loaded yet."""
         return self._champion
+
+    def histogram(self, version: str) -> Mapping[str, object]:
+        """What a version's manifest says of its held-out scores; {} where it cannot be read."""
+        try:
+            return self._registry.manifest(version).histogram
+        except _UNUSABLE:
+            return {}
 
     def refresh(self) -> None:
         """Look where the name points and load that version if it is another one.

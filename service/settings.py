@@ -28,6 +28,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from service.mail import WHAT_IT_LOOKS_LIKE, Mailer, Server, sender_of
+
 PREFIX = "DUYET_"
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*)(\.[A-Za-z0-9-]+)*\Z")
@@ -137,6 +139,8 @@ class Settings(BaseSettings):
     spool: bool = False
     spool_max_bytes: int = Field(default=256 * 2**20, ge=2**20, le=2**40)
     public_url: str = ""
+    mail_from: str = ""
+    smtp_url: SecretStr | None = None
     trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list_of)] = (
         "127.0.0.1",
         "::1",
@@ -154,6 +158,13 @@ class Settings(BaseSettings):
     def sqlalchemy_replica_url(self) -> str:
         """Where the read replica is, with its password; empty when there is none."""
         return "" if self.replica_url is None else self.replica_url.get_secret_value()
+
+    @property
+    def mailer(self) -> Mailer | None:
+        """Who hands in mails; None where none can be sent."""
+        if self.smtp_url is None or not self.mail_from:
+            return None
+        return Mailer(Server.of(self.smtp_url.get_secret_value()), self.mail_from)
 
     @property
     def models_dir(self) -> Path:
@@ -240,6 +251,29 @@ class Settings(BaseSettings):
         if value and not _is_plain_web_address(value):
             _wrong("http:// or https://, a host, and nothing but a path after it")
         return value.rstrip("/")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _is_mail_server(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None:
+            return None
+        try:
+            Server.of(value.get_secret_value())
+        except ValueError:
+            _wrong(WHAT_IT_LOOKS_LIKE)
+        if not info.data.get("public_url") or not info.data.get("mail_from"):
+            _wrong(f"set together with {variable('public_url')} and {variable('mail_from')}")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _is_sender(cls, value: str) -> str:
+        try:
+            if value:
+                sender_of(value)
+        except ValueError:
+            _wrong("an email address in ASCII, or NAME <ADDRESS>")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

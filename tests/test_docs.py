@@ -359,6 +359,8 @@ def test_every_route_is_documented_and_every_documented_route_exists(tmp_path: P
         "docs/akismet.md",
         "docs/perspective.md",
         "docs/coral.md",
+        "docs/status-pages.md",
+        "docs/digest.md",
     )
     with service(tmp_path) as (app, _):
         real = set(routes_of(app))

@@ -5,6 +5,7 @@ Reads the wire form, calls the one door or the store, writes the wire form. Deci
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -97,6 +98,14 @@ def _with_key(extra: dict[str, Any]) -> dict[str, Any]:
     return extra | {"parameters": [header]}
 
 
+Link = Callable[[str], str]
+"""Gives the address of a comment's status page by its id, "" for none."""
+
+
+def _no_link(_: str) -> str:
+    return ""
+
+
 def routes(
     keys: SiteKeys,
     rates: RateLimits,
@@ -104,12 +113,13 @@ def routes(
     store: Store,
     *,
     now: Callable[[], datetime],
+    link: Link = _no_link,
 ) -> APIRouter:
-    """Everything under /v1/comments and /v1/queue."""
+    """Everything under /v1/comments and /v1/queue. `link` gives a comment's status page."""
     router = APIRouter(prefix="/v1", tags=["comments"])
-    _judge_routes(router, CommentDoor(keys, rates, moderation))
-    _batch_route(router, keys, rates, moderation)
-    _comment_routes(router, keys, store, now)
+    _judge_routes(router, CommentDoor(keys, rates, moderation, link))
+    _batch_route(router, keys, rates, moderation, link)
+    _comment_routes(router, keys, store, now, link)
     _queue_route(router, keys, store)
     return router
 
@@ -117,10 +127,13 @@ def routes(
 class CommentDoor:
     """What POST /v1/comments does, below any framework: a request in, its answer's JSON out."""
 
-    def __init__(self, keys: SiteKeys, rates: RateLimits, moderation: Moderation) -> None:
+    def __init__(
+        self, keys: SiteKeys, rates: RateLimits, moderation: Moderation, link: Link = _no_link
+    ) -> None:
         self._keys = keys
         self._rates = rates
         self._moderation = moderation
+        self._link = link
 
     async def answer(self, scope: Scope, receive: Receive) -> tuple[bytes, Mapping[str, str]]:
         """The verdict as JSON, once it is stored for good, and what is left of a rate limit.
@@ -141,8 +154,9 @@ class CommentDoor:
         language = visitor_language(_text(headers, b"accept-language"), submission.article.language)
         answer = await self._moderation.check_one(site, submission, idempotency_key=key)
         if is_long:
-            return await run_in_threadpool(_judged, answer, language), {**_JSON, **left}
-        return _judged(answer, language), {**_JSON, **left}
+            judged = await run_in_threadpool(_judged, answer, language, self._link)
+            return judged, {**_JSON, **left}
+        return _judged(answer, language, self._link), {**_JSON, **left}
 
 
 def _text(headers: dict[bytes, bytes], name: bytes) -> str:
@@ -164,7 +178,7 @@ def _judge_routes(router: APIRouter, door: CommentDoor) -> None:
 
 
 def _batch_route(
-    router: APIRouter, keys: SiteKeys, rates: RateLimits, moderation: Moderation
+    router: APIRouter, keys: SiteKeys, rates: RateLimits, moderation: Moderation, link: Link
 ) -> None:
     @router.post(
         "/comments/batch",
@@ -194,14 +208,20 @@ def _batch_route(
             idempotency_keys=[f"{key}\n{at}" for at in places] if key else (),
         )
         languages = [_language(request, submission) for submission in submissions]
-        response = await run_in_threadpool(_judged_batch, items, answers, languages)
+        response = await run_in_threadpool(_judged_batch, items, answers, languages, link)
         response.headers.update(left)
         return response
 
 
 def _comment_routes(
-    router: APIRouter, keys: SiteKeys, store: Store, now: Callable[[], datetime]
+    router: APIRouter, keys: SiteKeys, store: Store, now: Callable[[], datetime], link: Link
 ) -> None:
+    async def comment_after(
+        request: Request, site: Site, change: Callable[[], StoredComment]
+    ) -> Response:
+        """The comment that `change` gives, which blocks, as it is now."""
+        return await run_in_threadpool(lambda: _stored(_or_problem(change), site, request, link))
+
     @router.get(
         "/comments/{comment_id}",
         summary="A comment, its verdict, and what became of it",
@@ -217,7 +237,7 @@ def _comment_routes(
                 raise Problem("unknown_comment")
             return stored
 
-        return await _comment_after(request, site, found)
+        return await comment_after(request, site, found)
 
     @router.post(
         "/comments/{comment_id}/report",
@@ -230,7 +250,7 @@ def _comment_routes(
         """A site's word. It queues the comment for a person unless one has decided."""
         site = await keys.site(request)
         said = read_report(await request.body(), request.headers.get("content-type"))
-        return await _comment_after(
+        return await comment_after(
             request, site, lambda: store.report([site.id], comment_id, said.report())
         )
 
@@ -251,7 +271,7 @@ def _comment_routes(
             moderator=f"site {site.name}",
             at=now(),
         )
-        return await _comment_after(
+        return await comment_after(
             request, site, lambda: store.decide([site.id], comment_id, decision)
         )
 
@@ -267,7 +287,7 @@ def _comment_routes(
         A site takes back its own decisions only, never a moderator's.
         """
         site = await keys.site(request)
-        return await _comment_after(
+        return await comment_after(
             request,
             site,
             lambda: store.undo([site.id], comment_id, moderator=f"site {site.name}", only_own=True),
@@ -305,13 +325,6 @@ def _queue_route(router: APIRouter, keys: SiteKeys, store: Store) -> None:
             )
 
         return await run_in_threadpool(page)
-
-
-async def _comment_after(
-    request: Request, site: Site, change: Callable[[], StoredComment]
-) -> Response:
-    """The comment that `change` gives, which blocks, as it is now."""
-    return await run_in_threadpool(lambda: _stored(_or_problem(change), site, request))
 
 
 def _or_problem(change: Callable[[], StoredComment]) -> StoredComment:
@@ -353,11 +366,14 @@ def _language(request: Request, submission: Submission) -> str:
     return visitor_language(request.headers.get("accept-language", ""), submission.article.language)
 
 
-def _verdict(answer: Answer, language: str) -> dict[str, object] | Problem:
+def _verdict(answer: Answer, language: str, link: Link) -> dict[str, object] | Problem:
     match answer:
         case Answered():
             shown = _shown(answer.submission, answer.policy)
-            return verdict_members(answer.id, answer.verdict, shown, language=language)
+            url = link(answer.id)
+            return verdict_members(
+                answer.id, answer.verdict, shown, language=language, status_url=url
+            )
         case Refused():
             return _refusal(answer.errors, language)
         case Conflict():
@@ -367,19 +383,22 @@ def _verdict(answer: Answer, language: str) -> dict[str, object] | Problem:
             return Problem("store_unavailable" if is_away else "internal_error")
 
 
-def _judged(answer: Answer, language: str) -> bytes:
+def _judged(answer: Answer, language: str, link: Link = _no_link) -> bytes:
     """The answer to one comment, as JSON. Raises Problem when that is one."""
-    answered = _verdict(answer, language)
+    answered = _verdict(answer, language, link)
     if isinstance(answered, Problem):
         raise answered
     return to_json(answered)
 
 
 def _judged_batch(
-    items: Sequence[Submission | Problem], answers: Sequence[Answer], languages: Sequence[str]
+    items: Sequence[Submission | Problem],
+    answers: Sequence[Answer],
+    languages: Sequence[str],
+    link: Link,
 ) -> Response:
     """The answer to a batch; `answers` and `languages` are those of its submissions."""
-    judged = map(_verdict, answers, languages)
+    judged = map(partial(_verdict, link=link), answers, languages)
     results = [item if isinstance(item, Problem) else next(judged) for item in items]
     told = {"items": [batch_item_members(at, result) for at, result in enumerate(results)]}
     return Response(to_json(told), media_type="application/json")
@@ -399,9 +418,10 @@ def _shown(submission: Submission, policy: Policy) -> Publishable:
     return publishable(submission, show_addresses=policy.publish_addresses)
 
 
-def _stored(stored: StoredComment, site: Site, request: Request) -> Response:
+def _stored(stored: StoredComment, site: Site, request: Request, link: Link) -> Response:
     language = _language(request, stored.submission)
-    return _json(comment_out(stored, _shown(stored.submission, site.policy), language=language))
+    shown = _shown(stored.submission, site.policy)
+    return _json(comment_out(stored, shown, language=language, status_url=link(stored.id)))
 
 
 def _json(body: BaseModel) -> Response:

@@ -460,6 +460,11 @@ class VerdictOut(BaseModel):
         None, description="There when something had been learnt from the site's decisions."
     )
     publishable: PublishableOut
+    status_url: str | None = Field(
+        None,
+        description="For the commenter alone: a page that says what became of the comment. "
+        "There when the service has a public address.",
+    )
 
 
 class FieldErrorOut(BaseModel):
@@ -535,8 +540,9 @@ class QueueItemOut(BaseModel):
 
     id: str
     received_at: datetime
-    why: Literal["verdict", "audit", "report", "import"] = Field(
-        description="The verdict queued it, it was drawn at random, or the site reported it."
+    why: Literal["verdict", "audit", "report", "import", "appeal"] = Field(
+        description="The verdict queued it, it was drawn at random, the site reported it, it "
+        "waited where it was imported from, or its author appealed."
     )
     content: str
     author: QueueAuthorOut
@@ -592,11 +598,12 @@ def _sentence(code: str, language: str) -> str:
 
 
 def verdict_members(
-    id: str, verdict: Verdict, shown: Publishable, *, language: str
+    id: str, verdict: Verdict, shown: Publishable, *, language: str, status_url: str = ""
 ) -> dict[str, object]:
     """A verdict as it is answered: the members of a `VerdictOut`, ready to be written as JSON.
 
-    Not the model itself: it would check again what was just made here.
+    Without a `status_url` there is none. Not the model itself: it would check again what was
+    just made here.
     """
     scores, learnt = verdict.scores, verdict.learnt
     members: dict[str, object] = {
@@ -620,14 +627,19 @@ def verdict_members(
         "rel": shown.rel,
         "html": shown.html,
     }
+    if status_url:
+        members["status_url"] = status_url
     return members
 
 
-def comment_out(stored: StoredComment, shown: Publishable, *, language: str) -> CommentOut:
+def comment_out(
+    stored: StoredComment, shown: Publishable, *, language: str, status_url: str = ""
+) -> CommentOut:
     """A stored comment as it is answered."""
-    judged = VerdictOut.model_validate(
-        verdict_members(stored.id, stored.verdict, shown, language=language)
+    members = verdict_members(
+        stored.id, stored.verdict, shown, language=language, status_url=status_url
     )
+    judged = VerdictOut.model_validate(members)
     decision = stored.decision
     return CommentOut(
         **{name: getattr(judged, name) for name in judged.model_fields_set},

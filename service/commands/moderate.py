@@ -19,6 +19,7 @@ from service.commands.opening import (
 )
 from service.first_start import LINK_LIFETIME, admin_of, sign_in_url
 from service.storage import (
+    EVERY_SITE,
     AlreadyDecided,
     Moderator,
     NameTaken,
@@ -30,6 +31,7 @@ from service.storage import (
     UnknownComment,
     utc_now,
 )
+from service.storage.accounts_people import People
 
 OPERATOR = "operator"
 """Who decides on the command line when nobody else is named."""
@@ -117,7 +119,7 @@ def decide(
             "a rejection needs --reason" if reason is None else "an acceptance has no --reason"
         )
     with installation() as at:
-        who = _moderator_named(at.store, moderator).name if moderator else OPERATOR
+        who = moderator_named(at.store, moderator).name if moderator else OPERATOR
         decision = Decision(
             Outcome.of(outcome), RejectReason(reason) if reason else None, who, utc_now()
         )
@@ -147,25 +149,43 @@ def _decided(store: Store, comment_id: str, decision: Decision) -> StoredComment
     epilog="""\b
 Examples:
   duyet sign-in                                for the admin
-  duyet sign-in --name lan --add moderator     a new moderator, with a first link""",
+  duyet sign-in --name lan --add moderator     a new moderator, with a first link
+  duyet sign-in --name an --add admin --site blog     one who looks after a site""",
 )
 @click.option("--name", type=NAME, metavar="NAME", help="Whose link.  [default: the admin's]")
 @click.option(
     "--add",
     "role",
     type=click.Choice([role.value for role in Role]),
-    help="Make NAME a new moderator: one that decides, or an admin.",
+    help="Make NAME somebody new: who reads, who decides as well, or an admin.",
+)
+@click.option(
+    "--site",
+    "site_name",
+    type=NAME,
+    metavar="SITE",
+    help="With --add: on this site alone, whose admins look after the account.  [default: all]",
 )
 @json_option
-def sign_in(name: str | None, role: str | None, *, as_json: bool) -> None:
-    """Print a link that signs a moderator in to the queue page, once, within 24 hours."""
+def sign_in(name: str | None, role: str | None, site_name: str | None, *, as_json: bool) -> None:
+    """Print a link that signs a moderator in to the queue page, once, within 24 hours.
+
+    It is the way in when nobody else can open one. An account with one-time codes is asked
+    for one with a link as well; `duyet people reset` takes them away.
+    """
     if role and not name:
         raise click.UsageError("--add needs --name")
+    if site_name and not role:
+        raise click.UsageError("--site needs --add")
     with installation() as at:
-        who = _whose(at.store, name, role)
+        who = _whose(at.store, name, role, site_name)
+        if any(one.id == who.id and one.is_disabled for one in People(at.store).all(None)):
+            raise click.ClickException(
+                f"the account of {shown(who.name)} is disabled; `duyet people enable` lets it in"
+            )
         link = sign_in_url(at.settings, at.store.new_sign_in_link(who.id, LINK_LIFETIME))
     if as_json:
-        body = {"moderator": who.name, "role": who.role, "link": link}
+        body = {"moderator": who.name, "role": who.role or role, "link": link}
         click.echo(json_text(body | {"valid_seconds": int(LINK_LIFETIME.total_seconds())}))
         return
     click.echo(link)
@@ -173,18 +193,20 @@ def sign_in(name: str | None, role: str | None, *, as_json: bool) -> None:
     click.echo(f"For {shown(who.name)}. It works once, within {hours} hours.", err=True)
 
 
-def _whose(store: Store, name: str | None, role: str | None) -> Moderator:
+def _whose(store: Store, name: str | None, role: str | None, site_name: str | None) -> Moderator:
     if name is None:
         return admin_of(store)
     if role is None:
-        return _moderator_named(store, name)
+        return moderator_named(store, name)
+    site_id = site_named(store, site_name).id if site_name else EVERY_SITE
     try:
-        return store.add_moderator(name, Role(role))
+        return store.add_moderator(name, Role(role), site_id=site_id)
     except NameTaken:
         raise click.ClickException("there is a moderator of that name already") from None
 
 
-def _moderator_named(store: Store, name: str) -> Moderator:
+def moderator_named(store: Store, name: str) -> Moderator:
+    """The moderator of that name. Raises click's error, which says what names there are."""
     found = store.moderators()
     for moderator in found:
         if moderator.name == name:

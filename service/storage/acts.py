@@ -104,9 +104,21 @@ class Acts:
     is not there for them.
     """
 
+    most = MOST
+
     def __init__(self, store: Store, *, pause: Callable[[], object] = _yield) -> None:
         self._store = store
         self._pause = pause
+
+    @staticmethod
+    def act_in(connection: sa.Connection, act_id: str) -> Act:
+        """An act as a transaction sees it, whoever may."""
+        return _act(connection, act_id)
+
+    @staticmethod
+    def decision_in(act: sa.RowMapping) -> Decision:
+        """The decision in the row of an act."""
+        return _decision(act)
 
     def decide(
         self,

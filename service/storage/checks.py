@@ -59,7 +59,8 @@ def _known_statement(items: str) -> str:
           (SELECT comment_id FROM idempotency WHERE key_mac = item.idempotency) AS comment_id,
           (SELECT last_change FROM sites WHERE id = item.site) AS last_change,
           (SELECT last_undo FROM sites WHERE id = item.site) AS last_undo,
-          (SELECT last_reset FROM sites WHERE id = item.site) AS last_reset
+          (SELECT last_reset FROM sites WHERE id = item.site) AS last_reset,
+          (SELECT rules_version FROM sites WHERE id = item.site) AS rules_version
         FROM item ORDER BY item.place"""
 
 
@@ -82,6 +83,7 @@ class FoundRow(NamedTuple):
     last_change: int | None
     last_undo: int | None
     last_reset: int | None
+    rules_version: int | None
 
 
 def look_up(driver: Driver, batch: Sequence[Asked], keys: Sequence[MatchKeys]) -> list[FoundRow]:
@@ -127,7 +129,9 @@ def known(
     """
     # A site that is gone is told by its key, or at last when the comment is recorded.
     changes = {
-        asked.site_id: Changes(row.last_change, row.last_undo or 0, row.last_reset or 0)
+        asked.site_id: Changes(
+            row.last_change, row.last_undo or 0, row.last_reset or 0, row.rules_version or 0
+        )
         for asked, row in zip(batch, found, strict=True)
         if row.last_change is not None
     }

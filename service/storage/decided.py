@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from model.experience import Decided
 from service.storage.rows import COMMENT, DECISION, decision_of, submission_of
-from service.storage.tables import comments, decisions, undos
+from service.storage.tables import comments, decisions, following, undos
 
 
 def decided_page(
@@ -21,15 +21,17 @@ def decided_page(
 ) -> list[Decided]:
     """Up to `limit` decisions on a site, numbered above `after` and not above `upto`.
 
-    In order. Left out is what had been taken back by the change numbered `undone_upto`.
+    In order. Left out is what had been taken back by the change numbered `undone_upto`, and what
+    only followed a campaign's decision.
     """
     undone = sa.and_(undos.c.decision_id == decisions.c.id, undos.c.change <= undone_upto)
     taken_back = sa.exists().where(undone)
+    followed = sa.exists().where(following.c.decision_id == decisions.c.id)
     statement = (
         sa.select(decisions.c.change, *COMMENT, *DECISION)
         .join(comments, comments.c.id == decisions.c.comment_id)
         .where(decisions.c.site_id == site_id, decisions.c.change > after)
-        .where(decisions.c.change <= upto, ~taken_back)
+        .where(decisions.c.change <= upto, ~taken_back, ~followed)
         .order_by(decisions.c.change)
         .limit(limit)
     )

@@ -69,6 +69,14 @@ class UnknownModerator(StoreError):
     """There is no such moderator."""
 
 
+class LastAdmin(StoreError):
+    """The change would leave nobody who may administer every site."""
+
+
+class KeptElsewhere(StoreError):
+    """The account itself is looked after by the admins of every site."""
+
+
 class UnknownComment(StoreError):
     """There is no such comment, or it belongs to a site that was not asked for."""
 

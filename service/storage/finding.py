@@ -61,6 +61,7 @@ class Filter:
 
     `words` and `article` are folded words that all have to be there. The score of `head` lies in
     the bins from `first` up to and including `last`; one without a score lies in all or none.
+    `but` are campaigns that stand for their comments.
     """
 
     site_id: str = ""
@@ -75,6 +76,7 @@ class Filter:
     head: Head = Head.SPAM
     first: int = 0
     last: int = BINS - 1
+    but: tuple[str, ...] = ()
 
     @property
     def has_range(self) -> bool:
@@ -87,8 +89,8 @@ class Filter:
 
     @property
     def is_all(self) -> bool:
-        """Whether nothing but the site matters."""
-        return replace(self, site_id="", head=Head.SPAM) == Filter()
+        """Whether nothing but the site matters, beside what campaigns stand for."""
+        return replace(self, site_id="", head=Head.SPAM, but=()) == Filter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,8 @@ def _wanted(
         *(_holds(columns.article, word) for word in wanted.article),
         *_in_range(wanted),
     ]
+    if wanted.but:
+        conditions.append(sa.or_(columns.campaign.is_(None), columns.campaign.not_in(wanted.but)))
     if not wanted.words:
         return select.select_from(waiting).where(*conditions)
     conditions += [_holds(texts.c.text, word) for word in wanted.words]

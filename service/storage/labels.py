@@ -15,7 +15,7 @@ from model.outcome import Head
 from service.storage.records import Report, StoredComment
 from service.storage.review import SiteIds
 from service.storage.rows import STORED, stored_comment
-from service.storage.tables import comments, reports, sites
+from service.storage.tables import comments, decisions, following, reports, sites
 
 _UNASKED = "unasked"  # a person decided what nobody had put in the queue
 Place = tuple[Any, str]
@@ -46,8 +46,10 @@ def _spoken_of(site_ids: SiteIds, after: Place | None) -> sa.Select[Any]:
         comments.c.id.in_(sa.select(reports.c.comment_id)),
     )
     order = (comments.c.received_at, comments.c.id)
+    # What only followed a campaign's decision was seen by nobody.
+    followed = sa.exists().where(following.c.decision_id == decisions.c.id)
     statement = STORED.add_columns(sites.c.name.label("site_name"))
-    statement = statement.join(sites, sites.c.id == comments.c.site_id).where(spoken_of)
+    statement = statement.join(sites, sites.c.id == comments.c.site_id).where(spoken_of, ~followed)
     if site_ids is not None:
         statement = statement.where(comments.c.site_id.in_(list(site_ids)))
     if after is not None:

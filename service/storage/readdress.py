@@ -5,8 +5,9 @@ Knows what an older key sealed. No address and no secret leaves a function here.
 
 import sqlalchemy as sa
 
-from service.keyring import Keyring, key_id_of
-from service.storage.tables import akismet_sites, comments, coral_sites
+from service.keyring import OF_MODERATORS, Keyring, key_id_of
+from service.storage.sign_in import seal_code_key, unseal_code_key
+from service.storage.tables import accounts, akismet_sites, comments, coral_sites, digests
 
 
 def reencrypt(connection: sa.Connection, keyring: Keyring, *, limit: int) -> int:
@@ -36,7 +37,7 @@ def _sealed_again(
 
 
 def reseal_secrets(connection: sa.Connection, keyring: Keyring) -> None:
-    """Seal the secrets of all sites again that an older key sealed; there are few of a site.
+    """Seal the secrets of sites and accounts again that an older key sealed; there are few.
 
     Raises service.keyring.UnreadableAddress when an old key is gone.
     """
@@ -48,8 +49,36 @@ def reseal_secrets(connection: sa.Connection, keyring: Keyring) -> None:
                 again = keyring.seal(keyring.unseal(sealed, site_id=site_id), site_id=site_id)
                 change = table.update().where(table.c.site_id == site_id)
                 connection.execute(change.values({sealed_in: again}))
+    _reseal_code_keys(connection, keyring)
+    _reseal_digests(connection, keyring)
 
 
+def _reseal_code_keys(connection: sa.Connection, keyring: Keyring) -> None:
+    columns = (accounts.c.moderator_id, accounts.c.totp_cipher)
+    found = sa.select(*columns).where(accounts.c.totp_cipher.is_not(None)).with_for_update()
+    for moderator_id, sealed in connection.execute(found).all():
+        if key_id_of(sealed) != keyring.newest_address_key_id:
+            again = seal_code_key(
+                keyring, moderator_id, unseal_code_key(keyring, moderator_id, sealed)
+            )
+            change = accounts.update().where(accounts.c.moderator_id == moderator_id)
+            connection.execute(change.values(totp_cipher=again))
+
+
+def _reseal_digests(connection: sa.Connection, keyring: Keyring) -> None:
+    """Seal moderators' own addresses again."""
+    for row in connection.execute(_DIGESTS.with_for_update()).all():
+        if key_id_of(row.address_cipher) != keyring.newest_address_key_id:
+            where = {"site_id": OF_MODERATORS, "comment_id": row.moderator_id}
+            address = keyring.decrypt_address(row.address_cipher, **where)
+            change = digests.update().where(digests.c.moderator_id == row.moderator_id)
+            again = keyring.encrypt_address(address, **where)
+            connection.execute(change.values(address_cipher=again))
+
+
+_DIGESTS = sa.select(digests.c.moderator_id, digests.c.address_cipher).where(
+    digests.c.address_masked != ""
+)
 _SEALED: tuple[sa.Column[bytes], ...] = (akismet_sites.c.key_cipher, coral_sites.c.secret_cipher)
 
 
@@ -57,5 +86,8 @@ def keys_in_use(connection: sa.Connection) -> frozenset[int]:
     """The ids of the keys that some stored address or secret needs."""
     statement = sa.select(comments.c.email_key_id).distinct()
     found = connection.execute(statement.where(comments.c.email_key_id.is_not(None)))
-    secrets = [s for one in _SEALED for s in connection.execute(sa.select(one)).scalars()]
+    sealed_in = (*_SEALED, accounts.c.totp_cipher)
+    statements = [sa.select(one).where(one.is_not(None)) for one in sealed_in]
+    secrets = [s for one in statements for s in connection.execute(one).scalars()]
+    secrets += [row.address_cipher for row in connection.execute(_DIGESTS)]
     return frozenset(found.scalars()) | frozenset(map(key_id_of, secrets))

@@ -41,12 +41,14 @@ class Changes:
 
     Decisions, undos and resets of one site are numbered from 1, in the order in which they
     were committed. `last` is the number of the last of them, `undo` of the last undo and
-    `reset` of the last reset, 0 for none.
+    `reset` of the last reset, 0 for none. `rules` is the version of the site's own rules, 0
+    while it has none.
     """
 
     last: int = 0
     undo: int = 0
     reset: int = 0
+    rules: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class Waiting(StrEnum):
     AUDIT = "audit"
     REPORT = "report"
     IMPORT = "import"
+    APPEAL = "appeal"
 
 
 class QueueOrder(StrEnum):

@@ -17,9 +17,12 @@ from service.storage.partitions import Partition, first_id
 from service.storage.tables import (
     act_comments,
     akismet_checks,
+    appeals,
+    campaign_members,
     claims,
     comments,
     decisions,
+    following,
     queue,
     reports,
     undos,
@@ -29,6 +32,8 @@ from service.storage.tables import (
 _HANGING = (
     akismet_checks,
     act_comments,
+    appeals,
+    campaign_members,
     claims,
 )  # what goes with its comment, and has no key to it
 
@@ -179,6 +184,7 @@ def _forget_words(
                 break
             if table is decisions:
                 of_them = sa.select(decisions.c.id).where(decisions.c.comment_id.in_(found))
+                connection.execute(following.delete().where(following.c.decision_id.in_(of_them)))
                 connection.execute(undos.delete().where(undos.c.decision_id.in_(of_them)))
             gone = connection.execute(table.delete().where(table.c.comment_id.in_(found)))
             count += gone.rowcount

@@ -36,8 +36,10 @@ from service.storage.records import (
 from service.storage.rows import STORED, compact, risk_of, stored_comment
 from service.storage.sites import next_change
 from service.storage.tables import (
+    appeals,
     comments,
     decisions,
+    following,
     microseconds_of,
     queue,
     reports,
@@ -147,12 +149,27 @@ def decide(
     return _one(connection, comment_id)
 
 
-def decide_held(connection: sa.Connection, held: sa.RowMapping, decision: Decision) -> str:
-    """Make a decision on a comment of `held` stand; the decision's id. Raises AlreadyDecided."""
+def decide_held(
+    connection: sa.Connection,
+    held: sa.RowMapping,
+    decision: Decision,
+    *,
+    follows: str | None = None,
+) -> str:
+    """Make a decision on a comment of `held` stand; the decision's id. Raises AlreadyDecided.
+
+    `follows` is the campaign whose decision was carried over to this comment, which nobody looked
+    at: it counts for nothing that is learnt.
+
+    One that its author appealed against gives way to the answer, which an undo turns around.
+    """
     comment_id = held["id"]
-    if held["decided"] is not None:
-        raise AlreadyDecided(_standing(connection, comment_id))
     waiting = _waiting(connection, comment_id)
+    is_appealed = waiting is not None and waiting["why"] == Waiting.APPEAL
+    if held["decided"] is not None and not is_appealed:
+        raise AlreadyDecided(_standing(connection, comment_id))
+    if is_appealed:
+        _supersede(connection, held, decision)
     decision_id = new_id(decision.at)
     connection.execute(
         decisions.insert(),
@@ -171,9 +188,15 @@ def decide_held(connection: sa.Connection, held: sa.RowMapping, decision: Decisi
             "was_risk": waiting["risk"] if waiting else None,
         },
     )
+    if follows is not None:
+        connection.execute(following.insert(), {"decision_id": decision_id, "campaign_id": follows})
     connection.execute(queue.delete().where(queue.c.comment_id == comment_id))
     _set_state(connection, comment_id, state=decision.outcome.word, decided=decision.outcome.word)
-    body = {"outcome": decision.outcome.word, "reason": decision.reason}
+    body: dict[str, object] = {"outcome": decision.outcome.word, "reason": decision.reason}
+    if follows is not None:
+        body["follows"] = follows
+    if is_appealed:
+        body["answers"] = "appeal"
     actor = Actor(decision.moderator, decision.at)
     _tell(connection, "decided", held, actor=actor, body=body)
     outbox.note(connection, comment_id, at=decision.at)
@@ -222,8 +245,10 @@ def _take_back(
     by = {"moderator": mask_addresses(actor.name), "at": actor.at}
     change = next_change(connection, held["site_id"], undoes=True)
     connection.execute(undos.insert(), {"decision_id": was["id"], "change": change} | by)
-    _set_state(connection, comment_id, state=was["was_state"], decided=None)
-    if was["was_waiting_since"] is not None:
+    decided = _reinstated(connection, held) if was["was_why"] == Waiting.APPEAL else None
+    _set_state(connection, comment_id, state=was["was_state"], decided=decided)
+    # One that waits because of an appeal goes on to, whatever becomes of the decision before.
+    if was["was_waiting_since"] is not None and _waiting(connection, comment_id) is None:
         _enqueue(
             connection,
             held,
@@ -234,6 +259,40 @@ def _take_back(
     body = {"outcome": was["outcome"], "by": was["moderator"]}
     _tell(connection, "undone", held, actor=actor, body=body)
     outbox.note(connection, comment_id, at=actor.at)
+
+
+def _supersede(connection: sa.Connection, held: sa.RowMapping, answer: Decision) -> None:
+    """Take the standing decision back, if there is one, and note which that was."""
+    earlier = None
+    if held["decided"] is not None:
+        earlier = _standing_row(connection, held["id"])["id"]
+        change = next_change(connection, held["site_id"], undoes=True)
+        by = {"moderator": mask_addresses(answer.moderator), "at": answer.at}
+        connection.execute(undos.insert(), {"decision_id": earlier, "change": change} | by)
+    of_it = appeals.update().where(appeals.c.comment_id == held["id"])
+    connection.execute(of_it.values(superseded=earlier))
+
+
+def _reinstated(connection: sa.Connection, held: sa.RowMapping) -> str | None:
+    """Let the decision stand again that an answer took the place of; its outcome, None for none.
+
+    As a decision with a number of its own: whoever learns has read that it was taken back.
+    """
+    of_it = appeals.c.comment_id == held["id"]
+    earlier = (
+        sa.select(decisions)
+        .join(appeals, appeals.c.superseded == decisions.c.id)
+        .where(of_it, decisions.c.comment_id == held["id"])
+    )
+    row = connection.execute(earlier).mappings().one_or_none()
+    if row is None:
+        return None
+    change = next_change(connection, held["site_id"])
+    again = dict(row) | {"id": new_id(row["at"]), "change": change}
+    connection.execute(decisions.insert(), again)
+    connection.execute(appeals.update().where(of_it).values(superseded=None))
+    outcome: str = row["outcome"]
+    return outcome
 
 
 _QUEUED_BY_REPORT = {
@@ -257,10 +316,9 @@ def report(
     connection.execute(reports.insert(), {"comment_id": comment_id, "kind": kind.value, "at": at})
     note_report(connection, comment_id)
     if held["decided"] is None and (kind, Outcome.of(held["state"])) in _QUEUED_BY_REPORT:
-        statement = sa.select(verdicts.c.spam, verdicts.c.toxicity)
-        scores = connection.execute(statement.where(verdicts.c.comment_id == comment_id)).one()
-        risk = risk_of(None if scores.spam is None else Scores(scores.spam, scores.toxicity))
-        _enqueue(connection, held, since=at, why=Waiting.REPORT.value, risk=risk)
+        if _waiting(connection, comment_id) is None:  # its author may have appealed
+            risk = _risk(connection, comment_id)
+            _enqueue(connection, held, since=at, why=Waiting.REPORT.value, risk=risk)
         _set_state(connection, comment_id, state=Outcome.QUEUE.word, decided=None)
     _tell(connection, "reported", held, actor=Actor("site", at), body={"kind": kind.value})
     return _one(connection, comment_id)
@@ -306,6 +364,12 @@ _HELD = sa.select(
     comments.c.decided,
     comments.c.email_cipher,
 ).with_for_update()
+
+
+def enqueue_appeal(connection: sa.Connection, held: sa.RowMapping, *, at: datetime) -> None:
+    """Put a comment of `held` that does not wait before moderators; what is in force stays so."""
+    risk = _risk(connection, held["id"])
+    _enqueue(connection, held, since=at, why=Waiting.APPEAL.value, risk=risk)
 
 
 def held_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, sa.RowMapping]:
@@ -354,6 +418,12 @@ def _set_state(
 ) -> None:
     statement = comments.update().where(comments.c.id == comment_id)
     connection.execute(statement.values(state=state, decided=decided))
+
+
+def _risk(connection: sa.Connection, comment_id: str) -> float:
+    statement = sa.select(verdicts.c.spam, verdicts.c.toxicity)
+    scores = connection.execute(statement.where(verdicts.c.comment_id == comment_id)).one()
+    return risk_of(None if scores.spam is None else Scores(scores.spam, scores.toxicity))
 
 
 def _enqueue(

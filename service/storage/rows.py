@@ -17,7 +17,7 @@ from model.addresses import has_at_sign, mask_address, mask_addresses
 from model.decision import Decision, RejectReason
 from model.outcome import Head, Outcome, Scores
 from model.submission import Article, Author, CommentType, FormFacts, History, Submission
-from model.verdict import Learnt, Reason, RuleHit, Span, Verdict
+from model.verdict import Laid, Learnt, Mark, Reason, RuleHit, Span, Verdict
 from service.keyring import Keyring, key_id_of, masked_ip
 from service.storage.records import Asked, Checked, MatchKeys, StoredComment, Waiting
 from service.storage.tables import comments, decisions, queue, undos, verdicts
@@ -244,6 +244,13 @@ _WORDS = tuple(outcome.word for outcome in sorted(Outcome))
 def _explanation_json(verdict: Verdict) -> str:
     learnt = verdict.learnt
     told: dict[str, Any] = {} if learnt is None else {"learnt": asdict(learnt)}
+    if verdict.laid is not None:  # as `asdict` would, in a tenth of the time
+        laid = verdict.laid
+        told["laid"] = {
+            "version": laid.version,
+            "published": laid.published,
+            "marks": [{"field": m.field, "start": m.start, "end": m.end} for m in laid.marks],
+        }
     told["reasons"] = [
         {"code": r.code, "field": r.field, "evidence": mask_addresses(r.evidence)}
         for r in verdict.reasons
@@ -362,7 +369,12 @@ def _verdict(row: sa.RowMapping) -> Verdict:
         audit=bool(row["audit"]),
         unaudited=None if row["unaudited"] is None else Outcome.of(row["unaudited"]),
         learnt=Learnt(**told["learnt"]) if "learnt" in told else None,
+        laid=_laid(told["laid"]) if "laid" in told else None,
     )
+
+
+def _laid(told: dict[str, Any]) -> Laid:
+    return Laid(told["version"], told["published"], tuple(Mark(**m) for m in told["marks"]))
 
 
 def _decision(row: sa.RowMapping) -> Decision | None:

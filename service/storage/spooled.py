@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from model.submission import History
 from service.keyring import Keyring
-from service.storage import rows
+from service.storage import arrivals, rows
 from service.storage.records import Asked, Checked, Known
 from service.storage.tables import akismet_checks, comments, idempotency, in_utc, queue, verdicts
 
@@ -80,6 +80,7 @@ def replay(connection: sa.Connection, batch: Sequence[SpooledComment]) -> None:
     checked = [c.by_table for c in fresh if "akismet_checks" in c.by_table]
     _insert(connection, akismet_checks, [tables["akismet_checks"] for tables in checked])
     _insert(connection, idempotency, _new_requests(connection, fresh))
+    arrivals.count_late(connection, [comment.id for comment in fresh])
     _let_wait(connection, [by_id[id_] for id_ in there])
 
 

@@ -1,22 +1,22 @@
 """Counts by day of what people decided, and how often a reason was right.
 
-Nothing is counted while a comment is judged or decided: `count` goes after what has been
-committed since it last did. Decisions and undos of a site are numbered in the order of their
+Nothing is counted while a comment is judged or decided: what has been committed since is counted
+every minute. Decisions and undos of a site are numbered in the order of their
 commits, so that each is counted once whoever counts, and an undo takes away what its decision
 had added. Days are in UTC.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from model.language import language_of
+from service.storage import arrivals
+from service.storage.counts import Counts, add, day_of, hold_mark, marks_of, move_mark, tally
 from service.storage.review import SiteIds
 from service.storage.store import Store
 from service.storage.tables import (
@@ -24,10 +24,8 @@ from service.storage.tables import (
     comments,
     decision_days,
     decisions,
-    in_utc,
     reason_days,
     sites,
-    statistics_marks,
     undos,
     verdicts,
 )
@@ -41,9 +39,6 @@ RECORD_DAYS = 90
 DECISIONS = "decisions"
 _AGAINST = ("score.spam_", "score.toxicity_")
 _BY_SIGN = "site.learnt"
-
-Counts = dict[tuple[Any, ...], list[float]]
-"""By the values of a table's key, what is added to each of its other columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,38 +90,69 @@ class Statistics:
         """
         with self._store.reads() as connection:
             ends = connection.execute(sa.select(sites.c.id, sites.c.last_change)).all()
-            marks = _marks(connection, DECISIONS)
+            marks = marks_of(connection, DECISIONS)
         done = 0
         for site_id, last in ends:
             at = int(marks.get(site_id, "0"))
             while at < last:
-                at, number = self._count_page(site_id)
+                at, number = self._count_page(site_id, at)
                 done += number
         return done
 
-    def _count_page(self, site_id: str) -> tuple[int, int]:
+    def _count_page(self, site_id: str, start: int) -> tuple[int, int]:
         """How far the counting has come, and how many changes it took in."""
-        with self._store.writes() as connection:
-            start = int(hold_mark(connection, DECISIONS, site_id) or "0")
-            upto = self._end_of_page(connection, site_id, start)
-            added = _decided(connection, site_id, start, upto)
-            taken = _undone(connection, site_id, start, upto)
-            counted: dict[sa.Table, Counts] = defaultdict(dict)
-            for sign, changes in ((1, added), (-1, taken)):
-                for row in changes:
-                    _count_decision(counted, row, sign)
-            for table, counts in counted.items():
-                add(connection, table, counts)
+        counted: dict[sa.Table, Counts] = defaultdict(dict)
+        with self._store.reads() as connection:
+            upto = _end_of_page(connection, site_id, start)
+            changes = _changes(connection, site_id, start, upto)
+        for row, sign in changes:
+            _count_decision(counted, row, sign)
+        with self._store.writes() as connection:  # short: on SQLite comments wait for it
+            if (held := int(hold_mark(connection, DECISIONS, site_id) or "0")) != start:
+                return held, 0  # another process was faster
+            for table in sorted(counted, key=str):
+                add(connection, table, counted[table])
             move_mark(connection, DECISIONS, site_id, str(upto))
-        return upto, len(added) + len(taken)
+        return upto, len(changes)
 
-    @staticmethod
-    def _end_of_page(connection: sa.Connection, site_id: str, start: int) -> int:
-        # The numbers of undos and decisions are one row of numbers, so PAGE of them are at most
-        # as many of either.
-        statement = sa.select(sites.c.last_change).where(sites.c.id == site_id)
-        last: int = connection.execute(statement).scalar_one()
-        return min(start + PAGE, last)
+    def count_arrivals(self, *, pause: Callable[[], object] = lambda: None) -> int:
+        """Count the comments that came since the last time, but for the last minutes; how many.
+
+        In pages, each a short transaction, with `pause` after each. Several processes may do
+        it at once.
+        """
+        done = 0
+        while True:
+            with self._store.reads() as connection:
+                page = arrivals.next_page(connection, self._store.now())
+            if page is None:
+                return done
+            with self._store.writes() as connection:
+                done += page.number if arrivals.write_page(connection, page) else 0
+            pause()
+
+    def sample_queue(self) -> None:
+        """Note how many wait and for how long; once in five minutes, whoever is asked to."""
+        now = self._store.now()
+        with self._store.reads() as connection:
+            samples = arrivals.queue_now(connection, now)
+        with self._store.writes() as connection:
+            arrivals.write_samples(connection, samples, now)
+
+
+def _end_of_page(connection: sa.Connection, site_id: str, start: int) -> int:
+    # Undos and decisions of a site share one row of numbers: of either there are at most PAGE.
+    statement = sa.select(sites.c.last_change).where(sites.c.id == site_id)
+    last: int = connection.execute(statement).scalar_one()
+    return min(start + PAGE, last)
+
+
+def _changes(
+    connection: sa.Connection, site_id: str, start: int, upto: int
+) -> list[tuple[sa.RowMapping, int]]:
+    added = ((row, 1) for row in _decided(connection, site_id, start, upto))
+    taken = ((row, -1) for row in _undone(connection, site_id, start, upto))
+    return [*added, *taken]
 
 
 # ------------------------------------------------------------------ decisions
@@ -177,18 +203,18 @@ def _count_decision(counted: dict[sa.Table, Counts], row: sa.RowMapping, sign: i
     site_id, day, outcome = row["site_id"], day_of(row["at"]), row["outcome"]
     for code, pushes_to in pushes_of(row["explanation"]).items():
         agreed = sign * (pushes_to == outcome)
-        _add(counted[reason_days], (site_id, code, day), sign, agreed)
+        tally(counted[reason_days], (site_id, code, day), sign, agreed)
     said = row["unaudited"] if row["audit"] else row["said"]
     opinion = said in ("accept", "reject")
     key = (site_id, day, row["moderator"], outcome, row["reason"] or "")
     language = language_of(row["content"])
     agreed = sign * (said == outcome)
-    _add(counted[decision_days], (*key, language), sign, sign * opinion, agreed)
+    tally(counted[decision_days], (*key, language), sign, sign * opinion, agreed)
     chance = row["review_probability"]
     if row["audit"] and opinion and chance > 0:
         weight = 1 / chance
         drawn = (site_id, day, said, outcome)
-        _add(counted[audit_days], drawn, sign, sign * weight, sign * weight**2)
+        tally(counted[audit_days], drawn, sign, sign * weight, sign * weight**2)
 
 
 def pushes_of(explanation: str) -> dict[str, str]:
@@ -208,63 +234,3 @@ def pushes_of(explanation: str) -> dict[str, str]:
         elif code == _BY_SIGN:
             pushes[code] = "accept" if reason["evidence"].startswith("-") else "reject"
     return pushes
-
-
-def _add(counts: Counts, key: tuple[Any, ...], *values: float) -> None:
-    held = counts.setdefault(key, [0] * len(values))
-    for place, value in enumerate(values):
-        held[place] += value
-
-
-# ------------------------------------------------------------------ tables of counts
-
-
-def day_of(at: datetime) -> str:
-    """The day of an aware time in UTC, as an ISO date."""
-    return f"{in_utc(at):%Y-%m-%d}"
-
-
-def add(connection: sa.Connection, table: sa.Table, counts: Counts) -> None:
-    """Add to what a table of counts holds."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    keys = [column.name for column in table.primary_key]
-    values = [column.name for column in table.c if column.name not in keys]
-    statement = insert(table)
-    statement = statement.on_conflict_do_update(
-        index_elements=keys,
-        set_={name: table.c[name] + statement.excluded[name] for name in values},
-    )
-    # In order of their keys, so that two processes never wait for each other crosswise.
-    rows = [
-        dict(zip((*keys, *values), (*key, *numbers), strict=True))
-        for key, numbers in sorted(counts.items())
-        if any(numbers)
-    ]
-    if rows:
-        connection.execute(statement, rows)
-
-
-def _marks(connection: sa.Connection, name: str) -> dict[str, str]:
-    statement = sa.select(statistics_marks.c.site_id, statistics_marks.c.place)
-    found = connection.execute(statement.where(statistics_marks.c.name == name))
-    return {row.site_id: row.place for row in found}
-
-
-def hold_mark(connection: sa.Connection, name: str, site_id: str) -> str:
-    """How far a count has come, "" for nowhere; held until the transaction ends."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    first = {"name": name, "site_id": site_id, "place": ""}
-    connection.execute(insert(statistics_marks).values(first).on_conflict_do_nothing())
-    statement = sa.select(statistics_marks.c.place).with_for_update()
-    found = connection.execute(statement.where(*_of_mark(name, site_id)))
-    return str(found.scalar_one())
-
-
-def move_mark(connection: sa.Connection, name: str, site_id: str, place: str) -> None:
-    """Say how far a count has come, which is held."""
-    update = statistics_marks.update().where(*_of_mark(name, site_id))
-    connection.execute(update.values(place=place))
-
-
-def _of_mark(name: str, site_id: str) -> tuple[sa.ColumnElement[bool], ...]:
-    return (statistics_marks.c.name == name, statistics_marks.c.site_id == site_id)

@@ -728,7 +728,8 @@ class Store:
     def session(self, token: str) -> Moderator | None:
         """Whose session a token is; None when unknown, ended or expired."""
         with self.reads() as connection:
-            return sign_in.moderator_of_session(connection, self._keyring, token, now=self._now())
+            entered = sign_in.entered(connection, self._keyring, token, now=self._now())
+        return entered.moderator if entered else None
 
     def end_session(self, token: str) -> None:
         """Refuse a session's token from now on. An unknown one is no error."""

@@ -121,6 +121,7 @@ sites = sa.Table(
     _number("last_undo"),
     _number("last_reset"),
     sa.Column("rate_limit", sa.Double, nullable=True),  # comments a second; None is the setting's
+    sa.Column("rules_version", sa.BigInteger, nullable=False, server_default=sa.text("0")),
 )
 
 rate_buckets = sa.Table(  # worth nothing after a minute: may be emptied at any time
@@ -344,6 +345,14 @@ decisions = sa.Table(  # append-only; `was_*` is what an undo brings back
 )
 sa.Index("ix_decisions_site_id", decisions.c.site_id, decisions.c.change, unique=True)
 
+following = sa.Table(  # decisions carried over from a campaign's, which no person saw
+    "following",
+    metadata,
+    _id("decision_id", primary_key=True),
+    _text("campaign_id"),
+    sqlite_with_rowid=False,
+)
+
 undos = sa.Table(
     "undos",
     metadata,
@@ -386,6 +395,45 @@ act_comments = sa.Table(  # the snapshot that an act works through
 )
 sa.Index("ix_act_comments_act_id", act_comments.c.act_id, act_comments.c.state)
 sa.Index("ix_act_comments_comment_id", act_comments.c.comment_id)
+
+# ------------------------------------------------------------------ campaigns
+
+campaigns = sa.Table(  # near-duplicates that are seen and decided as one
+    "campaigns",
+    metadata,
+    _id("id", primary_key=True),
+    _id("site_id", sa.ForeignKey("sites.id")),
+    _text("trait"),
+    _text("said"),
+    _time("made_at"),
+    _maybe_text("act_id"),
+    _maybe_time("follows_until"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_campaigns_site_id", campaigns.c.site_id, campaigns.c.id)
+
+# No key to `comments`: what is forgotten there is counted no more.
+campaign_members = sa.Table(
+    "campaign_members",
+    metadata,
+    _id("comment_id", primary_key=True),
+    sa.Column("campaign_id", sa.ForeignKey("campaigns.id"), nullable=True),  # NULL: taken out
+    sqlite_with_rowid=False,
+)
+sa.Index(
+    "ix_campaign_members_campaign_id",
+    campaign_members.c.campaign_id,
+    campaign_members.c.comment_id,
+)
+
+chore_leases = sa.Table(  # which process does what only one of all may do at a time
+    "chore_leases",
+    metadata,
+    _id("name", primary_key=True),
+    _text("holder"),
+    _time("until"),
+    sqlite_with_rowid=False,
+)
 
 reports = sa.Table(
     "reports",
@@ -446,6 +494,14 @@ waiting = sa.Table(
     sa.Column("is_reported", sa.Boolean, nullable=False),
     _text("codes"),
     _text("domains"),
+    _maybe_text("campaign"),  # its id, "" for none, NULL when nobody has looked yet
+)
+sa.Index(
+    "ix_waiting_campaign",
+    waiting.c.campaign,
+    waiting.c.comment_id,
+    sqlite_where=sa.or_(waiting.c.campaign.is_(None), waiting.c.campaign != ""),
+    postgresql_where=sa.or_(waiting.c.campaign.is_(None), waiting.c.campaign != ""),
 )
 sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
 sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)
@@ -464,6 +520,53 @@ waiting_texts = sa.Table(  # beside it, so that filters do not read what only a 
         primary_key=True,
     ),
     _text("text"),
+)
+
+# ------------------------------------------------------------------ a site's own rules
+
+# What holds in a version of a site's rules are the rows with `since` <= version, and `ended` none
+# or above it; nothing is ever changed but where a row ends, so that old versions stay readable.
+site_rules = sa.Table(
+    "site_rules",
+    metadata,
+    _id("id", primary_key=True),
+    _id("site_id", sa.ForeignKey("sites.id")),
+    _text("kind"),  # author, network, word, domain, raid
+    _text("key"),  # a keyed hash, the entry, or the article
+    _text("action"),
+    _text("scope"),  # "address" for a domain that is looked for in addresses too
+    _text("label"),  # what people know an author or article by, addresses masked
+    _text("why"),
+    _text("made_by"),
+    _time("made_at"),
+    _maybe_time("expires_at"),
+    _number("since"),
+    sa.Column("ended", sa.BigInteger, nullable=True),
+)
+sa.Index(
+    "ix_site_rules_site_id",
+    site_rules.c.site_id,
+    site_rules.c.ended,
+    site_rules.c.kind,
+    site_rules.c.key,
+)
+sa.Index("ix_site_rules_since", site_rules.c.site_id, site_rules.c.since)
+
+site_rule_changes = sa.Table(  # append-only, but for `undone`
+    "site_rule_changes",
+    metadata,
+    _id("site_id", sa.ForeignKey("sites.id"), primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    _text("kind"),
+    _text("actor"),
+    _time("at"),
+    _text("why"),
+    _text("what"),  # the first few, as people know them, addresses masked
+    _number("made"),  # rows that began with it, and that ended
+    _number("ended"),
+    sa.Column("undoes", sa.BigInteger, nullable=True),
+    sa.Column("undone", sa.BigInteger, nullable=True),  # by which version
+    sqlite_with_rowid=False,
 )
 
 # ------------------------------------------------------------------ moderators
@@ -504,6 +607,44 @@ sessions = sa.Table(
     _time("created_at"),
     _time("expires_at"),
     _maybe_time("revoked_at"),
+    _maybe_time("seen_at"),
+    _maybe_text("browser"),
+    _maybe_text("network"),
+)
+
+# ------------------------------------------------------------------ accounts
+
+accounts = sa.Table(  # what a moderator may sign in with; one without a row has links alone
+    "accounts",
+    metadata,
+    _id("moderator_id", sa.ForeignKey("moderators.id"), primary_key=True),
+    _text("home"),  # the site whose admins look after it; "" for those of every site
+    _maybe_text("password"),  # Argon2id's PHC string
+    _maybe_time("password_at"),
+    sa.Column("totp_cipher", sa.LargeBinary, nullable=True),
+    _number("totp_step"),  # of the last code used
+    _maybe_time("disabled_at"),
+    _text("language"),
+    sa.Column("single_keys", sa.Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+recovery_codes = sa.Table(
+    "recovery_codes",
+    metadata,
+    _id("code_hash", primary_key=True),
+    _id("moderator_id", sa.ForeignKey("moderators.id"), index=True),
+    _maybe_time("used_at"),
+    sqlite_with_rowid=False,
+)
+
+sign_in_attempts = sa.Table(  # worth nothing after its hour: may be emptied at any time
+    "sign_in_attempts",
+    metadata,
+    _id("key_mac", primary_key=True),
+    _number("failures"),
+    sa.Column("until", UtcTime, nullable=False, index=True),
+    sqlite_with_rowid=False,
 )
 
 # ------------------------------------------------------------------ who looks at what
@@ -617,6 +758,44 @@ queue_samples = sa.Table(  # how long the queue was; "" for all sites, and no ro
     sa.Column("p95_seconds", sa.Double, nullable=False),
     sqlite_with_rowid=False,
 )
+
+# ------------------------------------------------------------------ commenters' pages, and digests
+
+appeals = sa.Table(  # goes with its comment
+    "appeals",
+    metadata,
+    _id("comment_id", primary_key=True),
+    _id("site_id"),
+    _time("at"),
+    _text("words"),
+    _maybe_text("superseded"),  # the decision that the answer to it took the place of
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_appeals_site_id", appeals.c.site_id, appeals.c.at)
+
+digests = sa.Table(
+    "digests",
+    metadata,
+    _id("moderator_id", primary_key=True),
+    sa.Column("address_cipher", sa.LargeBinary, nullable=False),
+    _text("address_masked"),
+    _text("language"),
+    _text("every"),
+    sa.Column("hour", sa.Integer, nullable=False),  # of the day in UTC, for a daily one
+    _text("nonce"),  # new with each address: what its links are made of
+    _maybe_time("confirmed_at"),
+    _time("asked_at"),  # when the day began in which `asked` mails for confirmation were sent
+    sa.Column("asked", sa.Integer, nullable=False),
+    _time("period_at"),  # the moment that the digest due next is for
+    _maybe_time("due_at"),  # when somebody may try to send it; None for never
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("unheard", sa.Integer, nullable=False),  # attempts whose end nobody told
+    sa.Column("refusals", sa.Integer, nullable=False),  # digests in a row refused for good
+    _maybe_time("sent_at"),
+    _text("problem"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_digests_due_at", digests.c.due_at)
 
 # ------------------------------------------------------------------ the installation
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from math import inf
 from typing import Literal, Protocol
 
 from model.addresses import addresses_in, mask_addresses
@@ -283,6 +284,7 @@ class Card:
     has_address: bool
     is_folded: bool
     looking: tuple[str, ...] = ()
+    appeal: Pieces = ()
 
 
 def card_of(
@@ -292,6 +294,7 @@ def card_of(
     site: str,
     records: Records | None = None,
     looking: Sequence[str] = (),
+    appeal: Pieces = (),
 ) -> Card:
     """The card of a waiting comment, its reasons in `language`; `site` "" leaves that out."""
     comment, verdict = item.comment, item.comment.verdict
@@ -300,8 +303,12 @@ def card_of(
     # What weighed towards a head that found nothing is no reason to look at.
     told = [head for head in Head if any(f".{head}_" in r.code for r in verdict.reasons)]
 
+    # What the site's own lists found is marked before anything else.
+    listed = [] if verdict.laid is None else verdict.laid.marks
+
     def spans(field: str) -> list[Span]:
-        return [span for span in verdict.spans if span.field == field and span.head in told]
+        marks = [Span(m.field, m.start, m.end, Head.SPAM, inf) for m in listed if m.field == field]
+        return marks + [span for span in verdict.spans if span.field == field and span.head in told]
 
     content, rest = at_once_and_rest(pieces_of(sent.content, spans("content")))
     hosts = _hosts(sent.content, sent.author.name)
@@ -339,6 +346,7 @@ def card_of(
         has_address=bool(comment.email_masked),
         is_folded=reads_as_toxic(verdict),
         looking=tuple(plain_name(name) for name in looking),
+        appeal=appeal,
     )
 
 

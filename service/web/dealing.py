@@ -12,6 +12,7 @@ from service.storage.claims import Claims
 from service.storage.statistics import Statistics
 from service.web.card import Card, card_of, plain_name
 from service.web.desk import Caller, Desk
+from service.web.status import appeals_on
 from service.web.texts import TEXTS
 
 REASONS = tuple(RejectReason)
@@ -29,6 +30,7 @@ def deal(desk: Desk, caller: Caller, items: Sequence[QueueItem], *, language: st
     for claim in Claims(desk.store).on(seen, [item.comment.id for item in items]):
         if claim.moderator_id != caller.session.moderator.id:
             looking.setdefault(claim.comment_id, []).append(claim.moderator)
+    appeals = appeals_on(desk.store, seen, items)
     return [
         card_of(
             item,
@@ -36,6 +38,7 @@ def deal(desk: Desk, caller: Caller, items: Sequence[QueueItem], *, language: st
             site=plain_name(sites.get(item.comment.site_id, "")) if several else "",
             records=records,
             looking=looking.get(item.comment.id, ()),
+            appeal=appeals.get(item.comment.id, ()),
         )
         for item in items
     ]

@@ -16,10 +16,14 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
+from service.passwords import Passwords
 from service.storage import Role, Site, Store
+from service.storage.accounts import Accounts
+from service.storage.accounts_people import People
+from service.storage.accounts_throttle import Throttle
 from service.storage.review import SiteIds
 from service.web.rendering import Refusal
-from service.web.sessions import Attempts, Session, Sessions, is_from_own_page
+from service.web.sessions import Session, Sessions, is_from_own_page
 
 _READING = frozenset({"GET", "HEAD"})
 
@@ -30,7 +34,10 @@ class Desk:
 
     store: Store
     sessions: Sessions
-    attempts: Attempts
+    accounts: Accounts
+    people: People
+    throttle: Throttle
+    passwords: Passwords
     now: Callable[[], datetime]
 
 

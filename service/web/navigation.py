@@ -18,7 +18,17 @@ class Part:
     role: Role
 
 
-PARTS = (Part("queue", "/queue", Role.VIEWER),)
+PARTS = (
+    Part("queue", "/queue", Role.VIEWER),
+    Part("campaigns", "/campaigns", Role.VIEWER),
+    Part("authors", "/authors", Role.MODERATOR),
+    Part("rules", "/rules", Role.MODERATOR),
+    Part("dashboard", "/dashboard", Role.VIEWER),
+    Part("log", "/log", Role.VIEWER),
+    Part("people", "/people", Role.ADMIN),
+    Part("digest", "/digest", Role.MODERATOR),
+    Part("account", "/account", Role.VIEWER),
+)
 
 
 class HasRoles(Protocol):

@@ -9,11 +9,54 @@ from datetime import datetime
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
+from service.passwords import Passwords
 from service.storage import Store
-from service.web import bulk, claims, context, decisions, entry, live, queue
+from service.storage.accounts import Accounts
+from service.storage.accounts_people import People
+from service.storage.accounts_throttle import Throttle
+from service.web import (
+    account,
+    authors,
+    bulk,
+    campaigns,
+    claims,
+    context,
+    dashboard,
+    decisions,
+    digests,
+    entry,
+    live,
+    log,
+    people,
+    queue,
+    raids,
+    site_rules,
+    status,
+)
 from service.web.desk import Anyone, Desk
+from service.web.panels import Histograms, no_histogram
 from service.web.rendering import PageRoute, static
-from service.web.sessions import Attempts, Sessions
+from service.web.sessions import Sessions
+
+PARTS = (
+    entry,
+    account,
+    people,
+    live,
+    queue,
+    decisions,
+    claims,
+    context,
+    bulk,
+    campaigns,
+    authors,
+    site_rules,
+    raids,
+    log,
+    dashboard,
+    status,
+    digests,
+)
 
 
 def install(
@@ -23,16 +66,28 @@ def install(
     secure: bool,
     now: Callable[[], datetime],
     poll_seconds: float = live.POLL_SECONDS,
+    histograms: Histograms = no_histogram,
+    passwords: Passwords | None = None,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
-    `poll_seconds` is how often it is looked for what is new, while somebody wants to know.
+    `histograms` gives those of models' manifests; `poll_seconds` is how often it is looked for
+    what is new, while somebody wants to know.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
-    app.state.desk = Desk(store, Sessions(store, secure=secure), Attempts(now=now), now)
+    app.state.histograms = histograms
+    app.state.desk = Desk(
+        store,
+        Sessions(store, secure=secure),
+        Accounts(store),
+        People(store),
+        Throttle(store),
+        passwords or Passwords(),
+        now,
+    )
     app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds)
-    for part in (entry, live, queue, decisions, claims, context, bulk):
+    for part in PARTS:
         app.include_router(part.routes())
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{version}/{name}", _static, methods=["GET"], response_model=None)

@@ -3,7 +3,8 @@
 Knows what somebody looks for and what they have just done. Works without JavaScript.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -20,10 +21,12 @@ from service.storage.finding import Count, Finding, Found, Order
 from service.storage.passed import Passed
 from service.storage.traits import Band
 from service.web import reading
+from service.web.campaigns import FOLLOW_HOURS, ON_QUEUE, USUAL_HOURS, first_cards, open_ids
 from service.web.card import plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, TheDesk, Viewer
 from service.web.place import ID, STATES, Look, Place, State
+from service.web.raids import raids_on
 from service.web.rendering import PageRoute, page, see_other, wants_part
 from service.web.strip import HEIGHT, Strip, strip_of
 from service.web.texts import Texts, texts_for
@@ -75,7 +78,8 @@ def queue(
     unread = 0 if is_part else Finding(desk.store).catch_up()
     if unread:
         reading.go_on(desk.store)
-    found = _found(desk, caller, place, unread)
+    campaigns = [] if place.look.asked else open_ids(desk, caller)
+    found = _found(desk, caller, place, unread, campaigns)
     if after and (place.after != after or found is None or not found.page.items):
         if not is_part:
             return see_other(request, place.path(after="", done=done, undone=undone))
@@ -102,10 +106,15 @@ def queue(
         **values,
         look=look,
         count=found.count,
+        campaigns=[] if after else first_cards(desk, caller, campaigns),
+        more_campaigns=len(campaigns) > ON_QUEUE,
+        hours=FOLLOW_HOURS,
+        usual_hours=USUAL_HOURS,
         waiting=waiting if not look.asked else found.count.number,
         all_waiting=waiting,
         unread=unread,
         orders=[(one, Place(one, "", look).path()) for one in Order],
+        raids=raids_on(desk, caller),
         flash=_flash(desk, caller, done, undone),
         act=_act(desk, caller, act),
         chips=_chips(place, t, sites),
@@ -122,7 +131,9 @@ def queue(
     )
 
 
-def _found(desk: Desk, caller: Caller, place: Place, unread: int) -> Found | None:
+def _found(
+    desk: Desk, caller: Caller, place: Place, unread: int, campaigns: Sequence[str]
+) -> Found | None:
     seen, look = caller.sites_as(Role.VIEWER), place.look
     try:
         if look.state:
@@ -134,7 +145,8 @@ def _found(desk: Desk, caller: Caller, place: Place, unread: int) -> Found | Non
             page_ = desk.store.queue_page(seen, limit=PER_PAGE, after=place.after, order=order)
             return Found(page_, Count(desk.store.queue_size(seen)))
         finding = Finding(desk.store)
-        return finding.find(seen, look.filter, place.order, limit=PER_PAGE, after=place.after)
+        wanted = replace(look.filter, but=tuple(campaigns))
+        return finding.find(seen, wanted, place.order, limit=PER_PAGE, after=place.after)
     except BadCursor:
         return None
 

@@ -5,7 +5,7 @@ Knows Jinja2 and what a browser may do on a page of ours. Does not know the stor
 
 import hashlib
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,19 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
 
 from service.logs import described, route_of
 from service.storage import StoreUnavailable
 from service.web import navigation
 from service.web.card import plain_name
-from service.web.texts import COOKIE, TEXTS, asked_language, texts_for
+from service.web.texts import TEXTS, Texts, asked_language, remember_language, texts_for
 
 if TYPE_CHECKING:
     from jinja2 import Environment  # the same as below, for its name
@@ -167,10 +173,14 @@ def page(
     *,
     status: int = 200,
     headers: dict[str, str] | None = None,
+    texts: Texts | None = None,
     **values: object,
 ) -> Response:
-    """A page made from a template, in the visitor's language, which is remembered if asked for."""
-    t = texts_for(request)
+    """A page made from a template, in the visitor's language, which is remembered if asked for.
+
+    With `texts` it is in that language, and nothing is remembered.
+    """
+    t = texts or texts_for(request)
     caller = getattr(request.state, "caller", None)
     html = (
         _templates()
@@ -179,6 +189,7 @@ def page(
             t=t,
             languages=TEXTS.values(),
             here=_here(request),
+            at_path=request.url.path,
             caller=caller,
             parts=navigation.parts_for(caller),
             root=root(request),
@@ -187,10 +198,8 @@ def page(
         )
     )
     response = HTMLResponse(html, status_code=status, headers=_HEADERS | (headers or {}))
-    if asked_language(request):
-        response.set_cookie(
-            COOKIE, t.tag, max_age=_YEAR_SECONDS, path="/", httponly=True, samesite="lax"
-        )
+    if asked_language(request) and texts is None:
+        remember_language(response, t.tag)
     return response
 
 
@@ -203,6 +212,12 @@ def _here(request: Request) -> str:
 def see_other(request: Request, path: str) -> Response:
     """An answer to a form that was sent: go and look there."""
     return RedirectResponse(root(request) + path, status_code=303, headers=_HEADERS)
+
+
+def attachment(lines: Iterable[str], name: str, kind: str) -> Response:
+    """A file to be kept, sent while it is made; `kind` is its media type."""
+    headers = _HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(lines, media_type=f"{kind}; charset=utf-8", headers=headers)
 
 
 def _known_asset(name: str) -> str:

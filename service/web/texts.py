@@ -13,11 +13,13 @@ from importlib.resources import files
 from string import Formatter
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from model.form import visitor_language
 
 COOKIE = "duyet_language"
 DEFAULT = "en"
+_YEAR_SECONDS = 365 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +104,11 @@ def texts_for(request: Request) -> Texts:
             return TEXTS[tag]
     preferred = visitor_language(request.headers.get("accept-language", ""), "")
     return TEXTS.get(preferred, TEXTS[DEFAULT])
+
+
+def remember_language(response: Response, tag: str) -> None:
+    """Have the browser ask for a language from now on; for none that we speak it stays as it is."""
+    if tag in TEXTS:
+        response.set_cookie(
+            COOKIE, tag, max_age=_YEAR_SECONDS, path="/", httponly=True, samesite="lax"
+        )

@@ -59,6 +59,7 @@ class Newsroom:
     store: Store
     site: Site
     clock: Clock
+    app: FastAPI
 
     def link(self, name: str = "mai", role: Role = Role.MODERATOR) -> str:
         """A fresh one-time link for a moderator, who is added if there is none of that name."""
@@ -121,6 +122,6 @@ def open_newsroom(directory: Path) -> Iterator[Newsroom]:
     problems.install(app, {StoreUnavailable: "store_unavailable"})
     try:
         with served(app) as port:
-            yield Newsroom(f"http://127.0.0.1:{port}", store, site, clock)
+            yield Newsroom(f"http://127.0.0.1:{port}", store, site, clock, app)
     finally:
         store.close()

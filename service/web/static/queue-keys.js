@@ -88,6 +88,7 @@ const ACTIONS = {
 };
 
 function keysAreOn() {
+  if (document.body.dataset.singleKeys === "off") return false; // for the account, everywhere
   try {
     return localStorage.getItem(KEYS_OFF) === null;
   } catch {

@@ -1,0 +1,223 @@
+"""Which of the comments that wait are one campaign: the same words, links or names again and again.
+
+Knows what makes two comments alike, and what is too common to say anything. Holds no text, reads
+no store and decides nothing. Likeness of texts is that of `model.memory`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from model.addresses import registered_domain
+from model.facts import Facts
+from model.links import host_of
+from model.memory import ALIKE, TELLING_RUNS, Sketch, SketchIndex, sketch_of
+
+LEAST_ALIKE = 3
+"""So many comments of nearly the same words are a campaign."""
+
+LEAST_SHARED = 5
+"""So many that share a link's domain, or a pattern of names, are one."""
+
+LEAST_AUTHORS = 2
+"""From so many different names: one reader who writes often is none."""
+
+MOST_WAITING = 50_000
+"""Comments of one site that are looked at, the newest: each takes about a kilobyte."""
+
+# Where readers link to as well; that two do says nothing of either.
+COMMON_DOMAINS = frozenset(
+    {
+        "amazon.com",
+        "apple.com",
+        "bbc.co.uk",
+        "bbc.com",
+        "blogspot.com",
+        "dantri.com.vn",
+        "facebook.com",
+        "fb.com",
+        "github.com",
+        "google.com",
+        "instagram.com",
+        "linkedin.com",
+        "medium.com",
+        "microsoft.com",
+        "nytimes.com",
+        "reddit.com",
+        "reuters.com",
+        "thanhnien.vn",
+        "tiktok.com",
+        "tuoitre.vn",
+        "twitter.com",
+        "vnexpress.net",
+        "wikipedia.org",
+        "wordpress.com",
+        "x.com",
+        "youtu.be",
+        "youtube.com",
+        "zalo.me",
+    }
+)
+
+_DIGITS = re.compile(r"[0-9]+")
+_LONGEST_NAME = 60
+
+
+class Trait(StrEnum):
+    """What the comments of a campaign share."""
+
+    TEXT = "text"
+    DOMAIN = "domain"
+    NAME = "name"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a comment is grouped by: 1 kB, no text but domains and its author's folded name.
+
+    `domains` are the registered domains that it or its author links to, without common ones
+    and the site's own. `name` is the pattern of the author's name when that has digits in it
+    ("vaytien00": every number is 0), else "".
+    """
+
+    sketch: Sketch = field(repr=False)
+    domains: frozenset[str]
+    author: str = field(repr=False)
+    name: str = field(repr=False)
+
+
+def look_of(facts: Facts) -> Look:
+    """What to group a comment by. Its author's address and IP are not looked at."""
+    submission = facts.submission
+    own = _domain_of(submission.permalink)
+    found = {link.registered_domain or link.host for link in facts.links}
+    found.add(_domain_of(submission.author.url))
+    author = _folded(submission.author.name)
+    pattern = _DIGITS.sub("0", author)
+    return Look(
+        sketch=sketch_of(facts),
+        domains=frozenset(found - COMMON_DOMAINS - {own, ""}),
+        author=author,
+        name=pattern if pattern != author and len(pattern) >= 5 else "",
+    )
+
+
+def _domain_of(url: str) -> str:
+    host = host_of(url) if url else ""
+    return (registered_domain(host) or host) if host else ""
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFKC", name[:_LONGEST_NAME]).casefold().strip()
+
+
+@dataclass(slots=True)
+class Group:
+    """Comments that are alike in one way, in the order they were put; `campaign` once it is one.
+
+    `said` is the shared domain or pattern of names; "" for texts.
+    """
+
+    trait: Trait
+    key: str = field(repr=False)
+    said: str
+    ids: dict[str, str] = field(default_factory=dict)  # comment: author's folded name
+    campaign: str = ""
+
+    @property
+    def is_campaign(self) -> bool:
+        """Whether there are enough of it, by enough different names."""
+        least = LEAST_ALIKE if self.trait is Trait.TEXT else LEAST_SHARED
+        # The same words under one name are a flood all the same; a link under one is a habit.
+        authors = 1 if self.trait is Trait.TEXT else LEAST_AUTHORS
+        return len(self.ids) >= least and len(set(self.ids.values())) >= authors
+
+
+class Grouping:
+    """Groups the waiting comments of one site as they come. Not safe for threads.
+
+    Texts are grouped around a first one: each that is as like it as `model.memory.ALIKE` is of its
+    group. A text without a link has to say something (`TELLING_RUNS`), so that "Hay quá" and
+    "Cảm ơn tác giả" are never a campaign, however many write so.
+    """
+
+    def __init__(self, *, most: int = MOST_WAITING) -> None:
+        self._most = most
+        self._looks: dict[str, Look] = {}
+        self._index = SketchIndex()
+        self._groups: dict[tuple[Trait, str], Group] = {}
+        self._in: dict[str, list[Group]] = {}
+
+    def __len__(self) -> int:
+        return len(self._looks)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._looks))
+
+    def put(self, comment_id: str, look: Look) -> Group | None:
+        """Put a comment where it belongs; the campaign that it is one of, if it is one of any.
+
+        Of several the one whose texts are alike, then that of a domain. The oldest comment is
+        forgotten when there are too many. One that is there already is not put again.
+        """
+        if comment_id not in self._looks:
+            while len(self._looks) >= self._most:
+                self.forget([next(iter(self._looks))])
+            self._looks[comment_id] = look
+            groups = self._groups_for(comment_id, look)
+            for group in groups:
+                group.ids[comment_id] = look.author
+            self._in[comment_id] = groups
+        return next((one for one in self._in[comment_id] if one.campaign or one.is_campaign), None)
+
+    def mark(self, comment_id: str, trait: Trait, campaign: str) -> None:
+        """Note that the group of a comment that was put is a campaign known by that id."""
+        for group in self._in.get(comment_id, ()):
+            if group.trait is trait:
+                group.campaign = campaign
+
+    def forget(self, ids: Iterable[str]) -> None:
+        """Let comments go that do not wait any more; a group without any goes as well."""
+        for comment_id in ids:
+            if self._looks.pop(comment_id, None) is None:
+                continue
+            for group in self._in.pop(comment_id, ()):
+                group.ids.pop(comment_id, None)
+                if not group.ids:
+                    self._groups.pop((group.trait, group.key), None)
+        if self._index.size > 2 * len(self._looks) + 1000:  # an index forgets nothing by itself
+            self._index = SketchIndex()
+            for comment_id, look in self._looks.items():
+                self._index.put(comment_id, look.sketch)
+
+    def _groups_for(self, comment_id: str, look: Look) -> list[Group]:
+        found = []
+        if look.sketch.runs >= TELLING_RUNS or look.domains:
+            found.append(self._of_text(comment_id, look))
+        found += [self._group(Trait.DOMAIN, domain) for domain in sorted(look.domains)]
+        if look.name:
+            found.append(self._group(Trait.NAME, look.name))
+        return found
+
+    def _of_text(self, comment_id: str, look: Look) -> Group:
+        """The group of the comment whose words are most like these, else one of its own."""
+        likeness, nearest = max(
+            (
+                (look.sketch.likeness(self._looks[other].sketch), other)
+                for other in self._index.like(look.sketch)
+                if other in self._looks
+            ),
+            default=(0.0, ""),
+        )
+        self._index.put(comment_id, look.sketch)
+        if likeness >= ALIKE:
+            for group in self._in.get(nearest, ()):
+                if group.trait is Trait.TEXT:
+                    return group
+        return self._group(Trait.TEXT, comment_id)
+
+    def _group(self, trait: Trait, key: str) -> Group:
+        said = "" if trait is Trait.TEXT else key
+        return self._groups.setdefault((trait, key), Group(trait, key, said))

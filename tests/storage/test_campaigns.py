@@ -1,0 +1,272 @@
+"""Campaigns in both databases: found, decided as one, followed for a time, taken back."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from model.outcome import Outcome
+from model.policy import Policy
+from service.campaigns import CampaignFinder
+from service.storage import NothingToUndo, Site, Store, UnknownComment
+from service.storage.campaigns import Campaign, Campaigns, UnknownCampaign
+from tests.storage.cases import Clock, accept, asked, found, put, reject, submission
+
+WORDS = (
+    "Mình vừa rút được 12 triệu sau ba ngày chơi ở đây, nạp rút nhanh gọn, hỗ trợ nhiệt tình, "
+    "anh em nào cần thì nhắn mình chỉ cho cách vào nhé"
+)
+DAY = timedelta(hours=24)
+
+
+def copies(store: Store, site: Site, clock: Clock, count: int, *, start: int = 0) -> list[str]:
+    """Nearly the same words, each from an author of its own."""
+    ids = []
+    for n in range(start, start + count):
+        clock.advance(seconds=1)
+        sent = submission(f"{WORDS} {n}", name=f"Tên {n}", email=f"t{n}@mail.example")
+        ids += put(store, asked(site, clock(), sent))
+    return ids
+
+
+@pytest.fixture
+def finder(store: Store) -> CampaignFinder:
+    return CampaignFinder(store)
+
+
+@pytest.fixture
+def campaigns(store: Store) -> Campaigns:
+    return Campaigns(store)
+
+
+@pytest.fixture
+def ids(store: Store, site: Site, clock: Clock) -> list[str]:
+    return copies(store, site, clock, 6)
+
+
+@pytest.fixture
+def campaign(campaigns: Campaigns, finder: CampaignFinder, ids: list[str]) -> Campaign:
+    finder.turn()
+    (only,) = campaigns.open(None, limit=10)
+    return only
+
+
+def test_what_waits_is_found_once(
+    store: Store, campaigns: Campaigns, finder: CampaignFinder, ids: list[str], site: Site
+) -> None:
+    looked = finder.turn(), finder.turn()
+
+    (only,) = campaigns.open({site.id}, limit=10)
+    assert looked == (6, 0)
+    assert (only.waiting, only.members, only.newest, only.act) == (6, 6, ids[-1], None)
+    assert [item.comment.id for item in campaigns.page(None, only.id)] == ids
+    assert [item.comment.id for item in campaigns.samples(only)] == [ids[0], *ids[-2:]]
+    assert [e.kind for e in store.events(None)].count("campaign_found") == 1
+
+
+def test_one_decision_settles_what_was_seen_and_no_more(
+    store: Store, campaigns: Campaigns, campaign: Campaign, ids: list[str], clock: Clock
+) -> None:
+    act = campaigns.decide(None, campaign.id, reject(clock()), upto=ids[3], follow_for=timedelta(0))
+
+    assert act.decided == 4
+    assert [found(store, one).state for one in ids] == [Outcome.REJECT] * 4 + [Outcome.QUEUE] * 2
+    assert campaigns.campaign(None, campaign.id).waiting == 2
+
+
+def test_arrivals_follow_for_the_time_that_was_said(
+    store: Store,
+    site: Site,
+    campaigns: Campaigns,
+    campaign: Campaign,
+    finder: CampaignFinder,
+    clock: Clock,
+) -> None:
+    campaigns.decide(None, campaign.id, reject(clock()), upto=campaign.newest, follow_for=DAY)
+    (soon,) = copies(store, site, clock, 1, start=50)
+    finder.turn()
+    clock.advance(hours=25)
+    (late,) = copies(store, site, clock, 1, start=60)
+    finder.turn()
+
+    assert found(store, soon).state is Outcome.REJECT
+    assert [d.moderator for d in [found(store, soon).decision] if d] == ["bob"]
+    assert found(store, late).state is Outcome.QUEUE
+    act = campaigns.campaign(None, campaign.id).act
+    assert act is not None
+    assert act.decided == 7
+
+
+def test_what_followed_is_no_label_and_teaches_nothing(
+    store: Store,
+    site: Site,
+    campaigns: Campaigns,
+    campaign: Campaign,
+    finder: CampaignFinder,
+    clock: Clock,
+) -> None:
+    campaigns.decide(None, campaign.id, reject(clock()), upto=campaign.newest, follow_for=DAY)
+    copies(store, site, clock, 3, start=50)
+    finder.turn()
+
+    last = store.changes(site.id).last
+    taught = store.decided(site.id, after=0, upto=last, undone_upto=last, limit=100)
+
+    assert last == 9
+    assert len(taught) == 6
+    assert len({one.id for one in store.labelled()}) == 6
+
+
+def test_one_undo_brings_back_all_and_nothing_follows_any_more(
+    store: Store,
+    site: Site,
+    campaigns: Campaigns,
+    campaign: Campaign,
+    finder: CampaignFinder,
+    ids: list[str],
+    clock: Clock,
+) -> None:
+    before = [found(store, one) for one in ids]
+    campaigns.decide(None, campaign.id, reject(clock()), upto=campaign.newest, follow_for=DAY)
+    followed = copies(store, site, clock, 1, start=50)
+    finder.turn()
+
+    campaigns.undo(None, campaign.id, moderator="bob", only_own=True)
+    later = copies(store, site, clock, 1, start=60)
+    finder.turn()
+
+    assert [found(store, one) for one in ids] == before
+    assert {found(store, one).state for one in followed + later} == {Outcome.QUEUE}
+    again = campaigns.campaign(None, campaign.id)
+    assert (again.waiting, again.act) == (8, None)
+    with pytest.raises(NothingToUndo):
+        campaigns.undo(None, campaign.id, moderator="bob", only_own=True)
+
+
+def test_following_can_be_stopped_and_begun_again(
+    store: Store,
+    site: Site,
+    campaigns: Campaigns,
+    campaign: Campaign,
+    finder: CampaignFinder,
+    clock: Clock,
+) -> None:
+    campaigns.decide(None, campaign.id, accept(clock()), upto=campaign.newest, follow_for=DAY)
+    campaigns.follow_until(None, campaign.id, clock(), moderator="ann")
+    (stopped,) = copies(store, site, clock, 1, start=50)
+    finder.turn()
+    campaigns.follow_until(None, campaign.id, clock() + 90 * DAY, moderator="ann")
+    (again,) = copies(store, site, clock, 1, start=51)
+    finder.turn()
+
+    assert found(store, stopped).state is Outcome.QUEUE
+    assert found(store, again).state is Outcome.ACCEPT
+    until = campaigns.campaign(None, campaign.id).follows_until
+    assert until is not None
+    assert until < clock() + 8 * DAY
+
+
+def test_another_process_goes_on_where_one_was_killed(
+    store: Store, site: Site, campaigns: Campaigns, campaign: Campaign, clock: Clock
+) -> None:
+    other = CampaignFinder(store)
+    while_held = other.turn()
+    campaigns.decide(None, campaign.id, reject(clock()), upto=campaign.newest, follow_for=DAY)
+    clock.advance(minutes=1)
+    (new,) = copies(store, site, clock, 1, start=50)
+
+    after = other.turn()
+
+    assert (while_held, after) == (0, 1)
+    assert found(store, new).state is Outcome.REJECT
+
+
+def test_a_reader_who_was_published_before_is_in_no_campaign(
+    store: Store, site: Site, campaigns: Campaigns, finder: CampaignFinder, clock: Clock
+) -> None:
+    reader = submission("Tôi đồng ý với tác giả.", name="Lan", email="lan@mail.example")
+    (earlier,) = put(store, asked(site, clock(), reader))
+    store.decide(None, earlier, accept(clock()))
+    genuine = replace(reader, content=WORDS)
+    (original,) = put(store, asked(site, clock(), genuine))
+    copied = copies(store, site, clock, 5)
+
+    finder.turn()
+
+    (only,) = campaigns.open(None, limit=10)
+    assert [item.comment.id for item in campaigns.page(None, only.id)] == copied
+    assert original not in copied
+
+
+def test_one_that_does_not_belong_is_taken_out_and_stays_out(
+    store: Store,
+    campaigns: Campaigns,
+    campaign: Campaign,
+    finder: CampaignFinder,
+    ids: list[str],
+    clock: Clock,
+) -> None:
+    campaigns.leave(None, campaign.id, ids[2], moderator="ann")
+    finder.turn()
+    act = campaigns.decide(None, campaign.id, reject(clock()), upto=campaign.newest, follow_for=DAY)
+    finder.turn()
+
+    assert act.decided == 5
+    assert found(store, ids[2]).state is Outcome.QUEUE
+    with pytest.raises(UnknownComment):
+        campaigns.leave(None, campaign.id, ids[2], moderator="ann")
+
+
+def test_another_sites_campaign_is_not_there(
+    store: Store, campaigns: Campaigns, campaign: Campaign, ids: list[str], clock: Clock
+) -> None:
+    other, _ = store.add_site("other", Policy())
+    theirs = {other.id}
+
+    assert campaigns.open(theirs, limit=10) == []
+    for act in (
+        lambda: campaigns.campaign(theirs, campaign.id),
+        lambda: campaigns.page(theirs, campaign.id),
+        lambda: campaigns.decide(
+            theirs, campaign.id, reject(clock()), upto=ids[-1], follow_for=DAY
+        ),
+        lambda: campaigns.undo(theirs, campaign.id, moderator="eve", only_own=False),
+        lambda: campaigns.leave(theirs, campaign.id, ids[0], moderator="eve"),
+        lambda: campaigns.follow_until(theirs, campaign.id, clock(), moderator="eve"),
+        lambda: campaigns.campaign(None, "\0"),
+    ):
+        with pytest.raises(UnknownCampaign):
+            act()
+
+
+def test_the_same_words_on_two_sites_are_two(
+    store: Store, site: Site, campaigns: Campaigns, finder: CampaignFinder, clock: Clock
+) -> None:
+    other, _ = store.add_site("other", Policy())
+    copies(store, site, clock, 2)
+    copies(store, other, clock, 3)
+
+    finder.turn()
+
+    (only,) = campaigns.open(None, limit=10)
+    assert (only.site_id, only.waiting) == (other.id, 3)
+
+
+def test_what_was_decided_by_others_meanwhile_is_left(
+    store: Store, campaigns: Campaigns, campaign: Campaign, ids: list[str], clock: Clock
+) -> None:
+    store.decide(None, ids[0], accept(clock(), by="lan"))
+
+    act = campaigns.decide(None, campaign.id, reject(clock()), upto=campaign.newest, follow_for=DAY)
+
+    assert act.decided == 5
+    assert found(store, ids[0]).decision == accept(clock(), by="lan")
+
+
+def test_a_campaign_of_which_nothing_waits_cannot_be_decided(
+    campaigns: Campaigns, campaign: Campaign, clock: Clock
+) -> None:
+    campaigns.decide(None, campaign.id, reject(clock()), upto=campaign.newest, follow_for=DAY)
+
+    with pytest.raises(UnknownComment):
+        campaigns.decide(None, campaign.id, accept(clock()), upto=campaign.newest, follow_for=DAY)
