@@ -130,6 +130,10 @@ def _fields(route: Route) -> tuple[str, ...]:
     return tuple(found)
 
 
+CHORES = frozenset({"waiting", "waiting_texts"})
+"""Tables that the service fills by itself, whatever is read."""
+
+
 def whole(store: Store, *, but: tuple[tuple[str, str], ...] = ()) -> dict[str, list[str]]:
     """All that a database holds, by table; without some columns of (table, column)."""
     with store.reads() as connection:
@@ -139,4 +143,5 @@ def whole(store: Store, *, but: tuple[tuple[str, str], ...] = ()) -> dict[str, l
                 for row in connection.execute(sa.select(table))
             )
             for name, table in metadata.tables.items()
+            if name not in CHORES
         }
