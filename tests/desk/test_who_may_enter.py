@@ -159,7 +159,9 @@ def test_a_form_that_is_not_ours_changes_nothing(whole_service: Whole, flaw: str
                 path = way.filled(comment_id=of.comment_id)
                 form = {name: TYPED.get(name, NO_SUCH_ID) for name in way.fields} | sent
                 answer = caller.request(way.method, path, data=form, headers={"origin": origin})
-                statuses[str(way)] = answer.status_code
+                # A page behind a link of its own answers a link that never was with 404.
+                if way.needs is not None or answer.status_code != 404:
+                    statuses[str(way)] = answer.status_code
 
         assert len(statuses) > 15
         assert set(statuses.values()) == {401 if flaw == "signed out" else 403}, statuses
