@@ -1,13 +1,13 @@
 """What filters and orders need to know of a comment that waits, kept beside the queue.
 
 Nothing here is on the path of judging: what is missing is read off the comments when somebody
-looks (`catch_up`), a batch at a time. Rows go by themselves when a comment no longer waits.
+looks (`service.storage.finding`), a batch at a time. Rows go by themselves when a comment no longer
+waits.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -17,11 +17,7 @@ from model.language import language_of
 from model.links import links_in
 from model.outcome import Head, Scores
 from service.storage.records import StoredComment, Waiting
-from service.storage.rows import STORED, stored_comment
-from service.storage.tables import comments, queue, reports, waiting, waiting_texts
-
-if TYPE_CHECKING:
-    from service.storage.store import Store
+from service.storage.tables import queue, reports, waiting, waiting_texts
 
 BATCH = 200
 """Comments read and written at a time: some 50 ms, a few of them in the transaction."""
@@ -125,32 +121,6 @@ def missing(connection: sa.Connection) -> int:
     counts = [sa.select(sa.func.count()).select_from(t).scalar_subquery() for t in (queue, waiting)]
     waits, known = connection.execute(sa.select(*counts)).one()
     return int(max(0, waits - known))
-
-
-def catch_up(store: "Store", *, most: int) -> int:
-    """Read the traits of up to `most` waiting comments that have none; how many are left."""
-    with store.reads() as connection:
-        left = missing(connection)
-    while left and most > 0:
-        done = _catch_up_batch(store)
-        if not done:
-            break
-        left, most = max(0, left - done), most - done
-    return left
-
-
-def _catch_up_batch(store: "Store") -> int:
-    known = sa.exists().where(waiting.c.comment_id == queue.c.comment_id)
-    newest = sa.select(queue.c.comment_id).where(~known).order_by(queue.c.comment_id.desc())
-    with store.reads() as connection:
-        ids = connection.execute(newest.limit(BATCH)).scalars().all()
-        statement = STORED.where(comments.c.id.in_(ids))
-        found = [stored_comment(row) for row in connection.execute(statement).mappings()]
-    # Reading takes most of the time, and nobody waits for it.
-    read = {comment.id: (traits_of(comment), comment.verdict.scores) for comment in found}
-    with store.writes() as connection:
-        write(connection, read)
-    return len(ids)
 
 
 def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None]]) -> None:
