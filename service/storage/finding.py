@@ -30,12 +30,11 @@ from service.storage.tables import (
     act_comments,
     comments,
     microseconds_of,
-    queue,
     time_of,
     waiting,
 )
 from service.storage.tables import waiting_texts as texts
-from service.storage.traits import BATCH, BINS, Band, missing, traits_of, write
+from service.storage.traits import BATCH, BINS, Band, missing, unread_batch, write
 
 MOST_COUNTED = 10_000
 """Counts stop here: what they are for is to know whether it is worth looking."""
@@ -108,6 +107,21 @@ class Found:
 
     page: QueuePage
     count: Count
+
+
+def catch_up(store: Store, *, most: int) -> int:
+    """Read the traits of up to `most` waiting comments that have none; how many are left."""
+    with store.reads() as connection:
+        left = missing(connection)
+    while left and most > 0:
+        with store.reads() as connection:  # reading takes most of the time; nobody waits for it
+            read = unread_batch(connection)
+        if not read:
+            break
+        with store.writes() as connection:
+            write(connection, read)
+        left, most = max(0, left - len(read)), most - len(read)
+    return left
 
 
 Levels = tuple[int, int, int]
@@ -208,35 +222,6 @@ class Finding:
         with self._store.reads() as connection:
             found = {r["id"]: r for r in connection.execute(statement).mappings()}
         return [stored_comment(found[one]) for one in ids if one in found]
-
-
-# ------------------------------------------------------------------ reading what is new
-
-
-def catch_up(store: Store, *, most: int) -> int:
-    """Read the traits of up to `most` waiting comments that have none; how many are left."""
-    with store.reads() as connection:
-        left = missing(connection)
-    while left and most > 0:
-        done = _catch_up_batch(store)
-        if not done:
-            break
-        left, most = max(0, left - done), most - done
-    return left
-
-
-def _catch_up_batch(store: Store) -> int:
-    known = sa.exists().where(waiting.c.comment_id == queue.c.comment_id)
-    newest = sa.select(queue.c.comment_id).where(~known).order_by(queue.c.comment_id.desc())
-    with store.reads() as connection:
-        ids = connection.execute(newest.limit(BATCH)).scalars().all()
-        statement = STORED.where(comments.c.id.in_(ids))
-        found = [stored_comment(row) for row in connection.execute(statement).mappings()]
-    # Reading takes most of the time, and nobody waits for it.
-    read = {comment.id: (traits_of(comment), comment.verdict.scores) for comment in found}
-    with store.writes() as connection:
-        write(connection, read)
-    return len(ids)
 
 
 # ------------------------------------------------------------------ statements

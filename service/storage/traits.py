@@ -1,8 +1,7 @@
 """What filters and orders need to know of a comment that waits, kept beside the queue.
 
 Nothing here is on the path of judging: what is missing is read off the comments when somebody
-looks (`service.storage.finding`), a batch at a time. Rows go by themselves when a comment no longer
-waits.
+looks (`finding.catch_up`), a batch at a time. Rows go by themselves when a comment no longer waits.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,8 @@ from model.language import language_of
 from model.links import links_in
 from model.outcome import Head, Scores
 from service.storage.records import StoredComment, Waiting
-from service.storage.tables import queue, reports, waiting, waiting_texts
+from service.storage.rows import STORED, stored_comment
+from service.storage.tables import comments, queue, reports, waiting, waiting_texts
 
 BATCH = 200
 """Comments read and written at a time: some 50 ms, a few of them in the transaction."""
@@ -121,6 +121,16 @@ def missing(connection: sa.Connection) -> int:
     counts = [sa.select(sa.func.count()).select_from(t).scalar_subquery() for t in (queue, waiting)]
     waits, known = connection.execute(sa.select(*counts)).one()
     return int(max(0, waits - known))
+
+
+def unread_batch(connection: sa.Connection) -> dict[str, tuple[Traits, Scores | None]]:
+    """The traits and scores, by id, of some waiting comments that have none yet, newest first."""
+    known = sa.exists().where(waiting.c.comment_id == queue.c.comment_id)
+    newest = sa.select(queue.c.comment_id).where(~known).order_by(queue.c.comment_id.desc())
+    ids = connection.execute(newest.limit(BATCH)).scalars().all()
+    statement = STORED.where(comments.c.id.in_(ids))
+    found = [stored_comment(row) for row in connection.execute(statement).mappings()]
+    return {comment.id: (traits_of(comment), comment.verdict.scores) for comment in found}
 
 
 def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None]]) -> None:
