@@ -92,7 +92,8 @@ def _fill_some(store: Store, site_id: str, number: int, first: int, last: int) -
         run(
             "INSERT INTO verdicts (comment_id, outcome, spam, toxicity, explanation, model, policy,"
             f" audit, review_probability) SELECT {key}, {said}, {score}, {score} / 2,"
-            f" '{EXPLANATION}', 'm-' || (n / {max(1, number // 5)}), 'p-1', {false}, 1 FROM {series}"
+            f" '{EXPLANATION}', 'm-' || (n / {max(1, number // 5)}), 'p-1', {false}, 1"
+            f" FROM {series}"
         )
         run(
             "INSERT INTO decisions (id, comment_id, site_id, change, outcome, reason, moderator,"
