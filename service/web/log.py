@@ -61,6 +61,15 @@ KINDS = (
     "perspective_set",
     "moderator_added",
     "role_changed",
+    "account_disabled",
+    "account_enabled",
+    "account_reset",
+    "link_made",
+    "password_changed",
+    "password_removed",
+    "recovery_code_used",
+    "recovery_codes_renewed",
+    "session_ended",
     "signed_in",
 )
 """The kinds that have words of their own; what another one says is shown as it is."""
