@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-clients test-doors test-wordpress lint format types lock bench bench-quality drill clean
+.PHONY: help install serve test test-clients test-doors test-browser test-wordpress screenshots lint format types lock bench bench-quality drill clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,12 @@ test-doors: $(VENV)/.installed-dev  ## schemathesis at every door, at length: DO
 	PYTHON=$(BIN)/python scripts/install-clients
 	DOORS_EXAMPLES=$(DOORS_EXAMPLES) $(BIN)/python -m pytest -s tests/clients/test_schemathesis.py
 
+SEEN ?=
+SEEN_DATA ?=
+test-browser: $(VENV)/.installed-dev  ## every page in a real Chromium: SEEN=complete for all ways, SEEN_DATA=DIR of labelled files
+	scripts/install-browser
+	SEEN=$(SEEN) SEEN_DATA=$(SEEN_DATA) $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup tests/browser
+
 test-wordpress: $(VENV)/.installed-dev  ## a real WordPress with its Akismet plugin, asking here
 	$(BIN)/python -m pytest tests/wordpress
 
@@ -76,6 +82,9 @@ bench: $(VENV)/.installed  ## measure speed, memory and start against their goal
 
 bench-quality: $(VENV)/.installed  ## measure quality by held-out group: DATA=DIR of labelled files
 	$(BIN)/python -m benchmarks.quality --data $(DATA)
+
+screenshots: $(VENV)/.installed-dev  ## take docs/screenshots anew
+	$(BIN)/python scripts/screenshots.py
 
 clean:  ## remove .venv and caches (never ./var)
 	rm -rf $(VENV) build model/libkernel.so *.egg-info .mypy_cache .ruff_cache .pytest_cache

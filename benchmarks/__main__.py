@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.goals import Row, table
 
-PARTS = ("http", "peers", "stored", "overload", "connections", "soak", "footprint")
+PARTS = ("http", "peers", "stored", "overload", "connections", "soak", "footprint", "desk")
 
 
 def main() -> int:

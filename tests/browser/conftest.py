@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from benchmarks.seeded import COUNT, Seeded, seeded
 from service.storage import Role
 from tests.browser.newsroom import Newsroom, open_newsroom
 
@@ -43,6 +45,26 @@ def browser() -> Iterator[Browser]:
 def newsroom(tmp_path: Path) -> Iterator[Newsroom]:
     with open_newsroom(tmp_path) as newsroom:
         yield newsroom
+
+
+@pytest.fixture(scope="session")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
+    """A newsroom with 5,000 comments and the shipped model, as a process of its own.
+
+    For tests that look. The comments are those of the directory `SEEN_DATA` of labelled files,
+    else those written for the project; for a quick try `SEEN_COUNT` of them are enough.
+    """
+    data = os.environ.get("SEEN_DATA")
+    count = int(os.environ.get("SEEN_COUNT", COUNT))
+    folder = tmp_path_factory.mktemp("busy")
+    with seeded(folder, data=Path(data) if data else None, count=count) as newsroom:
+        yield newsroom
+
+
+def enter(client: httpx.Client, link: str) -> None:
+    """Sign somebody in by a link."""
+    answer = client.post("/sign-in", data={"token": link.partition("token=")[2]})
+    assert answer.status_code == 303, answer.status_code
 
 
 @dataclass

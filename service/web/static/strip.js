@@ -79,6 +79,19 @@ if (plot && form) {
     choose(Math.min(Number(above.value), high - step), high);
   });
   plot.classList.add("draggable");
+
+  // Closed once, it stays closed on this browser.
+  const CLOSED = "duyet-strip-closed";
+  const strip = document.getElementById("strip");
+  try {
+    strip.open = localStorage.getItem(CLOSED) === null || chosen.dataset.range === "yes";
+    strip.addEventListener("toggle", () => {
+      if (strip.open) localStorage.removeItem(CLOSED);
+      else localStorage.setItem(CLOSED, "yes");
+    });
+  } catch {
+    // a browser that keeps nothing
+  }
 }
 
 // How many cards are selected is said where one decides what becomes of them.
