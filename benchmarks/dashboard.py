@@ -27,6 +27,7 @@ from service.web import pages
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAYS = 365
+AT_ONCE = 10_000
 EXPLANATION = (
     '{"reasons":[{"code":"score.spam_unsure","field":"content","evidence":"Hay"},'
     '{"code":"links.too_many","field":"content","evidence":"6"}],"hits":[{"rule":"links.too_many",'
@@ -46,20 +47,30 @@ PATHS = (
 
 def fill(store: Store, site_id: str, number: int) -> None:
     """Write so many comments, their verdicts, and of every tenth a decision and its event."""
+    for first in range(0, number, AT_ONCE):
+        _fill_some(store, site_id, number, first, min(number, first + AT_ONCE) - 1)
+    with store.writes() as connection:
+        connection.exec_driver_sql(f"UPDATE sites SET last_change = {number // 10}")
+
+
+def _fill_some(store: Store, site_id: str, number: int, first: int, last: int) -> None:
     start = int((NOW - timedelta(days=DAYS)).timestamp() * 1000)
     step = DAYS * 86_400_000 // number
     with store.writes() as c:
         is_postgres = c.dialect.name == "postgresql"
+
+        def run(statement: str) -> None:
+            c.exec_driver_sql(statement.replace("%", "%%") if is_postgres else statement)
+
         if is_postgres:
-            c.exec_driver_sql("SET LOCAL statement_timeout = 0")
-            series = f"generate_series(0, {number - 1}) AS n(n)"
+            series = f"generate_series({first}, {last}) AS n(n)"
             digits = f"lpad(to_hex({start} + n::bigint * {step}), 12, '0')"
             rest = "lpad(to_hex(n), 12, '0')"
             at = f"to_timestamp(({start} + n::bigint * {step}) / 1000.0)"
         else:
             series = (
-                f"(WITH RECURSIVE n(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n"
-                f" WHERE n < {number - 1}) SELECT n FROM n) AS n"
+                f"(WITH RECURSIVE n(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM n"
+                f" WHERE n < {last}) SELECT n FROM n) AS n"
             )
             digits = f"printf('%012x', {start} + n * {step})"
             rest = "printf('%012x', n)"
@@ -69,7 +80,7 @@ def fill(store: Store, site_id: str, number: int) -> None:
         done = "CASE WHEN n % 3 = 0 THEN 'reject' ELSE 'accept' END"
         words = "'Bài viết hay quá, cảm ơn tác giả! Xem https://x.example/ ' || n"
         false = "false" if is_postgres else "0"
-        c.exec_driver_sql(
+        run(
             "INSERT INTO comments (id, site_id, received_at, type, content, author_name,"
             " author_url, email_masked, ip_masked, user_agent, permalink, article_title,"
             " article_language, parent_id, external_id, honeypot, history, state, decided)"
@@ -78,24 +89,23 @@ def fill(store: Store, site_id: str, number: int) -> None:
             f" FROM {series}"
         )
         score = "(n * 7919 % 1000) / 1000.0"
-        c.exec_driver_sql(
+        run(
             "INSERT INTO verdicts (comment_id, outcome, spam, toxicity, explanation, model, policy,"
             f" audit, review_probability) SELECT {key}, {said}, {score}, {score} / 2,"
             f" '{EXPLANATION}', 'm-' || (n * 5 / {number}), 'p-1', {false}, 1 FROM {series}"
         )
-        c.exec_driver_sql(
+        run(
             "INSERT INTO decisions (id, comment_id, site_id, change, outcome, reason, moderator,"
             f" at, was_state) SELECT {key}, {key}, '{site_id}', n / 10 + 1, {done},"
             f" CASE WHEN n % 3 = 0 THEN 'spam' END, 'p' || (n / 10 % 12), {at}, 'queue'"
             f" FROM {series} WHERE n % 10 = 0"
         )
-        c.exec_driver_sql(
+        run(
             "INSERT INTO events (at, site_id, kind, comment_id, actor, body)"
             f" SELECT {at}, '{site_id}', CASE WHEN n % 50000 = 0 THEN 'address_revealed'"
             f" WHEN n % 100 = 0 THEN 'undone' ELSE 'decided' END, {key}, 'p' || (n / 10 % 12),"
             f' \'{{"outcome":"accept"}}\' FROM {series}'
         )
-        c.exec_driver_sql(f"UPDATE sites SET last_change = {number // 10}")
 
 
 async def asked(app: FastAPI, store: Store, times: int) -> None:

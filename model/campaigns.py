@@ -24,6 +24,12 @@ LEAST_SHARED = 5
 LEAST_AUTHORS = 2
 """From so many different names: one reader who writes often is none."""
 
+KNOWN_AUTHORS = 3
+"""What so many known readers link to says nothing of who links to it as well."""
+
+NAME_LETTERS = 8
+"""A pattern of names has so many letters: many readers are called "minh95"."""
+
 MOST_WAITING = 50_000
 """Comments of one site that are looked at, the newest: each takes about a kilobyte."""
 
@@ -32,35 +38,59 @@ COMMON_DOMAINS = frozenset(
     {
         "amazon.com",
         "apple.com",
+        "archive.org",
         "bbc.co.uk",
         "bbc.com",
+        "bing.com",
+        "bitbucket.org",
         "blogspot.com",
+        "chinhphu.vn",
         "dantri.com.vn",
         "facebook.com",
         "fb.com",
         "github.com",
+        "gitlab.com",
         "google.com",
+        "imgur.com",
         "instagram.com",
+        "laodong.vn",
+        "lazada.vn",
         "linkedin.com",
         "medium.com",
         "microsoft.com",
+        "nhandan.vn",
         "nytimes.com",
         "reddit.com",
         "reuters.com",
+        "shopee.vn",
+        "sourceforge.net",
+        "stackexchange.com",
+        "stackoverflow.com",
         "thanhnien.vn",
+        "tiki.vn",
         "tiktok.com",
         "tuoitre.vn",
         "twitter.com",
+        "vietnamnet.vn",
+        "vimeo.com",
         "vnexpress.net",
+        "vtv.vn",
         "wikipedia.org",
         "wordpress.com",
         "x.com",
+        "yahoo.com",
         "youtu.be",
         "youtube.com",
         "zalo.me",
+        "znews.vn",
     }
 )
 
+# What forms and shops call everybody who gave no name.
+_GENERIC = re.compile(
+    r"anonymous|customer|facebook|google|kh[aá]ch ?h[aà]ng"
+    r"|ng[uư][oờ]i ?d[uù]ng|[dđ][oộ]c ?gi[aả]|b[aạ]n ?[dđ][oọ]c"
+)
 _DIGITS = re.compile(r"[0-9]+")
 _LONGEST_NAME = 60
 
@@ -98,10 +128,17 @@ def look_of(facts: Facts) -> Look:
     pattern = _DIGITS.sub("0", author)
     return Look(
         sketch=sketch_of(facts),
-        domains=frozenset(found - COMMON_DOMAINS - {own, ""}),
+        domains=frozenset(one for one in found - COMMON_DOMAINS - {own} if "." in one),
         author=author,
-        name=pattern if pattern != author and len(pattern) >= 5 else "",
+        name=pattern if _says_something(pattern) else "",
     )
+
+
+def _says_something(pattern: str) -> bool:
+    """Whether names after this pattern have more in common than a first name, or than a mask."""
+    if "0" not in pattern or "*" in pattern or "•" in pattern:
+        return False
+    return sum(c.isalpha() for c in pattern) >= NAME_LETTERS and not _GENERIC.search(pattern)
 
 
 def _domain_of(url: str) -> str:
@@ -131,7 +168,7 @@ class Group:
         """Whether there are enough of it, by enough different names."""
         least = LEAST_ALIKE if self.trait is Trait.TEXT else LEAST_SHARED
         # The same words under one name are a flood all the same; a link under one is a habit.
-        authors = 1 if self.trait is Trait.TEXT else LEAST_AUTHORS
+        authors = {Trait.TEXT: 1, Trait.DOMAIN: LEAST_AUTHORS, Trait.NAME: LEAST_SHARED}[self.trait]
         return len(self.ids) >= least and len(set(self.ids.values())) >= authors
 
 
@@ -149,6 +186,7 @@ class Grouping:
         self._index = SketchIndex()
         self._groups: dict[tuple[Trait, str], Group] = {}
         self._in: dict[str, list[Group]] = {}
+        self._known: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
         return len(self._looks)
@@ -170,7 +208,31 @@ class Grouping:
             for group in groups:
                 group.ids[comment_id] = look.author
             self._in[comment_id] = groups
-        return next((one for one in self._in[comment_id] if one.campaign or one.is_campaign), None)
+        return self.campaign_of(comment_id)
+
+    def campaign_of(self, comment_id: str) -> Group | None:
+        """The campaign that a comment that was put is one of now, if it is one of any."""
+        of_it = self._in.get(comment_id, ())
+        for one in of_it:
+            if one.campaign or (one.is_campaign and not self._is_known(one)):
+                return one
+        return None
+
+    def know(self, look: Look) -> None:
+        """Note where a reader links to of whom something was published before.
+
+        What is a campaign already stays one.
+        """
+        for domain in look.domains:
+            if len(self._known) < self._most or domain in self._known:
+                authors = self._known.setdefault(domain, set())
+                if len(authors) < KNOWN_AUTHORS:
+                    authors.add(look.author)
+
+    def _is_known(self, group: Group) -> bool:
+        return group.trait is Trait.DOMAIN and (
+            len(self._known.get(group.key, ())) >= KNOWN_AUTHORS
+        )
 
     def mark(self, comment_id: str, trait: Trait, campaign: str) -> None:
         """Note that the group of a comment that was put is a campaign known by that id."""

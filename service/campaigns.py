@@ -4,8 +4,9 @@ One process of all does it at a time, by a lease in the store, in a thread besid
 comments; it keeps what it has seen in memory, by site, and reads it again when the lease comes to
 it. What is found is written down by `service.storage.campaigns`, and is the same for everybody.
 
-An author of whom a comment was published before is in no campaign: whoever copies a reader's words
-often does not get the reader's own comment rejected with the copies.
+An author of whom a comment was published before is in no campaign, nor is a comment that the
+machine did not queue itself (published, then reported): whoever copies a reader's words often does
+not get the reader's own comment rejected with the copies.
 """
 
 import secrets
@@ -14,6 +15,7 @@ from datetime import timedelta
 
 from model.campaigns import Group, Grouping, Look, Trait, look_of
 from model.facts import gather
+from model.outcome import Outcome
 from service.storage import Store, StoredComment
 from service.storage.campaigns import NONE, Campaigns
 from service.storage.finding import Finding
@@ -75,6 +77,8 @@ class CampaignFinder:
             grouping.put(comment.id, _look(comment))
             if trait is not None:
                 grouping.mark(comment.id, trait, campaign)
+        elif _is_known(comment):
+            self._of(comment.site_id).know(_look(comment))
 
     def _look(self, new: list[StoredComment]) -> None:
         known = self._campaigns.members_known([comment.id for comment in new])
@@ -86,6 +90,9 @@ class CampaignFinder:
                 group = self._of(comment.site_id).put(comment.id, _look(comment))
                 if group is not None:
                     self._found(comment, group)
+                self._pause()
+            elif _is_known(comment):
+                self._of(comment.site_id).know(_look(comment))
                 self._pause()
         self._campaigns.settle([comment.id for comment in new])
 
@@ -108,8 +115,12 @@ class CampaignFinder:
 
 
 def _may_be_of_one(comment: StoredComment) -> bool:
-    known = comment.history.author_accepted > 0
-    return not known and comment.verdict.unaudited is None
+    queued = comment.verdict.outcome is Outcome.QUEUE and comment.verdict.unaudited is None
+    return queued and not _is_known(comment)
+
+
+def _is_known(comment: StoredComment) -> bool:
+    return comment.history.author_accepted > 0
 
 
 def _look(comment: StoredComment) -> Look:

@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 100
 """Digests that a process sends before it looks at the clock again."""
 
+_ISOLATES = {0x2068: None, 0x2069: None}
+
 STOP, CONFIRM = "digest-stop", "digest-confirm"
 """What the tokens of the links are for."""
 
@@ -140,7 +142,7 @@ class DigestPost:
 
 def _said(t: Texts, key: str, **values: object) -> str:
     """A sentence without the marks that set words apart on a page, which some programs show."""
-    return t.sentences[f"mail.{key}"].format_map(values)
+    return t(f"mail.{key}", **values).translate(_ISOLATES)
 
 
 def _of_site(t: Texts, load: Workload, name: str) -> list[str]:

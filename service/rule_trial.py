@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 from typing import NamedTuple
 
 from model.links import links_in
@@ -22,12 +23,17 @@ TRIED = timedelta(days=30)
 SECONDS = 8.0
 """A trial takes no longer; what was not looked at by then is said."""
 
+LONGER_SECONDS = 45.0
+"""For whoever asks to have more looked at; proxies give up after a minute."""
+
 MOST_SAMPLES = 20
 SWEEPING_SHARE = 0.05
 SWEEPING_LEAST = 10
 """A change that touches more than so many comments, and that share of them, is pointed out."""
 
-_PAGE = 1000
+PAGE = 1000
+"""Comments read at a time."""
+_alone = Lock()
 _REST_SECONDS = 0.001  # between pages, so that comments are judged meanwhile
 
 
@@ -134,29 +140,32 @@ def tried(  # noqa: PLR0913  a trial is of all this
     now: datetime,
     seconds: float = SECONDS,
     clock: Callable[[], float] = time.monotonic,
-    rest: Callable[[float], object] = time.sleep,
+    page: int = PAGE,
 ) -> Trial:
-    """What a change would have done to what came since `TRIED` before now, newest first."""
-    began = clock()
-    since = now - TRIED
-    of = book.count_recent(site_id, since)
-    comparison = _Comparison(book, policy, draft)
-    looked_at = accepted = 0
-    for page in _pages(book, site_id, since):
-        accepted += sum(one.decided == "accept" for one in page)
-        comparison.look_at(page)
-        looked_at += len(page)
-        if clock() - began > seconds:
-            break
-        rest(_REST_SECONDS)
-    return comparison.result(looked_at, max(of, looked_at), accepted, clock() - began)
+    """What a change would have done to what came since `TRIED` before now, newest first.
+
+    One at a time in a process, so that comments are judged meanwhile; the others wait.
+    """
+    with _alone:
+        comparison = _Comparison(book, policy, draft)
+        began, since = clock(), now - TRIED
+        of = book.count_recent(site_id, since)
+        looked_at = accepted = 0
+        for found in _pages(book, site_id, since, page):
+            accepted += sum(one.decided == "accept" for one in found)
+            comparison.look_at(found)
+            looked_at += len(found)
+            if clock() - began > seconds:
+                break
+            time.sleep(_REST_SECONDS)
+        return comparison.result(looked_at, max(of, looked_at), accepted, clock() - began)
 
 
-def _pages(book: RuleBook, site_id: str, since: datetime) -> Iterator[list[Recent]]:
+def _pages(book: RuleBook, site_id: str, since: datetime, size: int) -> Iterator[list[Recent]]:
     before = ""
-    while page := book.recent_page(site_id, since, before=before, limit=_PAGE):
+    while page := book.recent_page(site_id, since, before=before, limit=size):
         yield page
-        if len(page) < _PAGE:
+        if len(page) < size:
             return
         before = page[-1].id
 

@@ -117,6 +117,38 @@ def test_names_after_one_pattern_are_one() -> None:
     assert (found[-1].trait, found[-1].said) == (Trait.NAME, "vaytien0h")
 
 
+@pytest.mark.parametrize("name", ["n*****{n}", "minh{n}", "nguyen 19{n}", "Khách hàng {n}"])
+def test_names_that_many_readers_have_say_nothing(name: str) -> None:
+    words = ["Hay", "Được", "Ổn", "Tốt", "Khá", "Vừa"]
+    looks = [look(w, name=name.format(n=70 + n)) for n, w in enumerate(words)]
+
+    _, found = put_all(looks)
+
+    assert set(found) == {None}
+
+
+def test_where_three_known_readers_link_to_is_no_campaign() -> None:
+    words = ["Xem", "Coi", "Ghé", "Đọc", "Nghe", "Thử"]
+    looks = [look(f"{w} https://bep.example/{w}", name=f"Tên {w}") for w in words]
+    grouping = Grouping()
+
+    for one in looks[:3]:
+        grouping.know(one)
+
+    assert {grouping.put(one.author, one) for one in looks} == {None}
+
+
+def test_one_known_reader_does_not_keep_a_link_from_being_a_campaign() -> None:
+    words = ["Xem", "Coi", "Ghé", "Đọc", "Nghe", "Thử"]
+    looks = [look(f"{w} https://vay.example/{w}", name=f"Tên {w}") for w in words]
+    grouping = Grouping()
+
+    for _ in range(3):
+        grouping.know(looks[0])
+
+    assert [grouping.put(one.author, one) for one in looks][-1] is not None
+
+
 def test_what_does_not_wait_any_more_is_forgotten() -> None:
     grouping, _ = put_all([look(SPAM + f" {n}") for n in range(3)])
 

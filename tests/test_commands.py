@@ -764,3 +764,56 @@ def test_serving_imports_nothing_heavy():
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, check=True)
 
     assert ran.stdout == b"\n"
+
+
+# ------------------------------------------------------------------ people
+
+
+def test_somebody_is_added_on_one_site_alone(desk):
+    made = desk.json("sign-in", "--name", "an", "--add", "admin", "--site", "blog")
+
+    [site] = desk.store.sites()
+    assert made["role"] == "admin"
+    assert [one.roles for one in desk.store.moderators()] == [{site.id: "admin"}]
+    assert desk("sign-in", "--name", "bo", "--add", "admin", "--site", "nowhere")[0] == 1
+    assert desk("sign-in", "--name", "an", "--site", "blog")[0] == 2
+
+
+def test_people_are_listed_with_their_roles(desk):
+    desk("sign-in")
+    desk("sign-in", "--name", "an", "--add", "viewer", "--site", "blog")
+
+    listed = desk.json("people", "list")["people"]
+    shown = desk("people", "list")[1]
+
+    assert [(one["name"], one["role"], one["sites"]) for one in listed] == [
+        ("admin", "admin", {}),
+        ("an", None, {"blog": "viewer"}),
+    ]
+    assert "admin of every site" in shown
+    assert "viewer of blog" in shown
+
+
+def test_a_role_is_changed_and_the_last_admin_stays(desk):
+    desk("sign-in")
+    desk("sign-in", "--name", "an", "--add", "viewer", "--site", "blog")
+
+    changed = desk.json("people", "role", "an", "admin", "--site", "blog")
+    status, _, said = desk("people", "role", "admin", "none")
+
+    assert (changed["was"], changed["role"]) == ("viewer", "admin")
+    assert status == 1
+    assert "somebody must be left" in said
+
+
+def test_an_account_is_disabled_enabled_and_reset(desk):
+    desk("sign-in", "--name", "an", "--add", "moderator")
+
+    assert desk("people", "disable", "an")[0] == 0
+    status, _, said = desk("sign-in", "--name", "an")
+    assert desk("people", "enable", "an")[0] == 0
+    assert desk("people", "reset", "an")[0] == 0
+
+    assert (status, "`duyet people enable`" in said) == (1, True)
+    assert desk("sign-in", "--name", "an")[0] == 0
+    assert desk("people", "reset", "nobody")[0] == 1

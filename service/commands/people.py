@@ -60,7 +60,6 @@ def list_people(*, as_json: bool) -> None:
 @click.argument("role", type=click.Choice([*(role.value for role in Role), _NOBODY]))
 @click.option("--site", "site_name", type=NAME, metavar="SITE", help="On this site alone.")
 @json_option
-@json_option
 def set_role(name: str, role: str, site_name: str | None, *, as_json: bool) -> None:
     """Give NAME a ROLE on every site, or on one; `none` takes it."""
     given = None if role == _NOBODY else Role(role)

@@ -205,10 +205,21 @@ class Campaigns:
             site_ids, ids[: self._acts.most], decision, kind=KIND, body={"campaign": campaign_id}
         )
         until = decision.at + follow_for
+        of_it = campaigns.update().where(campaigns.c.id == campaign_id)
+        stood = sa.select(campaigns.c.act_id, campaigns.c.follows_until)
         with self._store.writes() as connection:
-            of_it = campaigns.update().where(campaigns.c.id == campaign_id)
+            held = stood.where(campaigns.c.id == campaign_id).with_for_update()
+            before = connection.execute(held).one()
             connection.execute(of_it.values(act_id=act.id, follows_until=until))
-        return self._acts.go_on(site_ids, act.id)
+        act = self._acts.go_on(site_ids, act.id)
+        if act.decided == 0 and act.left and before.act_id is not None:
+            # Somebody decided all of it first: theirs stands, and theirs is followed.
+            with self._store.writes() as connection:
+                ours = of_it.where(campaigns.c.act_id == act.id)
+                connection.execute(
+                    ours.values(act_id=before.act_id, follows_until=before.follows_until)
+                )
+        return act
 
     def follow_until(
         self, site_ids: SiteIds, campaign_id: str, until: datetime, *, moderator: str

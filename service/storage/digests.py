@@ -224,11 +224,12 @@ class Digests:
                     self._give_up(connection, row, why, first_moment(every, hour, now))
                     continue
                 if known is None:
-                    known = {one.id: one for one in sign_in.all_moderators(connection)}
+                    known = _readers(connection)
                 moderator = known.get(row["moderator_id"])
                 address = self._opened(row)
                 if moderator is None or not moderator.roles or address is None:
-                    self._update(connection, row["moderator_id"], {"due_at": None})
+                    why = "its reader may not sign in, or the address cannot be opened"
+                    self._update(connection, row["moderator_id"], {"due_at": None, "problem": why})
                     continue
                 values = {"due_at": now + LEASE, "unheard": row["unheard"] + 1}
                 self._update(connection, moderator.id, values)
@@ -280,7 +281,7 @@ class Digests:
     def everybody(self) -> list[Parcel]:
         """What would be sent to each who confirmed an address, as of now. Claims nothing."""
         with self._store.reads() as connection:
-            known = {one.id: one for one in sign_in.all_moderators(connection)}
+            known = _readers(connection)
             wanted = sa.select(digests).where(digests.c.confirmed_at.is_not(None))
             rows = connection.execute(wanted.order_by(digests.c.moderator_id)).mappings().all()
         found = [(row, known.get(row["moderator_id"]), self._opened(row)) for row in rows]
@@ -351,6 +352,13 @@ def _held(connection: sa.Connection, moderator_id: str) -> sa.RowMapping | None:
     """Somebody's row, kept from other writers until the transaction ends."""
     own = sa.select(digests).where(digests.c.moderator_id == moderator_id).with_for_update()
     return connection.execute(own).mappings().one_or_none()
+
+
+def _readers(connection: sa.Connection) -> dict[str, Moderator]:
+    """Those who may sign in, by id: nobody else is told anything."""
+    enabled = sa.select(moderators.c.id).where(sign_in.is_enabled(moderators.c.id))
+    ids = frozenset(connection.execute(enabled).scalars())
+    return {one.id: one for one in sign_in.all_moderators(connection) if one.id in ids}
 
 
 def _link_id(row: sa.RowMapping) -> str:

@@ -61,10 +61,11 @@ class NewsDesk:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def marks(self) -> dict[str, int]:
-        """The number of each site's last change."""
+    def now(self, latest: datetime) -> News:
+        """How far all sites have come, who looks at what, and what arrived after about `latest`."""
         with self._store.reads() as connection:
-            return _marks(connection)
+            marks = _marks(connection)
+        return self.since(marks, latest)
 
     def since(self, marks: Mapping[str, int], latest: datetime) -> News:
         """What is new since these marks, and what arrived after about `latest`."""

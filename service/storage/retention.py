@@ -25,6 +25,8 @@ from service.storage.tables import (
     following,
     queue,
     reports,
+    site_rule_changes,
+    site_rules,
     undos,
     verdicts,
 )
@@ -139,6 +141,8 @@ def forget(
     """
     end, spoken_end = retention.ends(now)
     words = sum(_forget_words(engine, table, spoken_end, pause) for table in (decisions, reports))
+    if spoken_end:
+        _forget_names(engine, now - timedelta(days=retention.spoken_days))
     with transaction(engine, writes=False) as connection:
         whole = _expired(connection, end)
         dropped = 0
@@ -162,6 +166,21 @@ def _forget_hanging(engine: sa.Engine, end: str) -> None:
         for table in _HANGING:
             gone = ~sa.exists().where(comments.c.id == table.c.comment_id)
             connection.execute(table.delete().where(table.c.comment_id < end, gone))
+
+
+def _forget_names(engine: sa.Engine, before: datetime) -> None:
+    """What authors were known by whom a site had rules for, where those ended long ago.
+
+    The rules stay, by their keyed hashes: a verdict can still be judged again.
+    """
+    over = sa.or_(site_rules.c.ended.is_not(None), site_rules.c.expires_at < before)
+    of_authors = site_rules.c.kind.in_(["author", "network"])
+    told = site_rule_changes.c.kind.in_(["author", "undo"])
+    with transaction(engine, writes=True) as connection:
+        names = site_rules.update().where(of_authors, over, site_rules.c.made_at < before)
+        connection.execute(names.values(label="", why=""))
+        changes = site_rule_changes.update().where(told, site_rule_changes.c.at < before)
+        connection.execute(changes.values(what="", why=""))
 
 
 def _kept_within(whole: list[Partition]) -> str:

@@ -20,7 +20,7 @@ from service.storage.site_rules import RuleBook
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.desk import Caller, Moderator, TheDesk
 from service.web.rendering import PageRoute, Refusal, page, see_other
-from service.web.rule_forms import LASTS, LONGEST_WHY, USUAL, USUAL_OF_NETWORK, back_to
+from service.web.rule_forms import LASTS, USUAL, USUAL_OF_NETWORK, back_to, id_of, why_of
 from service.web.site_rules import shown_changes
 
 PER_PAGE = 200
@@ -128,10 +128,10 @@ def act(request: Request, caller: Moderator, desk: TheDesk, sent: _Form) -> Resp
     try:
         change = RuleBook(desk.store).act_on_author(
             caller.sites_as(Role.MODERATOR),
-            sent.comment[:64],
+            id_of(sent.comment),
             standing,
             by=caller.name,
-            why=sent.why.strip()[:LONGEST_WHY],
+            why=why_of(sent.why),
             expires_at=None if lasts is None else desk.now() + lasts,
             of_network=of_network,
         )
@@ -148,7 +148,7 @@ def end(request: Request, caller: Moderator, desk: TheDesk, sent: _Form) -> Resp
     """End a rule for an author before its time."""
     sites = caller.sites_as(Role.MODERATOR)
     try:
-        change = RuleBook(desk.store).end(sites, sent.rule[:64], by=caller.name, kinds=OF_AUTHORS)
+        change = RuleBook(desk.store).end(sites, id_of(sent.rule), by=caller.name, kinds=OF_AUTHORS)
     except NothingToUndo:
         raise Refusal(409, "rule_not_undone") from None
     return _to_authors(request, change, sent.back)

@@ -97,7 +97,7 @@ def intervals(plot: Plot, rows: Sequence[Interval]) -> Markup:
 
 # ------------------------------------------------------------------ the frame
 
-_TOP, _BOTTOM, _RIGHT = 18, 26, 10
+_TOP, _BOTTOM, _RIGHT = 24, 26, 10
 
 
 def _both(plot: Plot, draw: Callable[[Size], Markup]) -> Markup:

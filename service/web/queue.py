@@ -33,7 +33,7 @@ from service.web.texts import Texts, texts_for
 
 PER_PAGE = 20
 SAMPLES = 5
-CODES = tuple(sorted(LANGUAGES["en"].reasons))
+CODES = tuple(sorted(LANGUAGES["en"].reasons.keys() - {"site.learnt"}))
 
 
 @dataclass(frozen=True, slots=True)

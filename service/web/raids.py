@@ -18,7 +18,7 @@ from service.storage.site_rules import RuleBook
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.desk import Caller, Desk, Moderator, TheDesk
 from service.web.rendering import PageRoute, Refusal, see_other
-from service.web.rule_forms import LONGEST_WHY, RAID_HOURS, USUAL_RAID_HOURS, back_to
+from service.web.rule_forms import RAID_HOURS, USUAL_RAID_HOURS, back_to, id_of, why_of
 
 
 class Sent(BaseModel):
@@ -81,14 +81,16 @@ def start(request: Request, caller: Moderator, desk: TheDesk, sent: _Form) -> Re
     """Have comments of new authors wait, on the article of a comment or a whole site."""
     if sent.hours not in RAID_HOURS or not (sent.site or sent.comment):
         raise Refusal(400, "unreadable")
+    if sent.comment and not id_of(sent.comment):  # never the whole site instead
+        raise Refusal(404, "unknown_comment")
     try:
         change = RuleBook(desk.store).start_raid(
             caller.sites_as(Role.MODERATOR),
             by=caller.name,
-            why=sent.why.strip()[:LONGEST_WHY],
+            why=why_of(sent.why),
             lasts=timedelta(hours=sent.hours),
-            site_id=sent.site[:64],
-            comment_id=sent.comment[:64],
+            site_id=id_of(sent.site),
+            comment_id=id_of(sent.comment),
         )
     except UnknownComment:
         raise Refusal(404, "unknown_comment") from None
@@ -106,7 +108,7 @@ def stop(request: Request, caller: Moderator, desk: TheDesk, sent: _Form) -> Res
     sites = caller.sites_as(Role.MODERATOR)
     try:
         change = RuleBook(desk.store).end(
-            sites, sent.rule[:64], by=caller.name, kinds={RuleKind.RAID}
+            sites, id_of(sent.rule), by=caller.name, kinds={RuleKind.RAID}
         )
     except NothingToUndo:
         raise Refusal(409, "rule_not_undone") from None

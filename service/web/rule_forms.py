@@ -18,6 +18,7 @@ from model.lists import (
 )
 from model.site_rules import Standing
 from service.storage.rule_records import NewRule, RuleKind
+from service.web.place import ID
 
 LONGEST_WHY = 300
 MOST_PROBLEMS = 20
@@ -42,8 +43,20 @@ RAID_HOURS = (1, 2, 6, 24, 72, 168)
 USUAL_RAID_HOURS = 2
 
 _BACK = re.compile(
-    r"/(?:queue|authors|rules)(?:[?][\w=&%.,:+-]{0,500})?(?:#[\w-]{0,80})?", re.ASCII
+    r"/(?:queue|authors|rules)(?:[?][\w=&%.,:+~-]{0,2000})?(?:#[\w-]{0,80})?", re.ASCII
 )
+
+
+def id_of(text: str) -> str:
+    """An id as sent; what looks like none is "", which nothing has."""
+    return text if ID.fullmatch(text) else ""
+
+
+def why_of(text: str) -> str:
+    """A reason as it is kept: no control characters, which databases take offence at."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:2000]).split())[
+        :LONGEST_WHY
+    ]
 
 
 def back_to(path: str, otherwise: str) -> str:
@@ -64,6 +77,7 @@ class Wanted(BaseModel):
     end: list[str] = []
     tried: str = ""
     sure: str = ""
+    longer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +129,7 @@ def read(wanted: Wanted, now: datetime) -> Read:
     return Read(
         entries,
         None if lasts is None else now + lasts,
-        tuple(dict.fromkeys(one for one in wanted.end if len(one) <= 64)),
+        tuple(dict.fromkeys(filter(None, map(id_of, wanted.end)))),
         problems,
     )
 

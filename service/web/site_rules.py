@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Form
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from model.lists import Act, Kind, way_of
 from model.outcome import Head
 from model.verdict import Span
-from service.rule_trial import Draft, Sample, Trial, tried
-from service.storage import NothingToUndo, Role, Site
+from service.rule_trial import LONGER_SECONDS, SECONDS, Draft, Sample, Trial, tried
+from service.storage import NothingToUndo, Role, Site, UnknownSite
 from service.storage.rule_records import (
     OF_LISTS,
     RuleChange,
@@ -33,13 +33,14 @@ from service.web.raids import raids_on
 from service.web.rendering import PageRoute, Refusal, page, see_other
 from service.web.rule_forms import (
     LASTS,
-    LONGEST_WHY,
     RAID_HOURS,
     USUAL_RAID_HOURS,
     Read,
     Wanted,
     back_to,
+    id_of,
     read,
+    why_of,
 )
 
 PER_PAGE = 200
@@ -52,7 +53,7 @@ class Undone(BaseModel):
     """Which change of which site is to be undone, and the page to go back to."""
 
     site: str = ""
-    version: int = 0
+    version: int = Field(0, ge=0, le=2**53)
     back: str = ""
 
 
@@ -158,7 +159,7 @@ def try_change(request: Request, caller: Admin, desk: TheDesk, wanted: _Wanted) 
     """What a change would have done to the last days' comments; changes nothing."""
     site = _own(desk, caller, wanted.site)
     asked = read(wanted, desk.now())
-    if asked.problems or asked.is_empty or not wanted.why.strip():
+    if asked.problems or asked.is_empty or not why_of(wanted.why):
         problem = "" if asked.problems else ("no_entry" if asked.is_empty else "no_why")
         return _rules_page(request, caller, desk, site, wanted=wanted, asked=asked, problem=problem)
     return _trial_page(request, desk, site, wanted, asked)
@@ -175,7 +176,8 @@ def _trial_page(
         asked.entries,
         entries_of(going),
     )
-    trial = tried(book, site.id, site.policy, draft, now=desk.now())
+    seconds = LONGER_SECONDS if wanted.longer else SECONDS
+    trial = tried(book, site.id, site.policy, draft, now=desk.now(), seconds=seconds)
     return page(
         request,
         "rules_trial.html",
@@ -198,7 +200,7 @@ def save(request: Request, caller: Admin, desk: TheDesk, wanted: _Wanted) -> Res
     """Make a change that was tried on the version in force; what was not is tried now."""
     site = _own(desk, caller, wanted.site)
     asked = read(wanted, desk.now())
-    if asked.problems or asked.is_empty or not wanted.why.strip():
+    if asked.problems or asked.is_empty or not why_of(wanted.why):
         raise Refusal(400, "unreadable")
     book = RuleBook(desk.store)
     version = book.version(site.id)
@@ -214,7 +216,7 @@ def save(request: Request, caller: Admin, desk: TheDesk, wanted: _Wanted) -> Res
             end=asked.end,
             since=version,
             by=caller.name,
-            why=wanted.why.strip()[:LONGEST_WHY],
+            why=why_of(wanted.why),
         )
     except RulesChanged:
         return _trial_page(request, desk, site, wanted, asked, notice="changed")
@@ -231,9 +233,9 @@ def undo(request: Request, caller: Moderator, desk: TheDesk, sent: _Undone) -> R
     sites = caller.sites_as(Role.MODERATOR)
     try:
         change = RuleBook(desk.store).undo(
-            sites, sent.site, sent.version, by=caller.name, kinds=kinds
+            sites, id_of(sent.site), sent.version, by=caller.name, kinds=kinds
         )
-    except NothingToUndo:
+    except (NothingToUndo, UnknownSite):
         raise Refusal(409, "rule_not_undone") from None
     usual = f"/rules?site={sent.site}&done={change.version}#changes"
     return see_other(request, back_to(sent.back, usual))
@@ -336,5 +338,5 @@ def _marks(sample: Sample) -> list[Span]:
 
 def _token(desk: Desk, wanted: Wanted, version: int, *, is_sweeping: bool) -> str:
     """What only a trial of this very change on this version can know."""
-    asked = wanted.model_dump(exclude={"tried", "sure", "why"})
+    asked = wanted.model_dump(exclude={"tried", "sure", "why", "longer"})
     return desk.store.keyring.token_hash(f"trial {version} {is_sweeping} {sorted(asked.items())}")

@@ -121,6 +121,6 @@ def knows(user: str, password: str) -> Callable[..., AuthResult]:
         server: Any, session: Any, envelope: Any, mechanism: str, said: LoginPassword
     ) -> AuthResult:
         right = (said.login, said.password) == (user.encode(), password.encode())
-        return AuthResult(success=right)
+        return AuthResult(success=right, handled=False)  # the server says no by itself
 
     return is_right

@@ -63,7 +63,7 @@ TYPED: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Way:
-    """One method of one route. `needs` is the role, None for everybody, "?" where none is said."""
+    """One method of one route. `needs` is the role, None for everybody, "?" if unsaid."""
 
     method: str
     path: str

@@ -1,5 +1,6 @@
 """The digest by mail: to whom, when, what is in it, and what happens when it cannot be sent."""
 
+import os
 import re
 import shutil
 import ssl
@@ -11,11 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from duyet.cli import run
 from model.policy import Policy
+from service.diagnosis import Patient, mail
 from service.digest import CONFIRM, STOP, DigestPost, link_path
 from service.keyring import Keyring
 from service.mail import Mail, Mailer, Server, Unsent
-from service.storage import Role, Store
+from service.settings import SettingsError, load_settings
+from service.storage import Role, Store, utc_now
+from service.storage.accounts_people import People
 from service.storage.digests import (
     LEASE,
     MOST_CONFIRMATIONS,
@@ -25,7 +30,9 @@ from service.storage.digests import (
     TooManyConfirmations,
     first_moment,
 )
+from service.storage.inspection import inspected
 from service.storage.status_pages import StatusPages
+from service.storage.tables import digests as digests_table
 from tests.browser.newsroom import Newsroom, form_token, open_newsroom
 from tests.desk.mailbox import OK, Mailbox, certificate, knows, mail_server
 from tests.desk.test_status import rejected
@@ -82,7 +89,7 @@ def wants(
 
 def text_of(box: Mailbox, at: int = -1) -> str:
     text: str = box.mails[at].get_content()
-    return text
+    return text.replace("\r\n", "\n")
 
 
 # ------------------------------------------------------------------ what is in it
@@ -394,6 +401,18 @@ def test_somebody_without_a_role_gets_nothing(room: Newsroom, box: Mailbox) -> N
     assert mai
 
 
+def test_somebody_who_may_not_sign_in_any_more_gets_nothing(room: Newsroom, box: Mailbox) -> None:
+    mai = wants(room)
+    room.put()
+    room.clock.advance(days=1)
+    room.store.add_moderator("lan", Role.ADMIN)
+    People(room.store).disable(None, mai, by="lan")
+
+    assert post_of(room, box).send_due() == 0
+    assert Digests(room.store).everybody() == []
+    assert box.mails == []
+
+
 # ------------------------------------------------------------------ TLS and passwords
 
 
@@ -415,7 +434,6 @@ def test_a_mail_goes_by_starttls_with_a_password(tls: ssl.SSLContext) -> None:
         require_starttls=True,
         authenticator=knows("duyet", "p:w/d"),
         auth_required=True,
-        auth_exclude_mechanism=["LOGIN"],  # with which the server waits for a second word
     ) as box:
         url = f"smtp://duyet:p%3Aw%2Fd@localhost:{box.port}"
         Mailer(Server.of(url), SENDER).send(a_mail())
@@ -593,3 +611,92 @@ def test_too_many_addresses_are_refused_by_the_store_itself(room: Newsroom) -> N
     room.clock.advance(days=1)
 
     assert digests.choose(who, address="c@d.example", language="en", every=Every.DAY, hour=0)
+
+
+# ------------------------------------------------------------------ the operator
+
+
+@pytest.fixture
+def installed(
+    room: Newsroom, box: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Newsroom:
+    """The newsroom as commands find it, with its mail server in the environment."""
+    for name, value in {
+        "DUYET_DATA_DIR": str(tmp_path),
+        "DUYET_PUBLIC_URL": URL,
+        "DUYET_MAIL_FROM": SENDER,
+        "DUYET_SMTP_URL": f"smtp://127.0.0.1:{box.port}?tls=off",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return room
+
+
+def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(
+    installed: Newsroom, box: Mailbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["digest", "--dry-run"]) == 0
+    nobody = capsys.readouterr().out
+    wants(installed)
+    installed.put()
+
+    assert run(["digest", "--dry-run"]) == 0
+
+    printed = capsys.readouterr().out
+    assert "Nobody asked for one." in nobody
+    assert "To: mai <m•••@toa-soan.example>" in printed
+    assert "Comments that wait for a person: 1" in printed
+    assert MAI not in printed
+    assert box.mails == []
+
+
+def test_the_command_sends_what_is_due(
+    installed: Newsroom, box: Mailbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mai = wants(installed)
+    installed.put()
+    due = {"at": utc_now() - timedelta(minutes=1)}
+    with installed.store.writes() as connection:
+        connection.execute(digests_table.update().values(due_at=due["at"], period_at=due["at"]))
+
+    assert run(["digest"]) == 0
+
+    assert capsys.readouterr().out == "1 sent\n"
+    assert len(box.mails) == 1
+    assert mai
+
+
+def test_the_doctor_says_whether_mail_can_be_sent(installed: Newsroom, box: Mailbox) -> None:
+    mai = wants(installed)
+    box.rcpt = "550 no"
+    installed.put()
+    installed.clock.advance(days=1)
+    post_of(installed, box).send_due()
+    settings = load_settings(os.environ)
+    away = load_settings(dict(os.environ) | {"DUYET_SMTP_URL": "smtp://127.0.0.1:1?tls=off"})
+    keyring = installed.store.keyring
+    database = inspected(settings.sqlalchemy_url)
+
+    well = list(mail(Patient(settings, {}, keyring, database)))
+    ill = list(mail(Patient(away, {}, keyring, database)))
+
+    assert [(found.check, found.state) for found in well] == [("mail", "ok"), ("digests", "warn")]
+    assert (ill[0].check, ill[0].state) == ("mail", "fail")
+    assert mai
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"DUYET_SMTP_URL": "smtp://mail.example"},
+        {"DUYET_SMTP_URL": "smtp://mail.example", "DUYET_MAIL_FROM": "a@b.example"},
+        {"DUYET_SMTP_URL": "smtp://u:hunter2@h?x", "DUYET_PUBLIC_URL": URL},
+        {"DUYET_MAIL_FROM": "a@b.example\nBcc: c@d.example"},
+        {"DUYET_MAIL_FROM": "no address"},
+    ],
+)
+def test_settings_for_mail_that_lack_something_are_refused(changes: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings(changes)
+
+    assert "hunter2" not in str(refused.value)
+    assert "@" not in str(refused.value).replace("USER:PASSWORD@HOST", "")

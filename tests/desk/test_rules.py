@@ -11,15 +11,19 @@ from typing import Any
 import httpx
 import pytest
 
+from model.lists import Act, Entry, Kind
 from model.outcome import Outcome
 from model.policy import Policy
 from model.verdict import Laid, Mark
+from service.rule_trial import Draft, tried
 from service.storage import Role
 from service.storage.rule_records import OF_AUTHORS, OF_LISTS, RuleKind
 from service.storage.site_rules import RuleBook
-from service.web.rule_forms import Wanted, back_to, read
+from service.web.rule_forms import Wanted, back_to, read, why_of
 from tests.browser.newsroom import ADDRESS, SPAM, Newsroom, form_token, open_newsroom, verdict_on
 from tests.storage.cases import accept
+
+NO_SUCH_ID = "01890000-0000-7000-8000-000000000000"
 
 
 @pytest.fixture
@@ -77,8 +81,8 @@ def words_of(newsroom: Newsroom) -> dict[str, str]:
 def test_nothing_is_saved_that_was_not_tried(newsroom: Newsroom, admin: httpx.Client) -> None:
     fields = draft(newsroom, "bán hàng")
 
-    for tried in ("", "0" * 64):
-        answer = send(admin, "/rules/save", **fields, tried=tried, sure="yes")
+    for token in ("", "0" * 64):
+        answer = send(admin, "/rules/save", **fields, tried=token, sure="yes")
         assert (answer.status_code, words_of(newsroom)) == (409, {})
     assert "Not saved yet" in answer.text
 
@@ -389,3 +393,49 @@ def test_a_form_reads_each_entry_once(newsroom: Newsroom) -> None:
 
     assert [entry.text for entry in asked.entries] == ["một", "Một", "hai"]
     assert asked.expires_at == newsroom.clock() + timedelta(days=7)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status"),
+    [
+        ("/rules/undo", {"site": "", "version": "1"}, 409),
+        ("/rules/undo", {"site": "no-such-site", "version": "1"}, 409),
+        ("/rules/undo", {"site": NO_SUCH_ID, "version": "1"}, 409),
+        ("/rules/undo", {"site": NO_SUCH_ID, "version": "9" * 40}, 400),
+        ("/rules/undo", {"site": NO_SUCH_ID, "version": "-1"}, 400),
+        ("/authors/act", {"comment": "\0", "standing": "ban"}, 404),
+        ("/authors/end", {"rule": "\0' OR 1=1"}, 409),
+        ("/raids/start", {"comment": "\0", "site": NO_SUCH_ID}, 404),
+        ("/raids/start", {"site": "\0"}, 404),
+        ("/raids/start", {"site": NO_SUCH_ID, "hours": "9" * 40}, 400),
+        ("/raids/stop", {"rule": ""}, 409),
+    ],
+)
+def test_whatever_is_sent_is_answered(
+    admin: httpx.Client, path: str, fields: dict[str, str], status: int
+) -> None:
+    assert send(admin, path, **fields).status_code == status
+
+
+def test_a_reason_is_kept_as_one_line_of_text() -> None:
+    assert why_of(" vì\0\n\u202erác  " + "x" * 900)[:8] == "vì rác x"
+    assert len(why_of("x" * 5000)) == 300
+
+
+def test_a_trial_that_runs_out_of_time_says_how_far_it_came(newsroom: Newsroom) -> None:
+    for n in range(3):
+        newsroom.say(f"bán hàng {n}")
+    ticks = iter(range(100))
+
+    trial = tried(
+        RuleBook(newsroom.store),
+        newsroom.site.id,
+        newsroom.site.policy,
+        Draft([], [Entry(Kind.WORD, "ban", Act.REJECT)], []),
+        now=newsroom.clock(),
+        seconds=0.5,
+        clock=lambda: float(next(ticks)),
+        page=2,
+    )
+
+    assert (trial.looked_at, trial.of, trial.total, trial.is_whole) == (2, 3, 2, False)

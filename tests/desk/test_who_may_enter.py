@@ -30,7 +30,15 @@ OPEN = {
     "GET /metrics",
     "GET /docs",
     "GET /openapi.json",
+    "GET /docs/problems",
+    "GET /docs/start.js",
+    "GET /docs/assets/{name}",
     "GET /static/{name}",
+    # What clients of other protocols ask before they have a key.
+    "GET /1.1/test",
+    "GET /1.2/compatible-plugins",
+    "GET /$discovery/rest",
+    "GET /discovery/v1/apis/commentanalyzer/v1alpha1/rest",
 }
 """Routes of the service itself that tell everybody nothing of any site."""
 

@@ -1,16 +1,20 @@
 """Campaigns in both databases: found, decided as one, followed for a time, taken back."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from model.decision import Decision, ReportKind
 from model.outcome import Outcome
 from model.policy import Policy
 from service.campaigns import CampaignFinder
 from service.storage import NothingToUndo, Site, Store, UnknownComment
+from service.storage.acts import Act
 from service.storage.campaigns import Campaign, Campaigns, UnknownCampaign
-from tests.storage.cases import Clock, accept, asked, found, put, reject, submission
+from tests.storage.cases import VERDICT, Clock, accept, asked, found, put, reject, submission
 
 WORDS = (
     "Mình vừa rút được 12 triệu sau ba ngày chơi ở đây, nạp rút nhanh gọn, hỗ trợ nhiệt tình, "
@@ -196,6 +200,50 @@ def test_a_reader_who_was_published_before_is_in_no_campaign(
     (only,) = campaigns.open(None, limit=10)
     assert [item.comment.id for item in campaigns.page(None, only.id)] == copied
     assert original not in copied
+
+
+def test_what_was_published_and_reported_is_in_no_campaign(
+    store: Store, site: Site, campaigns: Campaigns, finder: CampaignFinder, clock: Clock
+) -> None:
+    genuine = submission(WORDS, name="Lan", email="lan@mail.example")
+    published = replace(VERDICT, outcome=Outcome.ACCEPT)
+    (original,) = put(store, asked(site, clock(), genuine), by=published)
+    store.report(None, original, ReportKind.SPAM)
+    copied = copies(store, site, clock, 5)
+
+    finder.turn()
+
+    (only,) = campaigns.open(None, limit=10)
+    assert [item.comment.id for item in campaigns.page(None, only.id)] == copied
+
+
+def test_of_two_who_decide_at_once_one_that_decided_something_is_followed(
+    store: Store, campaigns: Campaigns, campaign: Campaign, clock: Clock
+) -> None:
+    def press(decision: Decision) -> Act:
+        return Campaigns(store).decide(
+            None, campaign.id, decision, upto=campaign.newest, follow_for=DAY
+        )
+
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(_or_none(press), [accept(clock()), reject(clock())]))
+
+    stands = campaigns.campaign(None, campaign.id).act
+    assert sum(act.decided for act in both if act is not None) == 6
+    assert stands is not None
+    assert stands.decided > 0
+
+
+def _or_none(press: Callable[[Decision], Act]) -> Callable[[Decision], Act | None]:
+    """A press that came when nothing waited any more is none."""
+
+    def pressed(decision: Decision) -> Act | None:
+        try:
+            return press(decision)
+        except UnknownComment:
+            return None
+
+    return pressed
 
 
 def test_one_that_does_not_belong_is_taken_out_and_stays_out(

@@ -10,7 +10,7 @@ from model.outcome import Outcome
 from model.policy import Policy
 from model.site_rules import Standing
 from service.ruling import Ruling
-from service.storage import NothingToUndo, Site, Store, UnknownComment, UnknownSite
+from service.storage import NothingToUndo, Retention, Site, Store, UnknownComment, UnknownSite
 from service.storage.rule_records import (
     OF_AUTHORS,
     OF_LISTS,
@@ -276,3 +276,23 @@ def test_entries_are_made_ready_again_only_when_they_changed(store, book, site, 
 
     assert first.lists is second.lists
     assert entries_of(book.in_force(site.id)[1]) == [Entry(Kind.WORD, "mot", Act.QUEUE)]
+
+
+def test_retention_forgets_whom_an_old_rule_was_about_and_keeps_the_rule(store, book, site, clock):
+    for email in ("anna@mail.example", "binh@mail.example"):
+        comment_id = comment(store, site, clock, email=email)
+        until = clock() + timedelta(days=1) if email.startswith("a") else None
+        book.act_on_author(None, comment_id, Standing.BANNED, by="an", why="rác", expires_at=until)
+    book.change_lists(site.id, add=[word("mot")], end=(), since=2, by="an", why="x")
+    clock.advance(days=60)
+
+    store.forget(Retention(days=7, spoken_days=30))
+
+    rules = {rule.key: rule for rule in book.listed(None, OF_AUTHORS)}
+    assert [rule.label for rule in rules.values()] == ["An · b•••@mail.example"]
+    assert [(c.kind, c.what) for c in book.changes(None)] == [
+        ("lists", "mot"),
+        ("author", ""),
+        ("author", ""),
+    ]
+    assert len(book.as_of(site.id, 2).authors) == 2

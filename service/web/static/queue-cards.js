@@ -33,15 +33,34 @@ export function showHeading() {
   document.querySelector("h1")?.focus({ preventScroll: false });
 }
 
-// A click that was meant for what stood here a moment ago is nobody's decision.
+// A click that was meant for what stood under the pointer a moment ago is nobody's decision.
 export const isShielded = () => performance.now() - movedAt < SHIELD_MS;
 
-function keepingView(change) {
-  const anchor = current() ?? cards().find((card) => card.getBoundingClientRect().bottom > 0);
-  const before = anchor?.getBoundingClientRect().top;
+const pointer = { x: -1, y: -1 };
+for (const kind of ["pointermove", "pointerdown"]) {
+  document.addEventListener(kind, (event) => Object.assign(pointer, { x: event.x, y: event.y }), {
+    capture: true,
+    passive: true,
+  });
+}
+
+const underPointer = () =>
+  document.elementFromPoint(pointer.x, pointer.y)?.closest("[data-card]") ?? null;
+
+function watchingPointer(change) {
+  const before = underPointer();
   change();
-  movedAt = performance.now();
-  if (anchor?.isConnected) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
+  const after = underPointer();
+  if (after && after !== before) movedAt = performance.now();
+}
+
+function keepingView(change) {
+  watchingPointer(() => {
+    const anchor = current() ?? cards().find((card) => card.getBoundingClientRect().bottom > 0);
+    const before = anchor?.getBoundingClientRect().top;
+    change();
+    if (anchor?.isConnected) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
+  });
 }
 
 function neighbour(card) {
@@ -58,18 +77,17 @@ export function takeOut(card, { note = "", moveOn = true } = {}) {
   const hadFocus = card.contains(document.activeElement);
   const next = neighbour(card);
   const mark = note ? element("p", { text: note, className: "gone" }) : document.createComment("");
-  if (hadFocus || !note) {
-    card.replaceWith(mark);
-    movedAt = performance.now();
-  } else {
-    keepingView(() => card.replaceWith(mark));
-  }
   marks.set(idOf(card), { mark, card });
-  empty.hidden = next !== null;
-  if (hadFocus && moveOn) {
-    if (next) show(next);
-    else showHeading();
-  }
+  const leave = () => {
+    card.replaceWith(mark);
+    empty.hidden = next !== null;
+    if (hadFocus && moveOn) {
+      if (next) show(next);
+      else showHeading();
+    }
+  };
+  if (hadFocus) watchingPointer(leave);
+  else keepingView(leave);
   if (note) setTimeout(() => mark.isConnected && fade(mark, card), 8000);
   for (const act of onLeave) act();
 }

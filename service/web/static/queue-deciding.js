@@ -15,7 +15,9 @@ const onWay = new Map(); // by id: the decision that is being sent
 const done = []; // what can be undone here, the last at the end
 const touched = new Map(); // by id: when this page decided or undid it
 
-// Whether news of a comment are this page's own doing, or older than that.
+export const isOnWay = (id) => onWay.has(id);
+
+// Whether this page decided or undid a comment since a time, or is about to.
 export const isOwnDoing = (id, since = performance.now() - JUST_NOW_MS) =>
   onWay.has(id) || (touched.get(id) ?? -Infinity) >= since;
 

@@ -5,7 +5,7 @@ import {
   annotate, cardOf, cards, hasLeft, idOf, isSettled, putBack, settle, takeOut, unsettle,
 } from "./queue-cards.js";
 import { othersLookAt } from "./queue-claims.js";
-import { isOwnDoing, signInLink } from "./queue-deciding.js";
+import { isOnWay, isOwnDoing, signInLink } from "./queue-deciding.js";
 import { countIs, desk, me, root, say, words } from "./queue-say.js";
 
 const FIRST_WAIT_MS = 2000;
@@ -65,6 +65,9 @@ async function look() {
   }
 }
 
+// What is on its way is answered, and what this page did it has shown already.
+const isKnownHere = (what) => isOnWay(what.id) || (what.by === me && isOwnDoing(what.id));
+
 class SignedOut extends Error {}
 
 function told(kind, act) {
@@ -87,8 +90,8 @@ function listen() {
     // The browser tries again by itself, but not where it was answered that it may not.
     if (source?.readyState === EventSource.CLOSED) later();
   });
-  told("decided", (what) => isOwnDoing(what.id) || gone(what));
-  told("undone", (what) => isOwnDoing(what.id) || back(what));
+  told("decided", (what) => isKnownHere(what) || gone(what));
+  told("undone", (what) => isKnownHere(what) || back(what));
   told("claims", (what) => othersLookAt(what.on));
   told("look", () => look().catch(later));
   told("new", ({ n }) => {
