@@ -88,11 +88,12 @@ def _fill_some(store: Store, site_id: str, number: int, first: int, last: int) -
             f" '', '', '', {false}, '{{}}', {said}, CASE WHEN n % 10 = 0 THEN {done} END"
             f" FROM {series}"
         )
-        score = "(n * 7919 % 1000) / 1000.0"
+        score = "(n % 1000 * 7919 % 1000) / 1000.0"
         run(
             "INSERT INTO verdicts (comment_id, outcome, spam, toxicity, explanation, model, policy,"
             f" audit, review_probability) SELECT {key}, {said}, {score}, {score} / 2,"
-            f" '{EXPLANATION}', 'm-' || (n * 5 / {number}), 'p-1', {false}, 1 FROM {series}"
+            f" '{EXPLANATION}', 'm-' || (n / {max(1, number // 5)}), 'p-1', {false}, 1"
+            f" FROM {series}"
         )
         run(
             "INSERT INTO decisions (id, comment_id, site_id, change, outcome, reason, moderator,"

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 100
 """Digests that a process sends before it looks at the clock again."""
 
+_INDENT = "  "
 _ISOLATES = {0x2068: None, 0x2069: None}
 
 STOP, CONFIRM = "digest-stop", "digest-confirm"
@@ -154,7 +155,7 @@ def _of_site(t: Texts, load: Workload, name: str) -> list[str]:
         ("report", load.by_why.get(Waiting.REPORT, 0)),
         ("appeal", load.by_why.get(Waiting.APPEAL, 0)),
     ):
-        lines += [_said(t, word, n=number)] * bool(number)
+        lines += [_INDENT + _said(t, word, n=number)] * bool(number)
     if load.copies:
-        lines.append(_said(t, "copies", n=load.copies, groups=load.groups))
+        lines.append(_INDENT + _said(t, "copies", n=load.copies, groups=load.groups))
     return lines

@@ -34,7 +34,7 @@ from service.storage.tables import (
     waiting,
 )
 from service.storage.tables import waiting_texts as texts
-from service.storage.traits import BATCH, BINS, Band, catch_up
+from service.storage.traits import BATCH, BINS, Band, missing, unread_batch, write
 
 MOST_COUNTED = 10_000
 """Counts stop here: what they are for is to know whether it is worth looking."""
@@ -107,6 +107,21 @@ class Found:
 
     page: QueuePage
     count: Count
+
+
+def catch_up(store: Store, *, most: int) -> int:
+    """Read the traits of up to `most` waiting comments that have none; how many are left."""
+    with store.reads() as connection:
+        left = missing(connection)
+    while left and most > 0:
+        with store.reads() as connection:  # reading takes most of the time; nobody waits for it
+            read = unread_batch(connection)
+        if not read:
+            break
+        with store.writes() as connection:
+            write(connection, read)
+        left, most = max(0, left - len(read)), most - len(read)
+    return left
 
 
 Levels = tuple[int, int, int]

@@ -1,13 +1,12 @@
 """What filters and orders need to know of a comment that waits, kept beside the queue.
 
 Nothing here is on the path of judging: what is missing is read off the comments when somebody
-looks (`catch_up`), a batch at a time. Rows go by themselves when a comment no longer waits.
+looks (`finding.catch_up`), a batch at a time. Rows go by themselves when a comment no longer waits.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -19,9 +18,6 @@ from model.outcome import Head, Scores
 from service.storage.records import StoredComment, Waiting
 from service.storage.rows import STORED, stored_comment
 from service.storage.tables import comments, queue, reports, waiting, waiting_texts
-
-if TYPE_CHECKING:
-    from service.storage.store import Store
 
 BATCH = 200
 """Comments read and written at a time: some 50 ms, a few of them in the transaction."""
@@ -127,30 +123,14 @@ def missing(connection: sa.Connection) -> int:
     return int(max(0, waits - known))
 
 
-def catch_up(store: "Store", *, most: int) -> int:
-    """Read the traits of up to `most` waiting comments that have none; how many are left."""
-    with store.reads() as connection:
-        left = missing(connection)
-    while left and most > 0:
-        done = _catch_up_batch(store)
-        if not done:
-            break
-        left, most = max(0, left - done), most - done
-    return left
-
-
-def _catch_up_batch(store: "Store") -> int:
+def unread_batch(connection: sa.Connection) -> dict[str, tuple[Traits, Scores | None]]:
+    """The traits and scores, by id, of some waiting comments that have none yet, newest first."""
     known = sa.exists().where(waiting.c.comment_id == queue.c.comment_id)
     newest = sa.select(queue.c.comment_id).where(~known).order_by(queue.c.comment_id.desc())
-    with store.reads() as connection:
-        ids = connection.execute(newest.limit(BATCH)).scalars().all()
-        statement = STORED.where(comments.c.id.in_(ids))
-        found = [stored_comment(row) for row in connection.execute(statement).mappings()]
-    # Reading takes most of the time, and nobody waits for it.
-    read = {comment.id: (traits_of(comment), comment.verdict.scores) for comment in found}
-    with store.writes() as connection:
-        write(connection, read)
-    return len(ids)
+    ids = connection.execute(newest.limit(BATCH)).scalars().all()
+    statement = STORED.where(comments.c.id.in_(ids))
+    found = [stored_comment(row) for row in connection.execute(statement).mappings()]
+    return {comment.id: (traits_of(comment), comment.verdict.scores) for comment in found}
 
 
 def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None]]) -> None:

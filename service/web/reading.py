@@ -9,7 +9,8 @@ import time
 
 from service.logs import described
 from service.storage import Store, StoreError
-from service.storage.traits import BATCH, catch_up
+from service.storage.finding import catch_up
+from service.storage.traits import BATCH
 
 _PAUSE_SECONDS = 0.02  # between batches: comments are judged meanwhile
 _busy = threading.Lock()

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, ViewportSize, expect
 
 from model.outcome import Outcome
 from service.status_links import path_of
@@ -17,7 +17,7 @@ def test_another_look_is_asked_for_without_scripts_on_a_small_phone(
 ) -> None:
     rejects = replace(verdict_on(SPAM), outcome=Outcome.REJECT)
     address = newsroom.url + path_of(newsroom.store.keyring, newsroom.put(SPAM, rejects))
-    phone = {"width": 320, "height": 640}
+    phone = ViewportSize(width=320, height=640)
     context = browser.new_context(java_script_enabled=False, viewport=phone, locale="vi")
     page, noticed = context.new_page(), Noticed()
     noticed.watch(page)

@@ -208,8 +208,9 @@ def test_who_looks_at_a_card_is_seen_on_the_other_s(
 def test_what_is_new_is_offered_and_not_pushed_in(newsroom: Newsroom, signed_in: SignedIn) -> None:
     newsroom.put()
     page = signed_in("mai")
+    page.goto("about:blank")
     with page.expect_response("**/queue/standing*"):  # what a page asks once it listens
-        page.reload()
+        page.goto(f"{newsroom.url}/queue")
 
     newsroom.put()
     newsroom.put()
