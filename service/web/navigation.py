@@ -26,7 +26,6 @@ PARTS = (
     Part("dashboard", "/dashboard", Role.VIEWER),
     Part("log", "/log", Role.VIEWER),
     Part("people", "/people", Role.ADMIN),
-    Part("account", "/account", Role.VIEWER),
 )
 
 
