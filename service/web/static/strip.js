@@ -80,14 +80,14 @@ if (plot && form) {
   });
   plot.classList.add("draggable");
 
-  // Closed once, it stays closed on this browser.
-  const CLOSED = "duyet-strip-closed";
+  // Opened once, it stays open on this browser.
+  const OPEN = "duyet-strip-open";
   const strip = document.getElementById("strip");
   try {
-    strip.open = localStorage.getItem(CLOSED) === null || chosen.dataset.range === "yes";
+    strip.open = localStorage.getItem(OPEN) !== null || chosen.dataset.range === "yes";
     strip.addEventListener("toggle", () => {
-      if (strip.open) localStorage.removeItem(CLOSED);
-      else localStorage.setItem(CLOSED, "yes");
+      if (strip.open) localStorage.setItem(OPEN, "yes");
+      else localStorage.removeItem(OPEN);
     });
   } catch {
     // a browser that keeps nothing
