@@ -69,8 +69,13 @@ class Seen:
     words: list[str] = field(default_factory=list, repr=False)
 
 
-def look(page: Page, answer: Response | None, *, schemes: Sequence[str]) -> Seen:
-    """Look at what a page shows now, in the first of these colour schemes; at colours in all."""
+def look(
+    page: Page, answer: Response | None, *, schemes: Sequence[str], thorough: bool = True
+) -> Seen:
+    """Look at what a page shows now, in the first of these colour schemes; at colours in all.
+
+    axe and the focus, which take most of the time, only where it is to be `thorough`.
+    """
     kind = (answer.headers.get("content-type", "") if answer else "text/html").partition(";")[0]
     seen = Seen(answer.status if answer else 200, kind == "text/html")
     if not seen.is_page:
@@ -82,6 +87,8 @@ def look(page: Page, answer: Response | None, *, schemes: Sequence[str]) -> Seen
     seen.wide = too_wide(page)
     ask(page, "shorten", MOST_CARDS)
     seen.small = ask(page, "small")
+    if not thorough:
+        return seen
     seen.axe = axe(page)
     for scheme in schemes[1:]:
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
