@@ -134,7 +134,9 @@ class Live:
         async with self._starting:
             if self._poller is None or self._poller.done():
                 self._forget()
-                news = await asyncio.to_thread(self._news.now, self._desk.now())
+                now = self._desk.now()
+                news = await asyncio.to_thread(self._news.now, now)
+                self._read_at = now  # what comes before the first poll is news as well
                 self._marks, self._claims = news.marks, news.claims
                 self._newly_arrived(news)
                 self._poller = asyncio.create_task(self._poll())

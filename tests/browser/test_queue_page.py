@@ -84,7 +84,8 @@ def test_accept_and_undo_with_and_without_a_script(
     waiting = newsroom.put()
     page = signed_in(scripts=scripts)
 
-    page.get_by_role("button", name="Accept").click()
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        page.get_by_role("button", name="Accept").click()
     expect(page.locator(".flash")).to_contain_text("Accepted: \u2068Trần Văn Kiệm\u2069.")
     accepted = newsroom.comment(waiting).state
     page.get_by_role("button", name="Undo").click()
@@ -146,7 +147,7 @@ def test_keys_move_reject_undo_and_accept(newsroom: Newsroom, signed_in: SignedI
     expect(page.locator(f"#c-{second}")).to_be_focused()
     sent(page, "r", "t")
     expect(page.locator(f"#c-{third}")).to_be_focused()
-    expect(page.get_by_role("status")).to_contain_text("Rejected as toxic")
+    expect(page.locator("#said")).to_contain_text("Rejected as toxic")
     rejected = newsroom.comment(second).decision
     sent(page, "u")
     expect(page.locator(f"#c-{second}")).to_be_focused()
@@ -242,7 +243,7 @@ def test_hostile_comments_run_nothing_load_nothing_and_break_nothing(
 
     assert (noticed.dialogs, noticed.lines) == ([], [])
     assert noticed.hosts == {newsroom.url.removeprefix("http://")}
-    assert page.locator("main img, main svg, main script, main a[href^='javascript']").count() == 0
+    assert page.locator(".card :is(img, svg, script, a[href^='javascript'])").count() == 0
     assert wide == width
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert "U+202E" in shown
