@@ -36,6 +36,11 @@ export function showHeading() {
 // A click that was meant for what stood under the pointer a moment ago is nobody's decision.
 export const isShielded = () => performance.now() - movedAt < SHIELD_MS;
 
+// Nor does the second of two clicks, beside the cards, take the focus from the one that came up.
+document.addEventListener("mousedown", (event) => {
+  if (event.detail > 1 && !event.target.closest("[data-card], form")) event.preventDefault();
+});
+
 const pointer = { x: -1, y: -1 };
 for (const kind of ["pointermove", "pointerdown"]) {
   document.addEventListener(kind, (event) => Object.assign(pointer, { x: event.x, y: event.y }), {
