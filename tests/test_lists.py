@@ -260,7 +260,7 @@ def test_any_text_is_searched_and_what_is_found_stands_where_it_says(text):
     after=st.sampled_from(["", " nhé", ")", "!", "…"]),
 )
 def test_a_word_finds_itself_among_others(word, before, after):
-    # Of old Greek, whose letters carry several marks, a capital is not always read as its small one.
+    # A capital of old Greek, with several marks, is not always read as its small letter.
     assume(not any("\u1f00" <= letter <= "\u1fff" for letter in word))
     try:
         kept = read_word(word)

@@ -1,8 +1,8 @@
 """Every page there is, looked at: axe, narrow and zoomed, controls, focus, words, what it loads.
 
 The pages are read off the app; a new one is looked at as soon as it is there: in English by day on
-a desktop, and in Vietnamese by night on a phone, there without axe and the focus, which take most of
-the time; `make test-browser SEEN=complete` looks at every combination, whole.
+a desktop, and in Vietnamese by night on a phone, there without axe and the focus, which take most
+of the time; `make test-browser SEEN=complete` looks at every combination, whole.
 """
 
 import itertools
