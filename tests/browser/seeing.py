@@ -74,7 +74,7 @@ def look(
 ) -> Seen:
     """Look at what a page shows now, in the first of these colour schemes; at colours in all.
 
-    axe and the focus, which take most of the time, only where it is to be `thorough`.
+    At nothing but its words where that is not to be `thorough`.
     """
     kind = (answer.headers.get("content-type", "") if answer else "text/html").partition(";")[0]
     seen = Seen(answer.status if answer else 200, kind == "text/html")
@@ -82,13 +82,13 @@ def look(
         return seen
     ask(page, "open")
     seen.words = ask(page, "words")
+    if not thorough:
+        return seen
     seen.bare = ask(page, "bare")
     seen.foreign = ask(page, "foreign")
     seen.wide = too_wide(page)
     ask(page, "shorten", MOST_CARDS)
     seen.small = ask(page, "small")
-    if not thorough:
-        return seen
     seen.axe = axe(page)
     for scheme in schemes[1:]:
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
