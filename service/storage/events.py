@@ -3,7 +3,7 @@
 Knows who, when and what kind. An address in a word of a person is masked before it is kept.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,36 +33,17 @@ def tell(
     body: Mapping[str, object],
 ) -> None:
     """Append an event."""
-    connection.execute(events.insert(), _row(kind, actor, site_id, comment_id, body))
-
-
-def tell_all(
-    connection: sa.Connection,
-    kind: str,
-    actor: Actor,
-    what: Sequence[tuple[str, str, Mapping[str, object]]],
-) -> None:
-    """Append an event for each of some comments: site, comment, body."""
-    rows = [_row(kind, actor, site_id, comment_id, body) for site_id, comment_id, body in what]
-    if rows:
-        connection.execute(events.insert(), rows)
-
-
-def _row(
-    kind: str,
-    actor: Actor,
-    site_id: str | None,
-    comment_id: str | None,
-    body: Mapping[str, object],
-) -> dict[str, object]:
-    return {
-        "at": actor.at,
-        "site_id": site_id,
-        "kind": kind,
-        "comment_id": comment_id,
-        "actor": mask_addresses(actor.name),
-        "body": mask_addresses(compact(body)),
-    }
+    connection.execute(
+        events.insert(),
+        {
+            "at": actor.at,
+            "site_id": site_id,
+            "kind": kind,
+            "comment_id": comment_id,
+            "actor": mask_addresses(actor.name),
+            "body": mask_addresses(compact(body)),
+        },
+    )
 
 
 def events_after(

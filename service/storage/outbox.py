@@ -3,7 +3,6 @@
 Knows when a delivery is due again. Does not know how one is made.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -61,21 +60,14 @@ class Undelivered:
 
 def note(connection: sa.Connection, comment_id: str, *, at: datetime) -> None:
     """A person decided or took it back: tell it, if the comment's check said where."""
-    note_all(connection, [comment_id], at=at)
-
-
-def note_all(connection: sa.Connection, ids: Sequence[str], *, at: datetime) -> None:
-    """The same of several comments."""
-    statement = sa.select(akismet_checks.c.comment_id, akismet_checks.c.site_id).where(
-        akismet_checks.c.comment_id.in_(ids), akismet_checks.c.callback != ""
+    statement = sa.select(akismet_checks.c.site_id).where(
+        akismet_checks.c.comment_id == comment_id, akismet_checks.c.callback != ""
     )
-    due = {"state": WAITING, "attempts": 0, "due_at": at, "problem": ""}
-    told = [
-        {"id": new_id(at), "site_id": row.site_id, "comment_id": row.comment_id} | due
-        for row in connection.execute(statement)
-    ]
-    if told:
-        connection.execute(outbox.insert(), told)
+    site_id = connection.execute(statement).scalar_one_or_none()
+    if site_id is None:
+        return
+    row = {"id": new_id(at), "site_id": site_id, "comment_id": comment_id, "state": WAITING}
+    connection.execute(outbox.insert(), row | {"attempts": 0, "due_at": at, "problem": ""})
 
 
 def is_due(connection: sa.Connection, now: datetime) -> bool:

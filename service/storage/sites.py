@@ -136,16 +136,13 @@ def set_rate_limit(
     return site(connection, site_id)
 
 
-def next_change(
-    connection: sa.Connection, site_id: str, *, undoes: bool = False, count: int = 1
-) -> int:
+def next_change(connection: sa.Connection, site_id: str, *, undoes: bool = False) -> int:
     """The number of a change to what was decided on a site, made in this transaction.
 
-    Of `count` changes it is the last one's; those before it have the numbers below. The site's
-    row is held until it ends, so that nobody sees a number before those below it. Raises
-    UnknownSite.
+    The site's row is held until it ends, so that nobody sees a number before those below it.
+    Raises UnknownSite.
     """
-    change = sites.c.last_change + count
+    change = sites.c.last_change + 1
     values = {"last_change": change} | ({"last_undo": change} if undoes else {})
     return _changed(connection, site_id, values)
 
