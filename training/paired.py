@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t
 
 from model.comparison import UNKNOWN_INTERVAL, Figure, Interval
 from training.evaluation import (
@@ -76,35 +75,44 @@ def difference_of_shares(
 ) -> Interval:
     """How much greater the share of `after` is than that of `before`, from -1 to 1.
 
-    The interval holds two: the percentiles of resampled groups (Davison and Hinkley 1997,
-    3.8), which say nothing where few rows changed, and Agresti and Min's (2005) for matched pairs,
-    with groups for pairs, as many of them as there are, and Student's quantile. The latter adds
-    two pairs that changed, one in each direction by half, so that "none of 50 changed" is not
-    "none ever will". No interval for a single group.
+    The interval holds two: the percentiles of resampled groups (Davison and Hinkley 1997, 3.8),
+    which say nothing where few rows changed, and the one from the Wilson intervals of what was
+    gained and of what was lost (the square-and-add rule of Newcombe 1998; Zou and Donner 2008), so
+    that "none of 50 changed" is not "none ever will". No interval for a single group.
     """
     total = weight.sum()
     if total <= 0:
         return UNKNOWN_INTERVAL
+    gained = proportion(after & ~before, weight, unit)
+    lost = proportion(before & ~after, weight, unit)
     change = weight * (after.astype(float) - before)
     value = float(change.sum() / total)
     by_unit = np.stack([np.bincount(unit, weights=c) for c in (change, weight)], 1)
     by_unit = by_unit[by_unit[:, 1] > 0]
-    groups = len(by_unit)
-    if groups < 2:
+    ends = _ends(gained, lost)
+    if ends is None or len(by_unit) < 2:
         return _rounded(value)
     drawn = np.concatenate(
-        [(s := counts @ by_unit)[:, 0] / s[:, 1] for counts in resamples(groups, len(unit), random)]
+        [
+            (sums := counts @ by_unit)[:, 0] / sums[:, 1]
+            for counts in resamples(len(by_unit), len(unit), random)
+        ]
     )
-    resampled = np.quantile(drawn, [_TAIL, 1 - _TAIL])
-    # What one more row weighs; where nothing changed, cautiously, what one more group does.
-    alone = weight if change.any() else by_unit[:, 1]
-    added = (alone**2).sum() / total
-    residual = by_unit[:, 0] - value * by_unit[:, 1]
-    spread = np.sqrt(groups / (groups - 1) * (residual**2).sum() + added**2) / (total + 2 * added)
-    centre, half = change.sum() / (total + 2 * added), t.ppf(1 - _TAIL, groups - 1) * spread
-    low = max(-1.0, min(float(resampled[0]), float(centre - half), value))
-    high = min(1.0, max(float(resampled[1]), float(centre + half), value))
-    return _rounded(value, low, high)
+    low, high = np.quantile(drawn, [_TAIL, 1 - _TAIL])
+    return _rounded(value, min(float(low), ends[0], value), max(float(high), ends[1], value))
+
+
+def _ends(gained: Estimate, lost: Estimate) -> tuple[float, float] | None:
+    """Between which differences gains less losses lie; None where either has no interval."""
+    up, up_low, up_high = gained.value, gained.low, gained.high
+    down, down_low, down_high = lost.value, lost.low, lost.high
+    if up is None or up_low is None or up_high is None:
+        return None
+    if down is None or down_low is None or down_high is None:
+        return None
+    low = up - down - np.hypot(up - up_low, down_high - down)
+    high = up - down + np.hypot(up_high - up, down - down_low)
+    return max(-1.0, float(low)), min(1.0, float(high))
 
 
 def score_figures(
