@@ -486,16 +486,21 @@ def proportion(hits: NDArray[np.bool_], weight: Floats, unit: NDArray[np.intp]) 
     if total <= 0:
         return Estimate(None)
     share = float((hit * weight).sum() / total)
-    rows = _effective_rows(hit, weight, unit)
+    rows = effective_rows(hit, weight, unit)
     if rows is None:
         return _rounded(share)
+    return _rounded(share, *wilson(share, rows))
+
+
+def wilson(share: float, rows: float) -> tuple[float, float]:
+    """The ends of Wilson's (1927) interval of a share among so many rows."""
     z2 = _Z * _Z / rows
     centre = (share + z2 / 2) / (1 + z2)
     half = _Z * np.sqrt(share * (1 - share) / rows + z2 / (4 * rows)) / (1 + z2)
-    return _rounded(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def _effective_rows(hit: Floats, weight: Floats, unit: NDArray[np.intp]) -> float | None:
+def effective_rows(hit: Floats, weight: Floats, unit: NDArray[np.intp]) -> float | None:
     """As many rows, drawn singly and of one weight, would tell the proportion as well.
 
     By the linearised variance of a ratio over groups (Cochran 1977, 11.6). At a proportion of

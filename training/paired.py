@@ -16,11 +16,13 @@ from training.evaluation import (
     Estimate,
     Floats,
     Judged,
+    effective_rows,
     figures_of_order,
     figures_of_sums,
     interval_of,
     proportion,
     resamples,
+    wilson,
 )
 
 LEAST_GROUPS = 10
@@ -83,14 +85,13 @@ def difference_of_shares(
     total = weight.sum()
     if total <= 0:
         return UNKNOWN_INTERVAL
-    gained = proportion(after & ~before, weight, unit)
-    lost = proportion(before & ~after, weight, unit)
     change = weight * (after.astype(float) - before)
     value = float(change.sum() / total)
     by_unit = np.stack([np.bincount(unit, weights=c) for c in (change, weight)], 1)
     by_unit = by_unit[by_unit[:, 1] > 0]
-    ends = _ends(gained, lost)
-    if ends is None or len(by_unit) < 2:
+    # How alike the rows of a group are is seen in whatever changed, either way.
+    rows = effective_rows((before != after).astype(float), weight, unit)
+    if rows is None or len(by_unit) < 2:
         return _rounded(value)
     drawn = np.concatenate(
         [
@@ -99,20 +100,11 @@ def difference_of_shares(
         ]
     )
     low, high = np.quantile(drawn, [_TAIL, 1 - _TAIL])
-    return _rounded(value, min(float(low), ends[0], value), max(float(high), ends[1], value))
-
-
-def _ends(gained: Estimate, lost: Estimate) -> tuple[float, float] | None:
-    """Between which differences gains less losses lie; None where either has no interval."""
-    up, up_low, up_high = gained.value, gained.low, gained.high
-    down, down_low, down_high = lost.value, lost.low, lost.high
-    if up is None or up_low is None or up_high is None:
-        return None
-    if down is None or down_low is None or down_high is None:
-        return None
-    low = up - down - np.hypot(up - up_low, down_high - down)
-    high = up - down + np.hypot(up_high - up, down - down_low)
-    return max(-1.0, float(low)), min(1.0, float(high))
+    up, down = ((weight * moved).sum() / total for moved in (after & ~before, before & ~after))
+    (up_low, up_high), (down_low, down_high) = wilson(up, rows), wilson(down, rows)
+    low = max(-1.0, min(low, value, value - np.hypot(up - up_low, down_high - down)))
+    high = min(1.0, max(high, value, value + np.hypot(up_high - up, down - down_low)))
+    return _rounded(value, float(low), float(high))
 
 
 def score_figures(
