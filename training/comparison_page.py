@@ -46,6 +46,9 @@ ANSWERS = (
 )
 """The figures that are told as gains or losses, the costly mistake first."""
 
+REASONS_SHOWN = 8
+"""Of the reasons for the answer; the others are told when asked for."""
+
 IN_SLICES = ("genuine_held", "spam_caught", "toxic_caught")
 
 
@@ -54,6 +57,7 @@ class Answer:
     """A figure as a sentence: so many of 1,000 more, what that is, and how sure it is."""
 
     amount: str
+    of: str
     what: str
     detail: str
 
@@ -85,7 +89,8 @@ def comparison_page(
         c=comparison,
         words=words,
         ruling=ruling,
-        reasons=[(reason.refuses, said(reason, words)) for reason in _ordered(ruling)],
+        reasons=[(r.refuses, said(r, words, comparison)) for r in _ordered(ruling)],
+        reasons_shown=REASONS_SHOWN,
         style=Markup(style),  # our own file
         style_hash=_digest(style),
         answers=answers,
@@ -105,13 +110,13 @@ def comparison_page(
     )
 
 
-def said(reason: Reason, words: Words) -> str:
-    """A reason of the promotion rule as a sentence."""
-    told = {name: _value(name, value, words) for name, value in reason.values.items()}
-    where = ""
+def said(reason: Reason, words: Words, comparison: Comparison | None = None) -> str:
+    """A reason of the promotion rule as a sentence, about the comparison that it is from."""
+    told = {name: _value(name, value, words, comparison) for name, value in reason.values.items()}
+    where, kind = "", str(reason.values.get("kind", "site"))
     if reason.values.get("slice", ALL) != ALL:
-        name = _slice_name(str(reason.values.get("kind", "")), str(reason.values["slice"]), words)
-        where = words("reason.where", slice=name)
+        name = _slice_name(kind, str(reason.values["slice"]), words)
+        where = words("reason.where", kind=f"{words.known(f'slice.{kind}', kind)}: ", slice=name)
     needed = ("figure", "champion", "challenger", "risk", "allowed", "share")
     return words(f"reason.{reason.code}", **(dict.fromkeys(needed, "–") | told), where=where)
 
@@ -137,8 +142,8 @@ def _answers(comparison: Comparison, words: Words) -> dict[str, list[Answer]]:
 def _answer(figure: Figure, words: Words) -> Answer:
     change = figure.difference
     value = change.value or 0.0
-    is_gain = (value > 0) == (figure.better == "higher")
-    word = "win" if is_gain else "cost"
+    label, _, became = figure.name.partition("_")
+    what = figure.name if figure.name == "spam_rejected" else became
     low, high = sorted((abs(change.low or 0.0), abs(change.high or 0.0)))
     if change.low is not None and change.high is not None and change.low < 0 < change.high:
         low_text, high_text = (_of_1000(x, words, signed=True) for x in (change.low, change.high))
@@ -153,7 +158,8 @@ def _answer(figure: Figure, words: Words) -> Answer:
     )
     return Answer(
         amount=_of_1000(abs(value), words),
-        what=words(f"{word}.{figure.name}"),
+        of=words(f"of_1000.{label}"),
+        what=words(f"{'more' if value > 0 else 'fewer'}.{what}"),
         detail=detail if change.low is not None else "",
     )
 
@@ -178,8 +184,8 @@ def _row(figure: Figure, comparison: Comparison, words: Words) -> dict[str, obje
     limit = max((abs(x) for x in (figure.difference.low, figure.difference.high) if x), default=0.0)
     return {
         "name": _figure_name(figure.name, words, comparison),
-        "champion": words.percent(figure.champion.value),
-        "challenger": words.percent(figure.challenger.value),
+        "champion": _level(figure.name, figure.champion.value, words),
+        "challenger": _level(figure.name, figure.challenger.value, words),
         **_change(figure, words, max(limit, 0.002)),
         "rows": words.number(figure.rows),
     }
@@ -195,8 +201,17 @@ def _change(figure: Figure, words: Words, limit: float) -> dict[str, object]:
     }
 
 
+def _level(name: str, value: float | None, words: Words) -> str:
+    """A figure of one version: an area under a curve is no percentage."""
+    if value is not None and name.endswith("ranking"):
+        return words.number(value, 4)
+    return words.percent(value)
+
+
 def _points(value: float | None, words: Words) -> str:
-    return "–" if value is None else words.change(100 * value, 2 if abs(value) < 0.01 else 1)
+    if not value:
+        return "–" if value is None else words.number(0)
+    return words.change(100 * value, 2 if abs(value) < 0.01 else 1)
 
 
 def _range(interval: Interval, words: Words) -> str:
@@ -357,7 +372,7 @@ def _drift(one: Drift, words: Words) -> dict[str, object]:
     then, now = (_shares(counts) for counts in (one.then, one.now))
     top = max([*then, *now, 0.01])
     x = Axis(words("calibration.x"), 0.0, 1.0, _percent_ticks(words, (0.0, 0.25, 0.5, 0.75, 1.0)))
-    y = Axis("", 0.0, top, _percent_ticks(words, (0.0, top / 2, top)))
+    y = Axis("", 0.0, top, _percent_ticks(words, (0.0, top)))
     title = words.known(f"label.{one.label}", one.label)
     said = f"{words('drift')}: {title}"
     index = "–" if one.stability is None else words.number(one.stability, 2)
@@ -424,9 +439,11 @@ def _note(code: str, values: Mapping[str, str | int | float], words: Words) -> s
 _SHARES = frozenset({"champion", "challenger", "risk", "allowed", "share"})
 
 
-def _value(name: str, value: str | int | float, words: Words) -> str:
+def _value(
+    name: str, value: str | int | float, words: Words, comparison: Comparison | None = None
+) -> str:
     if isinstance(value, str):
-        return _figure_name(value, words) if name == "figure" else value
+        return _figure_name(value, words, comparison) if name == "figure" else value
     if name in _SHARES:
         return words.percent(float(value))
     return words.number(value, 0 if float(value).is_integer() else 1)
