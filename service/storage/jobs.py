@@ -108,7 +108,8 @@ class Jobs:
             # Only one row may be open, whoever asks at the same moment.
             is_postgres = connection.dialect.name == "postgresql"
             insert = (postgresql if is_postgres else sqlite).insert(jobs).values(job)
-            if connection.execute(insert.on_conflict_do_nothing()).rowcount != 1:
+            new = insert.on_conflict_do_nothing().returning(jobs.c.id)
+            if connection.execute(new).first() is None:
                 raise AlreadyAsked("a training waits or runs already")
             tell(connection, "training_asked", Actor(by, at), body={"job": job["id"]})
         return str(job["id"])

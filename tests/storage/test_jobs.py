@@ -58,7 +58,9 @@ def test_a_training_is_followed_and_its_answer_kept(store: Store, tmp_path: Path
     assert jobs.ask(by="mai") != job_id
 
 
-def test_a_failure_is_told_in_its_own_words_without_addresses(store: Store, tmp_path: Path) -> None:
+def test_a_failure_is_told_in_its_own_words_without_addresses(
+    store: Store, clock: Clock, tmp_path: Path
+) -> None:
     jobs = Jobs(store)
     jobs.ask(by="an")
 
@@ -66,12 +68,15 @@ def test_a_failure_is_told_in_its_own_words_without_addresses(store: Store, tmp_
 
     assert failed.problem.startswith("nothing to learn: l")
     assert "lan@" not in failed.problem
+    clock.advance(seconds=1)
     jobs.ask(by="an")
     missing = TrainingJobs(store, tmp_path, Metrics(), command=("/nowhere/duyet",))
     assert "cannot be started" in until(missing, jobs, JobState.FAILED).problem
 
 
-def test_it_is_stopped_or_given_back_and_no_process_is_left(store: Store, tmp_path: Path) -> None:
+def test_it_is_stopped_or_given_back_and_no_process_is_left(
+    store: Store, clock: Clock, tmp_path: Path
+) -> None:
     jobs, flag = Jobs(store), tmp_path / "flag"
     running = runner(store, tmp_path, SAYS, str(flag))
     job_id = jobs.ask(by="an")
@@ -80,6 +85,7 @@ def test_it_is_stopped_or_given_back_and_no_process_is_left(store: Store, tmp_pa
     assert jobs.stop(job_id, by="mai")
     assert not jobs.stop(job_id, by="mai")
     running.turn()
+    clock.advance(seconds=1)
     jobs.ask(by="an")
     until(running, jobs, JobState.RUNNING, "features")
     running.close()
