@@ -136,11 +136,13 @@ class Slice:
 class FlipExample:
     """A comment that the versions treat otherwise.
 
-    `text` is cut short, with addresses, numbers to call and links masked; scores are of the
-    head that its label is of, None where nothing scored.
+    `id` is the store's name of the comment, empty for one from a file. `text` is cut short, with
+    addresses, numbers to call and links masked; scores are of the head that its label is of,
+    None where nothing scored.
     """
 
-    text: str
+    id: str
+    text: str = field(repr=False)
     language: str
     source: str
     champion_score: float | None

@@ -44,7 +44,7 @@ def a_comparison() -> Comparison:
                 1,
                 9,
                 True,
-                (FlipExample("chào bạn", "vi", "duyet:báo", 0.1, None),),
+                (FlipExample("c1", "chào bạn", "vi", "duyet:báo", 0.1, None),),
             ),
         ),
         data=DataCard(left_out={"no label": 2}),
