@@ -15,7 +15,7 @@ from model.memory import ALIKE, CONTAINED, COPIES, TELLING_RUNS, Sketch, SketchI
 from model.signs import letters_as_read
 from training.examples import Commented, submission_of
 
-KIN = 0.4
+KIN = 0.25
 """The share of the shorter text's runs from which two texts have a pattern in common."""
 
 CHUNK = 500

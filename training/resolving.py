@@ -16,22 +16,24 @@ By these rules, in this order:
    `Bounds.most_inverse`, times its age: half for every `Bounds.half_life_days` before the newest,
    never below `Bounds.least_of_age`.
 4. Near-duplicates with the same label weigh as one campaign: n of them 2 - 1/n times what one of
-   them does on average, less than two. So do spam and insults that hold another one, padded.
+   them does on average, less than two. So do spam and insults that hold another one, padded. At
+   most `COPIES` of a campaign, from all its time, stand for the others.
 5. On each side of a head (spam, ham, toxic, clean) no account, no author and no kin of spam weighs
    more than its share: see `Bounds`.
 """
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, TypeVar
 
 from model.decision import LabelledExample, Provenance, WordOf
+from model.memory import COPIES
 from model.outcome import Head
 from training.alike import Alike, Unions, alike
+from training.shares import Family, bound, by, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,10 @@ class Bounds:
     """How much what may weigh.
 
     `account_share` is the most of one side of a head that one account may have, a moderator or a
-    reporting site; more accounts than a few are needed to tell who is wrong, so it is
-    `lenience` / n for n accounts with at least `established` labels of that side, if that is more,
-    and there is no bound for fewer than three of those. `author_share` and `kin_share` likewise,
-    of all authors and kin there are.
+    reporting site; or `lenience` times a fair share of what all accounts have, where that is more.
+    It takes several to tell who is wrong: a fair share is one of those with `established` labels
+    of that side, and for fewer than three of them there is no bound. `author_share` and
+    `kin_share` are likewise for all authors and kin there are.
     """
 
     most_inverse: float = 5.0
@@ -139,9 +141,10 @@ def resolved(
     place = {comment: at for at, comment in enumerate(comments)}
     words = _votes(words, found, place, conflicts, left_out)
     weights = _own_weights(words, bounds)
-    sides = _sides(words)
-    campaigns = _as_campaigns(sides, words, weights, found, place)
-    shares = _within_shares(sides, words, weights, found, place, bounds)
+    campaigns, standing = _as_campaigns(_sides(words), words, weights, found, place)
+    left_out["whose campaign others stand for"] += len(words) - len(standing)
+    words, weights = [words[at] for at in standing], list(standing.values())
+    shares = _within_shares(words, weights, found, place, bounds)
     order = sorted(range(len(words)), key=lambda at: words[at].place)
     return Resolved(
         examples=tuple(words[at].example for at in order),
@@ -323,23 +326,24 @@ def _sides(words: Sequence[_Word]) -> dict[str, list[int]]:
 def _as_campaigns(
     sides: Mapping[str, Sequence[int]],
     words: Sequence[_Word],
-    weights: list[float],
+    weights: Sequence[float],
     found: Alike,
     place: Mapping[tuple[str, str], int],
-) -> list[Campaign]:
-    """Have near-duplicates weigh as one, n of them 2 - 1/n of what one does on average."""
-    campaigns = []
+) -> tuple[list[Campaign], dict[int, float]]:
+    """Campaigns, and what each word weighs that stands for itself or for others."""
+    campaigns: list[Campaign] = []
+    standing: dict[int, float] = {}
     for label, side in sorted(sides.items()):
         padded = found.padded if words[side[0]].example.label.positive else frozenset()
         for members in _groups(side, words, found, place, padded).values():
-            if len(members) < 2:
-                continue
-            number = len(members)
-            for at in members:
-                weights[at] *= (2 - 1 / number) / number
-            ids = _ids(words[at] for at in members)
-            campaigns.append(Campaign(label, ids, sum(weights[at] for at in members)))
-    return sorted(campaigns, key=lambda c: (-len(c.ids), c.label, c.ids))
+            number, whole = len(members), sum(weights[at] for at in members)
+            weight = whole / number * (2 - 1 / number)
+            in_time = sorted(members, key=lambda at: (words[at].at, words[at].comment))
+            some = in_time[:: -(-number // COPIES)]
+            standing |= {at: weight / len(some) for at in some}
+            if number > 1:
+                campaigns.append(Campaign(label, _ids(words[at] for at in in_time), weight))
+    return sorted(campaigns, key=lambda c: (-len(c.ids), c.label, c.ids)), standing
 
 
 def _groups(
@@ -363,14 +367,8 @@ def _groups(
 
 # ------------------------------------------------------------------ shares
 
-_ROUNDS = 40
-"""Each family of bounds lets the others' shares grow a little: all hold after a few rounds."""
-
-_SLACK = 1e-6
-
 
 def _within_shares(
-    sides: Mapping[str, Sequence[int]],
     words: Sequence[_Word],
     weights: list[float],
     found: Alike,
@@ -379,88 +377,33 @@ def _within_shares(
 ) -> list[Share]:
     """Have no account, no author and no kin of spam weigh more than its share of a side."""
     shares = []
-    for label, side in sorted(sides.items()):
-        accounts = _by(side, lambda at: _accountable(words[at]))
-        before = {who: sum(weights[at] for at in of) for who, of in accounts.items()}
-        whole_before = sum(weights[at] for at in side)
-        families = [
-            (accounts, _bound_of_accounts(accounts, weights, bounds)),
-            *_authors_and_kin(side, words, weights, found, place, bounds),
-        ]
-        for _ in range(_ROUNDS):
-            if not any([_bound(side, weights, of, share) for of, share in families]):
-                break
-        _bound(side, weights, *families[0])  # exactly, whatever became of the others
-        whole = sum(weights[at] for at in side)
+    for label, side in sorted(_sides(words).items()):
+        accounts = by(side, lambda at: _accountable(words[at]))
+        authors = by(side, lambda at: _author(words[at].example))
+        kin = _kin(side, words, found, place) if words[side[0]].example.label.positive else {}
+        before = parts(accounts, side, weights)
+        bound(
+            side,
+            weights,
+            (
+                Family(authors, bounds.author_share),
+                Family(kin, bounds.kin_share),
+                Family(accounts, bounds.account_share, bounds.established),
+            ),
+            lenience=bounds.lenience,
+        )
+        after = parts(accounts, side, weights)
         shares += [
-            Share(
-                label=label,
-                kind=who[0],
-                who=who[1],
-                labels=len(of),
-                before=before[who] / whole_before if whole_before else 0.0,
-                after=sum(weights[at] for at in of) / whole if whole else 0.0,
-            )
+            Share(label, *who, labels=len(of), before=before[who], after=after[who])
             for who, of in accounts.items()
         ]
     return sorted(shares, key=lambda share: (share.label, -share.before, share.who))
-
-
-_Key = TypeVar("_Key", bound=Hashable)
-
-
-def _by(side: Iterable[int], key: Callable[[int], _Key | None]) -> dict[_Key, list[int]]:
-    found: dict[_Key, list[int]] = defaultdict(list)
-    for at in side:
-        of = key(at)
-        if of is not None:
-            found[of].append(at)
-    return found
 
 
 def _accountable(word: _Word) -> tuple[WordOf, str] | None:
     """Who answers for a label; for files and imports whoever brought them here does."""
     kind, who = word.account
     return (kind, who) if kind in (WordOf.DECISION, WordOf.REPORT) else None
-
-
-def _bound_of_accounts(
-    accounts: Mapping[Any, Sequence[int]], weights: Sequence[float], bounds: Bounds
-) -> float:
-    labels = [sum(weights[at] > 0 for at in of) for of in accounts.values()]
-    established = sum(number >= bounds.established for number in labels)
-    return _share(bounds.account_share, established, bounds)
-
-
-def _share(least: float, number: int, bounds: Bounds) -> float:
-    return 1.0 if number < _FEWEST else max(least, bounds.lenience / number)
-
-
-_FEWEST = 3
-"""Of two who disagree nobody knows which one is wrong."""
-
-
-def _authors_and_kin(
-    side: Sequence[int],
-    words: Sequence[_Word],
-    weights: Sequence[float],
-    found: Alike,
-    place: Mapping[tuple[str, str], int],
-    bounds: Bounds,
-) -> Iterator[tuple[Mapping[Any, Sequence[int]], float]]:
-    authors = _by(side, lambda at: _author(words[at].example))
-    yield authors, _share(bounds.author_share, _weighing(authors, weights), bounds)
-    if not words[side[0]].example.label.positive:
-        return
-    kin = _kin(side, words, found, place)
-    yield (
-        {key: of for key, of in kin.items() if len(of) > 1},
-        _share(bounds.kin_share, _weighing(kin, weights), bounds),
-    )
-
-
-def _weighing(units: Mapping[Any, Sequence[int]], weights: Sequence[float]) -> int:
-    return sum(any(weights[at] > 0 for at in of) for of in units.values())
 
 
 def _author(example: LabelledExample) -> tuple[str, ...] | None:
@@ -485,25 +428,4 @@ def _kin(
         comment = place[words[at].comment]
         for domain in sorted(found.domains[comment]):
             unions.join(domain, found.group[comment])
-    return _by(side, lambda at: unions.of(found.group[place[words[at].comment]]))
-
-
-def _bound(
-    side: Sequence[int], weights: list[float], units: Mapping[Any, Sequence[int]], share: float
-) -> bool:
-    """Take weight off units that have more than a share of a side; whether any had."""
-    totals = {key: sum(weights[at] for at in of) for key, of in units.items()}
-    rest = sum(weights[at] for at in side)
-    over: list[Any] = []
-    limit = share * rest
-    for key in sorted(totals, key=lambda key: (-totals[key], str(key))):
-        if share >= 1 or totals[key] <= limit * (1 + _SLACK):
-            break
-        over.append(key)
-        rest = max(0.0, rest - totals[key])
-        # Each of those over it has just the limit, which is its share of all there is then.
-        limit = share * rest / (1 - share * len(over))
-    for key in over:
-        for at in units[key]:
-            weights[at] *= limit / totals[key]
-    return bool(over)
+    return by(side, lambda at: unions.of(found.group[place[words[at].comment]]))
