@@ -1,18 +1,11 @@
 """The page of a comparison: first whether to promote, then everything that says so.
 
-One file that loads nothing: styles and drawings stand in it, no script does, and its own policy
-forbids whatever might have slipped in. Same comparison, same bytes. Strangers' texts are
-escaped, and were masked when the comparison was made.
+Same comparison, same bytes. Strangers' texts are escaped, and were masked when the comparison was
+made; figures have words, numbers and drawings here, and no arithmetic.
 """
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from model.comparison import (
     FIGURES,
@@ -31,10 +24,11 @@ from model.promotion import ALL, Bounds, Reason, Ruling, promotable
 from training.attacked import ATTACKED_OF_EACH
 from training.comparing import LEAST_IN_A_SLICE
 from training.drawing import Axis, Line, change_bar, histogram, plot, share_bar
+from training.page import QUARTERS, of_1000, percent_ticks, rendered
 from training.wording import LANGUAGES, Words, words_in
 
-_TEMPLATES = Path(__file__).parent / "templates"
-_WITHOUT_SHADOW = Bounds(shadow_comments=0, shadow_hours=0)
+WITHOUT_SHADOW = Bounds(shadow_comments=0, shadow_hours=0)
+"""The promotion rule by the figures alone."""
 
 ANSWERS = (
     "genuine_rejected",
@@ -75,25 +69,13 @@ def comparison_page(
     Raises KeyError for a language that it has no words for.
     """
     words = words_in(language)
-    ruling = ruling or promotable(comparison, None, _WITHOUT_SHADOW)
-    style = (_TEMPLATES / "comparison.css").read_text("utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    answers = _answers(comparison, words)
-    return environment.get_template("comparison.html").render(
+    ruling = ruling or promotable(comparison, None, WITHOUT_SHADOW)
+    told = dict(
         c=comparison,
-        words=words,
         ruling=ruling,
         reasons=[(r.refuses, said(r, words, comparison)) for r in _ordered(ruling)],
         reasons_shown=REASONS_SHOWN,
-        style=Markup(style),  # our own file
-        style_hash=_digest(style),
-        answers=answers,
+        answers=_answers(comparison, words),
         figures=[_row(figure, comparison, words) for figure in _sorted(comparison.figures)],
         harms=[_flip(flip, words) for flip in comparison.flips if flip.is_harm],
         gains=[_flip(flip, words) for flip in comparison.flips if not flip.is_harm],
@@ -108,6 +90,7 @@ def comparison_page(
         card=_card(comparison, words),
         notes=[_note(note.code, note.values, words) for note in comparison.notes],
     )
+    return rendered("comparison.html", words, told)
 
 
 def said(reason: Reason, words: Words, comparison: Comparison | None = None) -> str:
@@ -146,28 +129,22 @@ def _answer(figure: Figure, words: Words) -> Answer:
     what = figure.name if figure.name == "spam_rejected" else became
     low, high = sorted((abs(change.low or 0.0), abs(change.high or 0.0)))
     if change.low is not None and change.high is not None and change.low < 0 < change.high:
-        low_text, high_text = (_of_1000(x, words, signed=True) for x in (change.low, change.high))
+        low_text, high_text = (of_1000(x, words, signed=True) for x in (change.low, change.high))
     else:
-        low_text, high_text = _of_1000(low, words), _of_1000(high, words)
+        low_text, high_text = of_1000(low, words), of_1000(high, words)
     detail = words(
         "between",
         low=low_text,
         high=high_text,
-        champion=_of_1000(figure.champion.value or 0.0, words),
-        challenger=_of_1000(figure.challenger.value or 0.0, words),
+        champion=of_1000(figure.champion.value or 0.0, words),
+        challenger=of_1000(figure.challenger.value or 0.0, words),
     )
     return Answer(
-        amount=_of_1000(abs(value), words),
+        amount=of_1000(abs(value), words),
         of=words(f"of_1000.{label}"),
         what=words(f"{'more' if value > 0 else 'fewer'}.{what}"),
         detail=detail if change.low is not None else "",
     )
-
-
-def _of_1000(share: float, words: Words, *, signed: bool = False) -> str:
-    amount = 1000 * share
-    decimals = 0 if abs(amount) >= 10 or amount == 0 else 1
-    return words.change(amount, decimals) if signed else words.number(amount, decimals)
 
 
 # ------------------------------------------------------------------ figures and parts
@@ -297,7 +274,9 @@ def _flip(flip: Flip, words: Words) -> dict[str, object]:
         for example in flip.examples
     ]
     count = words("flips.count", count=words.number(flip.count), of=words.number(flip.of))
-    return {"move": move, "count": count, "examples": examples, "label": flip.label}
+    # As on the queue page: nobody has to read insults who only wants the figures.
+    is_folded = flip.label in ("toxic", "clean")
+    return {"move": move, "count": count, "examples": examples, "is_folded": is_folded}
 
 
 def _scores(before: float | None, after: float | None, words: Words) -> str:
@@ -329,23 +308,15 @@ def _attacks(comparison: Comparison, words: Words) -> list[dict[str, object]]:
 # ------------------------------------------------------------------ drawings
 
 
-def _percent_ticks(words: Words, shares: Sequence[float]) -> tuple[tuple[float, str], ...]:
-    return tuple((share, f"{words.number(100 * share, _places(share))} %") for share in shares)
-
-
-def _places(share: float) -> int:
-    return 2 if 0 < share < 0.001 else 1 if 0 < share < 0.01 else 0
-
-
 def _curve(curve: Curve, comparison: Comparison, words: Words) -> dict[str, object]:
     head = curve.head
     is_spam = head == "spam"
     risk = comparison.promise_risk if is_spam else comparison.queue_risk
     x = Axis(
         words.known(f"curve.x.{head}", head), 1e-4, 1.0,
-        _percent_ticks(words, (1e-4, 1e-3, 1e-2, 1e-1, 1.0)), is_log=True,
+        percent_ticks(words, (1e-4, 1e-3, 1e-2, 1e-1, 1.0)), is_log=True,
     )  # fmt: skip
-    y = Axis(words("curve.y"), 0.0, 1.0, _percent_ticks(words, (0.0, 0.25, 0.5, 0.75, 1.0)))
+    y = Axis(words("curve.y"), 0.0, 1.0, percent_ticks(words, QUARTERS))
     lines = [
         Line("champion", tuple(zip(curve.rates, curve.champion, strict=True))),
         Line("challenger", tuple(zip(curve.rates, curve.challenger, strict=True))),
@@ -356,7 +327,7 @@ def _curve(curve: Curve, comparison: Comparison, words: Words) -> dict[str, obje
 
 
 def _calibration(one: Calibration, words: Words) -> dict[str, object]:
-    ticks = _percent_ticks(words, (0.0, 0.25, 0.5, 0.75, 1.0))
+    ticks = percent_ticks(words, QUARTERS)
     x, y = Axis(words("calibration.x"), 0.0, 1.0, ticks), Axis("", 0.0, 1.0, ticks)
     lines = [
         Line(key, tuple((point.score, point.share) for point in points), with_dots=True)
@@ -371,8 +342,8 @@ def _calibration(one: Calibration, words: Words) -> dict[str, object]:
 def _drift(one: Drift, words: Words) -> dict[str, object]:
     then, now = (_shares(counts) for counts in (one.then, one.now))
     top = max([*then, *now, 0.01])
-    x = Axis(words("calibration.x"), 0.0, 1.0, _percent_ticks(words, (0.0, 0.25, 0.5, 0.75, 1.0)))
-    y = Axis("", 0.0, top, _percent_ticks(words, (0.0, top)))
+    x = Axis(words("calibration.x"), 0.0, 1.0, percent_ticks(words, QUARTERS))
+    y = Axis("", 0.0, top, percent_ticks(words, (0.0, top)))
     title = words.known(f"label.{one.label}", one.label)
     said = f"{words('drift')}: {title}"
     index = "–" if one.stability is None else words.number(one.stability, 2)
@@ -447,7 +418,3 @@ def _value(
     if name in _SHARES:
         return words.percent(float(value))
     return words.number(value, 0 if float(value).is_integer() else 1)
-
-
-def _digest(style: str) -> str:
-    return b64encode(hashlib.sha256(style.encode()).digest()).decode()
