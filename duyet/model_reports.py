@@ -17,7 +17,7 @@ from model.manifest import Manifest
 from model.promotion import promotable
 from model.registry import CHAMPION, SHIPPED, Registry, RegistryError
 from training.comparing import compare as compared
-from training.comparison_page import WITHOUT_SHADOW, comparison_page, pages_of, said
+from training.comparison_page import WITHOUT_SHADOW, comparison_page, keep, said
 from training.contenders import Contender, Labelled, Options, labelled_of
 from training.examples import STDIN
 from training.models_option import models_option, registry_to_read
@@ -113,11 +113,13 @@ def compare(  # noqa: PLR0913  a parameter is an option of the command
         Contender(new[0].version, (new[0],), judged=_judged(new[1], labelled, unseen=unseen)),
         labelled,
         at=datetime.now(UTC),
-        options=Options(seed=seed, jobs=jobs or -1, attacks=not no_attacks),
+        options=Options(
+            seed=seed, jobs=jobs or -1, attacked=0 if no_attacks else Options().attacked
+        ),
         manifest=old[1],
     )
     if not no_keep and registry.root != SHIPPED:
-        registry.add_report(found, pages_of(found))
+        keep(registry, found)
     if out is not None:
         out.write_text(comparison_page(found, language), "utf-8")
         click.echo(f"wrote {out}", err=True)

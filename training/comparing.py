@@ -55,7 +55,7 @@ def compare(
     Synthetic comments, which nobody posted, stand in the slice of their source alone, unless
     there are no others. `manifest` is the champion's: how it scored when it was measured, and
     what it was fitted to. Costs about a
-    millisecond for each comment and version, half a minute on one core for the attacks, and
+    millisecond for each comment and version, ten seconds for the attacks, and
     some seconds for the intervals. Raises ValueError without comments.
     """
     if not labelled.examples:

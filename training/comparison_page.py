@@ -6,6 +6,7 @@ made; figures have words, numbers and drawings here, and no arithmetic.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from model.comparison import (
     FIGURES,
@@ -21,7 +22,7 @@ from model.comparison import (
     Slice,
 )
 from model.promotion import ALL, Bounds, Reason, Ruling, promotable
-from training.attacked import ATTACKED_OF_EACH
+from model.registry import Registry
 from training.comparing import LEAST_IN_A_SLICE
 from training.drawing import Axis, Line, change_bar, histogram, plot, share_bar
 from training.page import QUARTERS, of_1000, percent_ticks, rendered
@@ -56,15 +57,26 @@ class Answer:
     detail: str
 
 
-def pages_of(comparison: Comparison) -> dict[str, str]:
-    """The page in every language, by the name of its file in the registry."""
-    return {f"report.{tag}.html": comparison_page(comparison, tag) for tag in LANGUAGES}
+def keep(registry: Registry, comparison: Comparison) -> Path:
+    """Put a comparison and its pages into a registry, without texts of the store's comments.
+
+    Gives the folder. Raises RegistryError when either version is not there.
+    """
+    kept = comparison.without_texts()
+    pages = {f"report.{tag}.html": comparison_page(kept, tag, in_desk=True) for tag in LANGUAGES}
+    return registry.add_report(kept, pages)
 
 
 def comparison_page(
-    comparison: Comparison, language: str = "en", *, ruling: Ruling | None = None
+    comparison: Comparison,
+    language: str = "en",
+    *,
+    ruling: Ruling | None = None,
+    in_desk: bool = False,
 ) -> str:
     """The page. `ruling` is what it begins with; by default that of the figures alone.
+
+    `in_desk` links comments whose text is not there to the moderators' page of them.
 
     Raises KeyError for a language that it has no words for.
     """
@@ -72,6 +84,7 @@ def comparison_page(
     ruling = ruling or promotable(comparison, None, WITHOUT_SHADOW)
     told = dict(
         c=comparison,
+        in_desk=in_desk,
         ruling=ruling,
         reasons=[(r.refuses, said(r, words, comparison)) for r in _ordered(ruling)],
         reasons_shown=REASONS_SHOWN,
@@ -82,7 +95,7 @@ def comparison_page(
         slices=_slices(comparison, words),
         in_slices=[name for name in IN_SLICES if _is_in_slices(comparison, name)],
         attacks=_attacks(comparison, words),
-        attacked=words.number(ATTACKED_OF_EACH),
+        attacked=words.number(_most_attacked(comparison)),
         least=words.number(LEAST_IN_A_SLICE),
         curves=[_curve(curve, comparison, words) for curve in comparison.curves],
         calibration=[_calibration(one, words) for one in comparison.calibration],
@@ -205,7 +218,7 @@ def _figure_name(name: str, words: Words, comparison: Comparison | None = None) 
     if comparison is not None:
         is_spam = name.startswith("spam")
         risk = comparison.promise_risk if is_spam else comparison.queue_risk
-    return words.known(f"figure.{name}", name).format(risk=words.percent(risk))
+    return words.known(f"figure.{name}", name).format(risk=words.risk(risk))
 
 
 def _is_in_slices(comparison: Comparison, name: str) -> bool:
@@ -303,6 +316,11 @@ def _attacks(comparison: Comparison, words: Words) -> list[dict[str, object]]:
         }
         for attacked in comparison.attacks
     ]
+
+
+def _most_attacked(comparison: Comparison) -> int:
+    figures = (f for a in comparison.attacks for f in (a.spam_caught, a.genuine_held))
+    return max((figure.rows for figure in figures), default=0)
 
 
 # ------------------------------------------------------------------ drawings
@@ -407,7 +425,7 @@ def _note(code: str, values: Mapping[str, str | int | float], words: Words) -> s
     return words(f"note.{code}", **{k: _value(k, v, words) for k, v in values.items()})
 
 
-_SHARES = frozenset({"champion", "challenger", "risk", "allowed", "share"})
+_SHARES = frozenset({"champion", "challenger", "share"})
 
 
 def _value(
@@ -415,6 +433,8 @@ def _value(
 ) -> str:
     if isinstance(value, str):
         return _figure_name(value, words, comparison) if name == "figure" else value
+    if name in ("risk", "allowed"):
+        return words.risk(float(value))
     if name in _SHARES:
         return words.percent(float(value))
     return words.number(value, 0 if float(value).is_integer() else 1)

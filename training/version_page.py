@@ -81,8 +81,8 @@ def _answer(manifest: Manifest, words: Words) -> str:
         return words("version.answer.none")
     return words(
         "version.answer.promise",
-        reject=words.percent(usual.reject_risk),
-        queue=words.percent(usual.queue_risk),
+        reject=words.risk(usual.reject_risk),
+        queue=words.risk(usual.queue_risk),
         languages=", ".join(_language(tag, words) for tag in promised),
     )
 

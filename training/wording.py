@@ -47,6 +47,11 @@ class Words:
             return "–"
         return f"{self.number(100 * share, _decimals(share))}{NO_BREAK}%"
 
+    def risk(self, share: float) -> str:
+        """A share that somebody stated, with no more decimals than it has."""
+        written = f"{100 * share:.4f}".rstrip("0")
+        return f"{self.number(100 * share, len(written.partition('.')[2]))}{NO_BREAK}%"
+
 
 def words_in(language: str) -> Words:
     """The words of a language of LANGUAGES. Raises KeyError for another."""
