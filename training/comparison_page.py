@@ -218,7 +218,9 @@ def _figure_name(name: str, words: Words, comparison: Comparison | None = None) 
     if comparison is not None:
         is_spam = name.startswith("spam")
         risk = comparison.promise_risk if is_spam else comparison.queue_risk
-    return words.known(f"figure.{name}", name).format(risk=words.risk(risk))
+    if f"figure.{name}" not in words.texts:
+        return name  # not ours: never a text to fill in
+    return words(f"figure.{name}", risk=words.risk(risk))
 
 
 def _is_in_slices(comparison: Comparison, name: str) -> bool:
@@ -420,9 +422,11 @@ def _share_rows(
 
 
 def _note(code: str, values: Mapping[str, str | int | float], words: Words) -> str:
-    if f"note.{code}" not in words.texts:
+    told = {name: _value(name, value, words) for name, value in values.items()}
+    try:
+        return words(f"note.{code}", **told)
+    except KeyError:  # a note of another version of this program
         return code
-    return words(f"note.{code}", **{k: _value(k, v, words) for k, v in values.items()})
 
 
 _SHARES = frozenset({"champion", "challenger", "share"})
