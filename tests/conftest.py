@@ -32,6 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "waits: may sleep for longer than half a second")
 
 
+@pytest.hookimpl(tryfirst=True)  # what tells the processes of groups reads them off the tests
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Where several processes run the tests, a file's stay together, for what they share; and
     those that ask one WordPress.

@@ -26,6 +26,7 @@ from service.diagnosis import Patient, data_directory, findings
 from service.settings import load_settings
 from service.storage.inspection import inspected
 from tests.api.service import running
+from tests.migrated import lay_database
 from tests.postgres import postgres_server
 from tests.storage.cases import Clock, asked, put, submission, verdict
 
@@ -42,6 +43,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DUYET_DATA_DIR", str(tmp_path / "var"))
     monkeypatch.setenv("DUYET_PORT", "0")
+    lay_database(tmp_path / "var")
     assert run(["migrate"]) == 0
     return tmp_path / "var"
 

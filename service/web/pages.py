@@ -5,6 +5,7 @@ Knows which parts there are. Each has a module with its routes.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
@@ -87,11 +88,15 @@ def install(
         now,
     )
     app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds)
-    for part in PARTS:
-        app.include_router(part.routes())
+    for routes in _routes():
+        app.include_router(routes)
+
+
+@cache  # they are made slowly, and hold nothing that is an app's own
+def _routes() -> tuple[APIRouter, ...]:
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{version}/{name}", _static, methods=["GET"], response_model=None)
-    app.include_router(files)
+    return (*(part.routes() for part in PARTS), files)
 
 
 def _static(_: Anyone, version: str, name: str) -> Response:
