@@ -32,7 +32,8 @@ from service.storage.inspection import inspected
 from service.storage.status_pages import StatusPages
 from service.storage.tables import digests as digests_table
 from tests.browser.newsroom import Newsroom, form_token, open_newsroom
-from tests.desk.mailbox import OK, Mailbox, certificate, knows, mail_server
+from tests.certificates import certificate
+from tests.desk.mailbox import OK, Mailbox, knows, mail_server
 from tests.desk.test_status import rejected
 from tests.storage.cases import Clock
 
