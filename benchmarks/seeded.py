@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import training
@@ -30,7 +31,8 @@ from model.outcome import Head, Outcome
 from model.policy import Policy
 from model.registry import SHIPPED
 from model.submission import Article, Author, CommentType, FormFacts, Submission
-from service import app, first_start
+from service import first_start
+from service.chores import chores_of
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.metrics import Metrics
@@ -336,7 +338,8 @@ def _catch_up(settings: Settings, store: Store) -> None:
     """Do at once what the service does by and by: what it counts, finds, forgets."""
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
-    for chore in app._chores(settings, store, serving, metrics, None, lambda: datetime.now(UTC)):
+    now = partial(datetime.now, UTC)
+    for chore in chores_of(settings, store, serving, metrics, spool=None, post=None, now=now):
         for _ in range(_TURNS):
             chore.do()
 
