@@ -20,7 +20,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import training
@@ -338,8 +337,17 @@ def _catch_up(settings: Settings, store: Store) -> None:
     """Do at once what the service does by and by: what it counts, finds, forgets."""
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
-    now = partial(datetime.now, UTC)
-    for chore in chores_of(settings, store, serving, metrics, spool=None, post=None, now=now):
+    chores = chores_of(
+        settings,
+        store,
+        serving,
+        metrics,
+        spool=None,
+        post=None,
+        trainings=None,
+        now=lambda: datetime.now(UTC),
+    )
+    for chore in chores:
         for _ in range(_TURNS):
             chore.do()
 
