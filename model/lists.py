@@ -253,6 +253,29 @@ def _laid_out(text: str, reading: _Reading) -> tuple[str, list[int]]:
     return "".join(letters), origins
 
 
+def plain_reading(code: int) -> str:
+    """What a code point reads as without marks: letters, "" or blanks; a sign between blanks."""
+    return _PLAIN[code]
+
+
+def plain_key(entry: Entry) -> str | None:
+    """Letters that the plain reading of each text holds in which a word stands, None if unknown.
+
+    A blank at an end of it is the end of a word there. What is shown of a text is what is read.
+    """
+    way = way_of(entry.text)
+    words = _words(entry.text.strip("*"), _PLAIN if way is Way.FOLDED else _MARKED)
+    plain_words = _words(words[0], _PLAIN) if words else []
+    if way is Way.ANYWHERE or not plain_words or not all(word.isalnum() for word in plain_words):
+        return None
+    first = plain_words[0]
+    if "*" not in entry.text:
+        return f" {first} "
+    if way is Way.EXACT or len(plain_words) > 1:
+        return first if len(plain_words) == 1 else None
+    return f"{first} " if entry.text.startswith("*") else f" {first}"
+
+
 # ------------------------------------------------------------------ finding words
 
 
