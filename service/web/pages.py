@@ -66,13 +66,14 @@ def install(
     secure: bool,
     now: Callable[[], datetime],
     poll_seconds: float = live.POLL_SECONDS,
+    most_listeners: int = live.MOST_LISTENERS,
     histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
     `histograms` gives those of models' manifests; `poll_seconds` is how often it is looked for
-    what is new, while somebody wants to know.
+    what is new, while somebody wants to know, and `most_listeners` how many may.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
@@ -86,7 +87,7 @@ def install(
         passwords or Passwords(),
         now,
     )
-    app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds)
+    app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds, most=most_listeners)
     for part in PARTS:
         app.include_router(part.routes())
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
