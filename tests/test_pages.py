@@ -340,7 +340,7 @@ def shown(page: str) -> list[str]:
 
 
 def test_pages_go_on_where_the_last_one_ended(newsroom: Newsroom) -> None:
-    waiting = [newsroom.say(f"Bình luận số {n}") for n in range(queue.PER_PAGE + 3)]
+    waiting = [newsroom.say(f"Bình luận số {n}") for n in range(queue.AT_FIRST + 3)]
     with newsroom.moderator() as client:
         first = client.get("/queue").text
         link = re.search(r'rel="next" href="([^"]+)"', first)

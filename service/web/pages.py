@@ -69,13 +69,14 @@ def install(
     secure: bool,
     now: Callable[[], datetime],
     poll_seconds: float = live.POLL_SECONDS,
+    most_listeners: int = live.MOST_LISTENERS,
     histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
     `histograms` gives those of models' manifests; `poll_seconds` is how often it is looked for
-    what is new, while somebody wants to know.
+    what is new, while somebody wants to know, and `most_listeners` how many may.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
@@ -89,6 +90,7 @@ def install(
         passwords or Passwords(),
         now,
     )
+<<<<<<< HEAD
     app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds)
     for routes in _routes():
         app.include_router(routes)
@@ -96,6 +98,11 @@ def install(
 
 @cache  # they are made slowly, and hold nothing that is an app's own
 def _routes() -> tuple[APIRouter, ...]:
+=======
+    app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds, most=most_listeners)
+    for part in PARTS:
+        app.include_router(part.routes())
+>>>>>>> desk6-speed
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{version}/{name}", _static, methods=["GET"], response_model=None)
     return (*(part.routes() for part in PARTS), files)
