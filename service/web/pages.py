@@ -90,19 +90,13 @@ def install(
         passwords or Passwords(),
         now,
     )
-<<<<<<< HEAD
-    app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds)
+    app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds, most=most_listeners)
     for routes in _routes():
         app.include_router(routes)
 
 
 @cache  # they are made slowly, and hold nothing that is an app's own
 def _routes() -> tuple[APIRouter, ...]:
-=======
-    app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds, most=most_listeners)
-    for part in PARTS:
-        app.include_router(part.routes())
->>>>>>> desk6-speed
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{version}/{name}", _static, methods=["GET"], response_model=None)
     return (*(part.routes() for part in PARTS), files)
