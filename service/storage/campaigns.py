@@ -27,6 +27,7 @@ from service.storage.review import SiteIds
 from service.storage.rows import STORED, stored_comment
 from service.storage.store import Store
 from service.storage.tables import (
+    IN_CAMPAIGN_INDEX,
     act_comments,
     acts,
     campaign_members,
@@ -146,7 +147,7 @@ class Campaigns:
         """Some of its waiting comments: the first, and the last ones."""
         newest = (
             sa.select(waiting.c.comment_id)
-            .where(waiting.c.campaign == campaign.id)
+            .where(waiting.c.campaign == campaign.id, IN_CAMPAIGN_INDEX)
             .order_by(waiting.c.comment_id.desc())
             .limit(SAMPLES - 1)
         )
@@ -196,7 +197,9 @@ class Campaigns:
         with self._store.reads() as connection:
             _seen(connection, site_ids, campaign_id)
             statement = sa.select(waiting.c.comment_id).where(
-                waiting.c.campaign == campaign_id, waiting.c.comment_id <= upto
+                waiting.c.campaign == campaign_id,
+                waiting.c.comment_id <= upto,
+                IN_CAMPAIGN_INDEX,
             )
             ids = connection.execute(statement.order_by(waiting.c.comment_id)).scalars().all()
         if not ids:
@@ -433,12 +436,12 @@ _OF_IT = campaigns.c.id
 _CAMPAIGN = sa.select(
     campaigns,
     sa.select(sa.func.count())
-    .where(waiting.c.campaign == _OF_IT)
+    .where(waiting.c.campaign == _OF_IT, IN_CAMPAIGN_INDEX)
     .correlate(campaigns)
     .scalar_subquery()
     .label("waits"),
     sa.select(sa.func.max(waiting.c.comment_id))
-    .where(waiting.c.campaign == _OF_IT)
+    .where(waiting.c.campaign == _OF_IT, IN_CAMPAIGN_INDEX)
     .correlate(campaigns)
     .scalar_subquery()
     .label("newest"),
@@ -471,7 +474,7 @@ def _items(
 ) -> list[QueueItem]:
     statement = (
         sa.select(waiting.c.comment_id)
-        .where(waiting.c.campaign == campaign_id, waiting.c.comment_id > after)
+        .where(waiting.c.campaign == campaign_id, waiting.c.comment_id > after, IN_CAMPAIGN_INDEX)
         .order_by(waiting.c.comment_id)
         .limit(limit)
     )

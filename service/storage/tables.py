@@ -496,12 +496,17 @@ waiting = sa.Table(
     _text("domains"),
     _maybe_text("campaign"),  # its id, "" for none, NULL when nobody has looked yet
 )
+# What the index of campaigns holds. Databases go by it only where a statement says so itself, word
+# for word: that a campaign equals a value which they are told later does not tell them.
+IN_CAMPAIGN_INDEX = sa.or_(
+    waiting.c.campaign.is_(None), waiting.c.campaign != sa.literal_column("''", sa.Text)
+)
 sa.Index(
     "ix_waiting_campaign",
     waiting.c.campaign,
     waiting.c.comment_id,
-    sqlite_where=sa.or_(waiting.c.campaign.is_(None), waiting.c.campaign != ""),
-    postgresql_where=sa.or_(waiting.c.campaign.is_(None), waiting.c.campaign != ""),
+    sqlite_where=IN_CAMPAIGN_INDEX,
+    postgresql_where=IN_CAMPAIGN_INDEX,
 )
 sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
 sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)

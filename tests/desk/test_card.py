@@ -15,6 +15,7 @@ from model.submission import FormFacts, History
 from model.verdict import Reason, Verdict
 from service.storage import QueueItem, Role, StoredComment, Waiting
 from service.web.card import Card, card_of, first_of, pieces_of
+from service.web.queue import AT_FIRST
 from tests.browser.newsroom import ADDRESS, SPAM, Newsroom, form_token, open_newsroom, verdict_on
 from tests.storage.cases import accept, asked, put
 
@@ -233,17 +234,17 @@ def test_a_script_is_told_what_went_wrong_in_its_language(newsroom: Newsroom) ->
 def test_the_next_cards_come_without_the_frame_and_end_without_going_round(
     newsroom: Newsroom,
 ) -> None:
-    ids = [newsroom.put() for _ in range(23)]
+    ids = [newsroom.put() for _ in range(AT_FIRST + 3)]
     with newsroom.moderator() as client:
         (path,) = re.findall(r'rel="next" href="([^"]+)"', client.get("/queue").text)
 
         part = client.get(path.replace("&amp;", "&"), headers=PART)
-        for one in ids[20:]:
+        for one in ids[AT_FIRST:]:
             newsroom.store.decide(None, one, accept(newsroom.clock()))
         end = client.get(path.replace("&amp;", "&"), headers=PART)
         nonsense = client.get("/queue?after=AAAA", headers=PART)
 
-    assert re.findall(r'data-card="([^"]+)"', part.text) == ids[20:]
+    assert re.findall(r'data-card="([^"]+)"', part.text) == ids[AT_FIRST:]
     assert "<html" not in part.text
     assert 'rel="next"' not in part.text
     assert [(a.status_code, a.text.strip()) for a in (end, nonsense)] == [(200, "")] * 2

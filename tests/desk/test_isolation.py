@@ -29,6 +29,7 @@ from service.storage.tables import metadata
 from service.web.sessions import SEEN_EVERY
 from tests.browser.newsroom import SPAM, form_token, verdict_on
 from tests.desk.routes import CHORES, NO_SUCH_ID, TYPED, Way, ways_of
+from tests.migrated import lay_database
 from tests.serving import served
 from tests.storage.cases import Clock, accept, asked, put, reject
 
@@ -93,6 +94,7 @@ def _fill(store: Store, site: Site, clock: Clock, word: str) -> list[str]:
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     directory: Path = tmp_path_factory.mktemp("two")
     settings = load_settings({"DUYET_DATA_DIR": str(directory)})
+    lay_database(directory)
     clock = Clock()
     store = Store.open(settings.sqlalchemy_url, Keyring.open(settings.secrets_dir), now=clock)
     store.migrate()

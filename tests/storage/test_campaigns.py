@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from model.decision import Decision, ReportKind
 from model.outcome import Outcome
@@ -318,3 +319,30 @@ def test_a_campaign_of_which_nothing_waits_cannot_be_decided(
 
     with pytest.raises(UnknownComment):
         campaigns.decide(None, campaign.id, accept(clock()), upto=campaign.newest, follow_for=DAY)
+
+
+def test_what_a_campaign_holds_is_found_by_its_index(
+    store: Store, campaigns: Campaigns, campaign: Campaign
+) -> None:
+    asked_for: list[tuple[str, object]] = []
+    with store.reads() as connection:
+        if connection.dialect.name != "sqlite":
+            pytest.skip("PostgreSQL reads a small table as a whole, whatever there is")
+        engine = connection.engine
+
+    def note(_: object, __: object, statement: str, values: object, *___: object) -> None:
+        asked_for.append((statement, values))
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    campaigns.samples(campaign)
+    campaigns.campaign(None, campaign.id)
+    sa.event.remove(engine, "before_cursor_execute", note)
+
+    by_campaign = [(s, v) for s, v in asked_for if "waiting.campaign =" in s]
+    with store.reads() as connection:
+        plans = [
+            str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", v).all())  # type: ignore[arg-type]
+            for s, v in by_campaign
+        ]
+    assert len(plans) == 3
+    assert all("ix_waiting_campaign" in plan for plan in plans)
