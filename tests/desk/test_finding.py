@@ -193,7 +193,7 @@ def test_what_was_picked_and_decided_by_others_meanwhile_is_left(newsroom: Newsr
         run = press(client, planned.headers["location"], "run")
         done = client.get(run.headers["location"])
 
-    assert title(done) == "1 comments accepted"
+    assert title(done) == "1 comment accepted"
     assert "1 were left" in re.sub("[\u2068\u2069]", "", done.text)
 
 
@@ -206,7 +206,7 @@ def test_two_acts_on_the_same_comments_decide_each_once(newsroom: Newsroom) -> N
         press(client, first.headers["location"], "run")
         titles = [title(client.get(one.headers["location"])) for one in (first, second)]
 
-    assert titles == ["1 comments rejected as spam", "3 comments accepted"]
+    assert titles == ["1 comment rejected as spam", "3 comments accepted"]
 
 
 def test_an_act_is_its_maker_s_to_run_and_to_undo(newsroom: Newsroom) -> None:
@@ -291,5 +291,5 @@ def test_an_act_on_one_flashes_on_the_queue_with_a_way_back(newsroom: Newsroom) 
         page = client.get(unescape(back[1]))
 
     text = re.sub("[\u2068\u2069]", "", page.text)
-    assert "1 comments rejected as spam" in text
+    assert "1 comment rejected as spam" in text
     assert f'action="{address.partition("?")[0]}/undo"' in text
