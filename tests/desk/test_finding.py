@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from model.outcome import Outcome
 from model.policy import Policy
 from model.verdict import Reason
 from service.storage import Role
@@ -116,6 +117,22 @@ def test_what_does_not_wait_can_be_looked_at(newsroom: Newsroom, state: str) -> 
     assert (page.status_code, cards_in(page)) == (200, [one] if state == "decided" else [])
 
 
+def test_all_that_the_machine_accepted_and_match_are_a_snapshot_as_well(newsroom: Newsroom) -> None:
+    sent = [
+        asked(newsroom.site, newsroom.clock(), replace(SPAM, content=f"buy {n}"))
+        for n in range(320)
+    ]
+    accepted = replace(verdict_on(SPAM), outcome=Outcome.ACCEPT)
+    put(newsroom.store, *sent, by=accepted)
+    with newsroom.moderator() as client:
+        planned = plan(client, view="q=buy&state=accepted")
+        put(newsroom.store, asked(newsroom.site, newsroom.clock(), sent[0].submission), by=accepted)
+        done = press(client, planned.headers["location"], "run")
+        after = client.get(done.headers["location"])
+
+    assert title(after) == "320 comments rejected as spam"
+
+
 def test_another_site_s_comments_are_not_found(newsroom: Newsroom) -> None:
     other, _ = newsroom.store.add_site("other", Policy())
     hidden = put(newsroom.store, asked(other, newsroom.clock(), SPAM))
@@ -194,7 +211,7 @@ def test_what_was_picked_and_decided_by_others_meanwhile_is_left(newsroom: Newsr
         done = client.get(run.headers["location"])
 
     assert title(done) == "1 comment accepted"
-    assert "1 were left" in re.sub("[\u2068\u2069]", "", done.text)
+    assert "1 was left" in re.sub("[\u2068\u2069]", "", done.text)
 
 
 def test_two_acts_on_the_same_comments_decide_each_once(newsroom: Newsroom) -> None:
