@@ -7,7 +7,7 @@ who does not see enough of the others, so that nothing on a site tells that ther
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -67,10 +67,11 @@ def open_campaigns(connection: sa.Connection, site_ids: SiteIds) -> list[Open]:
     kinds: dict[str, list[Part]] = defaultdict(list)
     for part in _parts(connection, counts):
         kinds[part.name].append(part)
+    members = _members(connection, [p.id for parts in kinds.values() for p in parts if not p.own])
     found = []
     for parts in kinds.values():
         waits = sum(counts[part.id] for part in parts)
-        if waits >= LEAST_SHOWN and _stands(connection, parts):
+        if waits >= LEAST_SHOWN and _stands(parts, members):
             parts.sort(key=lambda part: (-counts[part.id], part.id))
             found.append(Open(tuple(part.id for part in parts), waits))
     return sorted(found, key=lambda one: (-one.waiting, one.ids))
@@ -100,7 +101,7 @@ def parts_of(connection: sa.Connection, site_ids: SiteIds, campaign_id: str) -> 
         ids = connection.execute(of_kin.order_by(campaigns.c.id)).scalars().all()
         others = [part for part in _parts(connection, ids, site_ids) if part.shares]
     parts = [*asked, *others]
-    return parts if asked[0].own or _stands(connection, parts) else []
+    return parts if _stands(parts, _members(connection, [part.id for part in parts])) else []
 
 
 def _of_one_press(connection: sa.Connection, campaign_id: str) -> Sequence[str]:
@@ -142,14 +143,21 @@ def _parts(connection: sa.Connection, ids: Iterable[str], site_ids: SiteIds = No
     return found
 
 
-def _stands(connection: sa.Connection, parts: Sequence[Part]) -> bool:
+def _members(connection: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    """How many comments there ever were of each of some campaigns."""
+    found: dict[str, int] = {}
+    of_it = campaign_members.c.campaign_id
+    for start in range(0, len(ids), _AT_ONCE):
+        statement = sa.select(of_it, sa.func.count()).where(
+            of_it.in_(ids[start : start + _AT_ONCE])
+        )
+        found |= {row[0]: row[1] for row in connection.execute(statement.group_by(of_it))}
+    return found
+
+
+def _stands(parts: Sequence[Part], members: Mapping[str, int]) -> bool:
     """Whether what a caller sees of a campaign is one by itself."""
-    if any(part.own for part in parts):
-        return True
-    count = sa.select(sa.func.count()).where(
-        campaign_members.c.campaign_id.in_([part.id for part in parts])
-    )
-    return bool(connection.execute(count).scalar_one() >= LEAST_ALIKE)
+    return any(p.own for p in parts) or sum(members.get(p.id, 0) for p in parts) >= LEAST_ALIKE
 
 
 def _on(table: sa.Table, site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...]:
