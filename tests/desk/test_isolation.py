@@ -32,6 +32,7 @@ from service.storage.campaigns import Campaigns
 from service.storage.claims import Claims
 from service.storage.digests import Digests, Every
 from service.storage.site_rules import RuleBook
+from service.storage.statistics import Statistics
 from service.storage.status_pages import StatusPages
 from service.storage.tables import metadata
 from service.web.sessions import SEEN_EVERY
@@ -161,7 +162,10 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     _fill(store, other, clock, WORD)
     theirs = {place: one for place, one in _ids(_rows(store)).items() if one not in known.values()}
     theirs |= _newest(_rows(store), known)
-    CampaignFinder(store).turn()  # so that the service has nothing left to look at
+    CampaignFinder(store).turn()  # so that the service has nothing left to do by itself
+    Statistics(store).count_decisions()
+    Statistics(store).count_arrivals()
+    Statistics(store).sample_queue()
     app = build(settings, store, now=clock)
     with served(app) as port:
         url = f"http://127.0.0.1:{port}"
