@@ -810,3 +810,53 @@ keyring_marks = sa.Table(  # tells that the keyring is the one this database was
     _id("file", primary_key=True),
     _text("fingerprint"),
 )
+
+# ------------------------------------------------------------------ who was erased
+
+erasures = sa.Table(  # append-only: when and how much, never who
+    "erasures",
+    metadata,
+    _id("id", primary_key=True),
+    _id("site_id"),
+    _time("at"),
+    _text("made_by"),
+    _text("why"),
+    _number("comments"),
+    _number("labelled"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_erasures_site_id", erasures.c.site_id, erasures.c.at)
+
+# ------------------------------------------------------------------ learning again
+
+jobs = sa.Table(  # trainings; one is open at a time, and `open` is NULL for those that are over
+    "jobs",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("open", sa.Integer, nullable=True, unique=True),
+    _text("asked_by"),
+    _time("asked_at"),
+    _text("state"),
+    _maybe_text("holder"),
+    _maybe_time("started_at"),
+    _maybe_time("heard_at"),
+    _maybe_time("ended_at"),
+    _text("stage"),
+    sa.Column("share", sa.Double, nullable=False),
+    sa.Column("seconds_left", sa.Double, nullable=True),
+    _text("result"),
+    _text("problem"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_jobs_asked_at", jobs.c.asked_at, jobs.c.id)
+
+nightly = sa.Table(  # what is done without being asked; one row, or none
+    "nightly",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("is_on", sa.Boolean, nullable=False),
+    sa.Column("hour", sa.Integer, nullable=False),
+    sa.Column("new_labels", sa.Integer, nullable=False),
+    sa.Column("promotes", sa.Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)

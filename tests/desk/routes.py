@@ -134,6 +134,7 @@ CHORES = frozenset(
     {
         "arrival_days",
         "audit_days",
+        "chore_leases",
         "decision_days",
         "language_days",
         "queue_samples",
