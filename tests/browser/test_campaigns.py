@@ -23,9 +23,9 @@ WORDS = (
 EVIL = "<img src=x onerror=alert(1)>\u202e"
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize("width", [1280, 390])
 def test_a_campaign_of_two_sites_is_decided_and_undone(
-    newsroom: Newsroom, signed_in: SignedIn, width: int, scheme: str
+    newsroom: Newsroom, signed_in: SignedIn, width: int
 ) -> None:
     store, clock = newsroom.store, newsroom.clock
     shop, _ = store.add_site(f"shop {EVIL}", Policy())
@@ -38,7 +38,7 @@ def test_a_campaign_of_two_sites_is_decided_and_undone(
     newsroom.say("Một bình luận khác hẳn về bài báo này, không giống ai.")
     CampaignFinder(store).turn()
     page = signed_in("an", Role.ADMIN, width=width, locale="en")
-    page.emulate_media(color_scheme=scheme)
+    page.emulate_media(color_scheme="dark" if width == 390 else "light")
     page.goto(f"{newsroom.url}/queue")
 
     expect(page.locator(".campaigns-line")).to_contain_text("1 campaign for 4 of the comments")
