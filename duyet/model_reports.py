@@ -22,12 +22,12 @@ from training.comparison_page import (
     WITHOUT_SHADOW,
     comparison_page,
     keep,
-    said,
 )
 from training.contenders import Contender, Labelled, Options, labelled_of
 from training.examples import STDIN
 from training.models_option import models_option, registry_to_read
 from training.reading import examples_of, tell_left_out
+from training.saying import said
 from training.train_command import data_digests
 from training.version_page import Standing, version_page
 from training.wording import LANGUAGES, words_in
