@@ -96,7 +96,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
             "training.evaluate_command:evaluate_command", "Measure a model on labelled comments."
         ),
         "train": LazyCommand("training.train_command:train", "Fit a model on labelled comments."),
-        "models": LazyCommand("duyet.offline:models", "List, show, promote and roll back models."),
+        "models": LazyCommand(
+            "duyet.model_commands:models", "List, show, promote, roll back and sign models."
+        ),
     },
 }
 
