@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from tests.judging_cases import a_manifest, a_table
 from tests.test_comparison import a_comparison
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
-SAID = {"who": "lan", "why": "better", "at": AT}
+SAID: dict[str, Any] = {"who": "lan", "why": "better", "at": AT}
 
 
 @pytest.fixture
