@@ -34,7 +34,7 @@ def tell_refusal(ruling: Ruling, challenger: str, *, as_json: bool) -> None:
     """Say why not, a line for each reason; as JSON on standard output as well."""
     # Two seconds of imports, for whoever is refused.
     from training.comparison_page import said  # noqa: PLC0415  it draws, and few are refused
-    from training.wording import words_in  # noqa: PLC0415  with it
+    from training.wording import words_in  # noqa: PLC0415  its words come with it
 
     words = words_in("en")
     told = [(reason.code.value, said(reason, words)) for reason in ruling.against]
