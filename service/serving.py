@@ -13,8 +13,9 @@ from model.classifier import Classifier
 from model.guard import Guard
 from model.refusals import Refusal, RegistryError
 from model.registry import CHAMPION, RELEASED, Registry
+from model.shared import Shared
 from service.metrics import Metrics
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,24 @@ _UNUSABLE = (
 def registry_of(settings: Settings) -> Registry:
     """The registry of an installation, believed only as far as its keys reach.
 
-    Makes the key that signs where it is missing. Raises service.keyring.KeyringError.
+    Makes the key that signs where it is missing. Raises service.keyring.KeyringError, and
+    SettingsError where a bucket is asked for and what that needs is not installed.
     """
     guard = Guard.open(settings.secrets_dir, settings.trusted_model_keys, released=RELEASED)
-    return Registry(settings.models_dir, guard)
+    return Registry(settings.models_dir, guard, bucket_of(settings))
+
+
+def bucket_of(settings: Settings) -> Shared | None:
+    """The bucket that the registry is shared by, None where it is a directory alone."""
+    if not settings.models_url:
+        return None
+    try:
+        from model.bucket import Bucket  # noqa: PLC0415  an extra that few install
+    except ImportError:
+        raise SettingsError(
+            ["DUYET_MODELS_URL needs a package more: `pip install duyet[s3]`"]
+        ) from None
+    return Bucket(settings.models_url, settings.models_dir)
 
 
 class Serving:
@@ -105,5 +120,7 @@ class Serving:
     def _is_well(self) -> None:
         if self._failed:
             log.warning("the registry is believed again")
-        self._failed = self._refusal = ""
-        self._metrics.registry_is_refused("")
+        is_away = self._registry.shared is not None and self._registry.shared.is_away
+        self._failed = ""
+        self._refusal = Refusal.AWAY if is_away else ""
+        self._metrics.registry_is_refused(self._refusal)
