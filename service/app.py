@@ -42,6 +42,7 @@ from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_no
 from service.tracing import Tracing, are_asked_for
 from service.training_jobs import TrainingJobs
 from service.web import pages
+from service.web.live import listeners_beside
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +142,14 @@ def build(
     app.include_router(comments.routes(keys, rates, moderation, store, now=now, link=link))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
-    pages.install(app, store, secure=secure, now=now, histograms=serving.histogram)
+    pages.install(
+        app,
+        store,
+        secure=secure,
+        now=now,
+        histograms=serving.histogram,
+        most_listeners=listeners_beside(settings.max_connections),
+    )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
     app.include_router(akismet.routes(akismet_door))
