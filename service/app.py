@@ -39,6 +39,7 @@ from service.rates import RateLimits
 from service.readiness import Readiness
 from service.serving import Serving
 from service.settings import Settings, load_settings
+from service.shadow import Shadow
 from service.spool import Spool
 from service.status_links import StatusLinks
 from service.storage import (
@@ -133,6 +134,7 @@ def build(
     spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
     rates = RateLimits(Buckets(settings.sqlalchemy_url), usual=settings.rate_limit)
     keys = SiteKeys(store, spool=spool)
+    shadow = Shadow(store, serving, metrics)
     moderation = Moderation(
         store,
         serving,
@@ -141,6 +143,7 @@ def build(
         metrics=metrics,
         tracing=tracing,
         spool=spool,
+        shadow=shadow,
         most_wait_seconds=settings.max_wait_seconds,
     )
 
@@ -152,6 +155,7 @@ def build(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         await asyncio.to_thread(serving.refresh)
+        shadow.start()
         doing = [asyncio.create_task(_every(chore)) for chore in chores]
         # What there is now stays: a collection that walks it took a twentieth of a comment's time.
         gc.collect()
