@@ -134,7 +134,6 @@ def build(
     spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
     rates = RateLimits(Buckets(settings.sqlalchemy_url), usual=settings.rate_limit)
     keys = SiteKeys(store, spool=spool)
-    shadow = Shadow(store, serving, metrics)
     moderation = Moderation(
         store,
         serving,
@@ -143,7 +142,7 @@ def build(
         metrics=metrics,
         tracing=tracing,
         spool=spool,
-        shadow=shadow,
+        shadow=Shadow(store, serving, metrics),
         most_wait_seconds=settings.max_wait_seconds,
     )
 
@@ -155,7 +154,7 @@ def build(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         await asyncio.to_thread(serving.refresh)
-        shadow.start()
+        moderation.start()
         doing = [asyncio.create_task(_every(chore)) for chore in chores]
         # What there is now stays: a collection that walks it took a twentieth of a comment's time.
         gc.collect()

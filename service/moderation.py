@@ -216,6 +216,11 @@ class Moderation:
         self._runner: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="moderation")
 
+    def start(self) -> None:
+        """Begin what goes on beside the judging; `drain` ends it."""
+        if self._shadow is not None:
+            self._shadow.start()
+
     async def check(
         self,
         site: Site,
