@@ -63,6 +63,7 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
             "service.commands.doctor:doctor", "Check a deployment, and say what to do."
         ),
         "forget": LazyCommand("service.commands.keep:forget", "Forget comments that are too old."),
+        "erase": LazyCommand("service.commands.erase:erase", "Erase a person and their comments."),
         "sites": LazyCommand(
             "service.commands.sites:sites", "Add and list sites, renew their keys."
         ),

@@ -11,11 +11,9 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from fastapi import FastAPI
@@ -28,11 +26,10 @@ from service.api.direct import App
 from service.api.guard import Guard
 from service.api.turning_away import TurningAway
 from service.body_limit import BodyLimit
-from service.campaigns import CampaignFinder
+from service.chores import chores_of, every
 from service.deliverability import Deliverability
 from service.digest import DigestPost
 from service.keyring import Keyring
-from service.late_verdicts import LateVerdicts
 from service.metrics import Metrics
 from service.moderation import Moderation
 from service.rates import RateLimits
@@ -42,63 +39,15 @@ from service.settings import Settings, load_settings
 from service.shadow import Shadow
 from service.spool import Spool
 from service.status_links import StatusLinks
-from service.storage import (
-    Buckets,
-    Retention,
-    Store,
-    StoreError,
-    StoreUnavailable,
-    utc_now,
-)
-from service.storage.statistics import Statistics
+from service.storage import Buckets, Store, StoreUnavailable, utc_now
 from service.tracing import Tracing, are_asked_for
 from service.web import pages
 
 log = logging.getLogger(__name__)
 
-REFRESH_SECONDS = 1.0
-"""How often a worker looks whether the champion's name moved."""
-
-QUEUE_COUNT_SECONDS = 15.0
-SHARE_SECONDS = 1.0
-"""How often one of several workers leaves what it has counted for the others."""
-
 MOST_FORM_BYTES = 64 * 1024 * 1024
 """Of a comment that comes as a form: a visitor's own form may be 8 MiB, all of it escaped, and
 its text comes twice. Nearly all is thrown away as it arrives."""
-
-REPLAY_SECONDS = 1.0
-DELIVER_SECONDS = 2.0
-"""How often a worker looks for late verdicts to tell."""
-
-DIGEST_SECONDS = 30.0
-"""How often a worker looks for digests that are due."""
-
-DELIVERIES_KEPT = timedelta(days=30)
-"""How long what was told, or given up, can be looked at."""
-
-FIND_SECONDS = 5.0
-"""How often one worker of all looks for campaigns in what is new in the queue."""
-
-FIND_PAUSE_SECONDS = 0.001
-"""How long other threads have the interpreter between two of those comments."""
-
-PRUNE_SECONDS = 3600.0
-KEEP_SECONDS = 3600.0
-"""How often partitions are made ahead, and what is too old is forgotten."""
-
-COUNT_SECONDS = 60.0
-"""How often what came and was decided is counted for the dashboard."""
-
-SAMPLE_SECONDS = 300.0
-"""How often the length of the queue is noted."""
-
-FORGET_PAUSE_SECONDS = 0.05
-"""How long others may write between two batches of comments that are forgotten."""
-
-IDEMPOTENCY_KEPT = timedelta(days=7)
-"""How long a request is recognised when it is sent again."""
-
 
 _PROBLEMS = {StoreUnavailable: "store_unavailable", Overloaded: "overloaded"}
 
@@ -148,14 +97,13 @@ def build(
 
     turn_away = TurningAway(keys, moderation.admission, metrics)
     post = _digest_post(settings, store, metrics)
-    chores = _chores(settings, store, serving, metrics, spool, now)
-    chores += [_Chore(DIGEST_SECONDS, post.send_due)] if post else []
+    chores = chores_of(settings, store, serving, metrics, spool=spool, post=post, now=now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         await asyncio.to_thread(serving.refresh)
         moderation.start()
-        doing = [asyncio.create_task(_every(chore)) for chore in chores]
+        doing = [asyncio.create_task(every(chore)) for chore in chores]
         # What there is now stays: a collection that walks it took a twentieth of a comment's time.
         gc.collect()
         gc.freeze()
@@ -254,90 +202,8 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-@dataclass(frozen=True, slots=True)
-class _Chore:
-    """What is done in a thread every so many seconds, the first time after that or at once."""
-
-    seconds: float
-    do: Callable[[], object]
-    at_once: bool = False
-
-
-def _chores(
-    settings: Settings,
-    store: Store,
-    serving: Serving,
-    metrics: Metrics,
-    spool: Spool | None,
-    now: Callable[[], datetime],
-) -> list[_Chore]:
-    kept = Retention(settings.retention_days, settings.spoken_retention_days)
-
-    def count_queue() -> None:
-        metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
-
-    def prune() -> None:
-        store.prune_idempotency(now() - IDEMPOTENCY_KEPT)
-        store.forget_deliveries(now() - DELIVERIES_KEPT)
-
-    def keep() -> None:
-        store.make_partitions(kept)
-        if kept.days:
-            store.forget(kept, pause=lambda: time.sleep(FORGET_PAUSE_SECONDS))
-
-    statistics = Statistics(store)
-
-    def count() -> None:
-        statistics.count_decisions()
-        statistics.count_arrivals(pause=lambda: time.sleep(FORGET_PAUSE_SECONDS))
-
-    chores = [
-        _Chore(COUNT_SECONDS, count),
-        _Chore(SAMPLE_SECONDS, statistics.sample_queue),
-        _Chore(REFRESH_SECONDS, serving.refresh),
-        _Chore(QUEUE_COUNT_SECONDS, count_queue),
-        _Chore(PRUNE_SECONDS, prune),
-        _Chore(KEEP_SECONDS, keep, at_once=True),
-    ]
-    late = LateVerdicts(store, now=now)
-    finder = CampaignFinder(store, pause=lambda: time.sleep(FIND_PAUSE_SECONDS))
-    chores.append(_Chore(FIND_SECONDS, finder.turn))
-    chores.append(_Chore(DELIVER_SECONDS, partial(_deliver, late, store, metrics)))
-    if spool is not None:
-        chores.append(_Chore(REPLAY_SECONDS, partial(_empty, spool, store, metrics)))
-    if metrics.is_shared:
-        chores.append(_Chore(SHARE_SECONDS, metrics.share))
-    return chores
-
-
 def _digest_post(settings: Settings, store: Store, metrics: Metrics) -> DigestPost | None:
     mailer = settings.mailer
     if mailer is None:
         return None
     return DigestPost(store, mailer, settings.public_url, sent=metrics.digest_settled)
-
-
-def _deliver(late: LateVerdicts, store: Store, metrics: Metrics) -> None:
-    try:
-        late.deliver()
-    finally:
-        metrics.outbox_is(store.outbox_size())
-
-
-def _empty(spool: Spool, store: Store, metrics: Metrics) -> None:
-    try:
-        spool.replay(store)
-    finally:
-        metrics.spool_is(spool.size())
-
-
-async def _every(chore: _Chore) -> None:
-    """Do a chore again and again. One that fails is tried again next time."""
-    if not chore.at_once:
-        await asyncio.sleep(chore.seconds)
-    while True:
-        try:
-            await asyncio.to_thread(chore.do)
-        except (StoreError, OSError) as problem:
-            log.warning("a chore failed", extra={"problem": type(problem).__name__})
-        await asyncio.sleep(chore.seconds)

@@ -858,3 +858,19 @@ keyring_marks = sa.Table(  # tells that the keyring is the one this database was
     _id("file", primary_key=True),
     _text("fingerprint"),
 )
+
+# ------------------------------------------------------------------ who was erased
+
+erasures = sa.Table(  # append-only: when and how much, never who
+    "erasures",
+    metadata,
+    _id("id", primary_key=True),
+    _id("site_id"),
+    _time("at"),
+    _text("made_by"),
+    _text("why"),
+    _number("comments"),
+    _number("labelled"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_erasures_site_id", erasures.c.site_id, erasures.c.at)

@@ -39,6 +39,7 @@ KINDS = (
     "policy_set",
     "rate_limit_set",
     "decisions_forgotten",
+    "person_erased",
     "history_imported",
     "campaign_found",
     "campaign_timed",

@@ -130,7 +130,7 @@ def _fields(route: Route) -> tuple[str, ...]:
     return tuple(found)
 
 
-CHORES = frozenset({"waiting", "waiting_texts"})
+CHORES = frozenset({"waiting", "waiting_texts", "chore_leases"})
 """Tables that the service fills by itself, whatever is read."""
 
 

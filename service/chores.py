@@ -1,0 +1,153 @@
+"""What a worker does every so many seconds beside the comments.
+
+Knows when each chore is due, and that one which fails is tried again. Does nothing of their work.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from service.campaigns import CampaignFinder
+from service.digest import DigestPost
+from service.late_verdicts import LateVerdicts
+from service.metrics import Metrics
+from service.serving import Serving
+from service.settings import Settings
+from service.spool import Spool
+from service.storage import Retention, Store, StoreError
+from service.storage.statistics import Statistics
+
+log = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 1.0
+"""How often a worker looks whether the champion's name moved."""
+
+QUEUE_COUNT_SECONDS = 15.0
+SHARE_SECONDS = 1.0
+"""How often one of several workers leaves what it has counted for the others."""
+
+REPLAY_SECONDS = 1.0
+DELIVER_SECONDS = 2.0
+"""How often a worker looks for late verdicts to tell."""
+
+DIGEST_SECONDS = 30.0
+"""How often a worker looks for digests that are due."""
+
+DELIVERIES_KEPT = timedelta(days=30)
+"""How long what was told, or given up, can be looked at."""
+
+FIND_SECONDS = 5.0
+"""How often one worker of all looks for campaigns in what is new in the queue."""
+
+FIND_PAUSE_SECONDS = 0.001
+"""How long other threads have the interpreter between two of those comments."""
+
+PRUNE_SECONDS = 3600.0
+KEEP_SECONDS = 3600.0
+"""How often partitions are made ahead, and what is too old is forgotten."""
+
+COUNT_SECONDS = 60.0
+"""How often what came and was decided is counted for the dashboard."""
+
+SAMPLE_SECONDS = 300.0
+"""How often the length of the queue is noted."""
+
+FORGET_PAUSE_SECONDS = 0.05
+"""How long others may write between two batches of comments that are forgotten."""
+
+IDEMPOTENCY_KEPT = timedelta(days=7)
+"""How long a request is recognised when it is sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """What is done in a thread every so many seconds, the first time after that or at once."""
+
+    seconds: float
+    do: Callable[[], object]
+    at_once: bool = False
+
+
+def chores_of(  # noqa: PLR0913  each part has a chore
+    settings: Settings,
+    store: Store,
+    serving: Serving,
+    metrics: Metrics,
+    *,
+    spool: Spool | None,
+    post: DigestPost | None,
+    now: Callable[[], datetime],
+) -> list[Chore]:
+    """All chores of a worker; without a spool or a digest's post, none for it."""
+    kept = Retention(settings.retention_days, settings.spoken_retention_days)
+    statistics = Statistics(store)
+    late = LateVerdicts(store, now=now)
+    finder = CampaignFinder(store, pause=lambda: time.sleep(FIND_PAUSE_SECONDS))
+
+    def count_queue() -> None:
+        metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
+
+    def count() -> None:
+        statistics.count_decisions()
+        statistics.count_arrivals(pause=_let_others_write)
+
+    def prune() -> None:
+        store.prune_idempotency(now() - IDEMPOTENCY_KEPT)
+        store.forget_deliveries(now() - DELIVERIES_KEPT)
+
+    def keep() -> None:
+        store.make_partitions(kept)
+        if kept.days:
+            store.forget(kept, pause=_let_others_write)
+
+    chores = [
+        Chore(REFRESH_SECONDS, serving.refresh),
+        Chore(DELIVER_SECONDS, partial(_deliver, late, store, metrics)),
+        Chore(FIND_SECONDS, finder.turn),
+        Chore(QUEUE_COUNT_SECONDS, count_queue),
+        Chore(COUNT_SECONDS, count),
+        Chore(SAMPLE_SECONDS, statistics.sample_queue),
+        Chore(PRUNE_SECONDS, prune),
+        Chore(KEEP_SECONDS, keep, at_once=True),
+    ]
+    if spool is not None:
+        chores.append(Chore(REPLAY_SECONDS, partial(_empty, spool, store, metrics)))
+    if post is not None:
+        chores.append(Chore(DIGEST_SECONDS, post.send_due))
+    if metrics.is_shared:
+        chores.append(Chore(SHARE_SECONDS, metrics.share))
+    return chores
+
+
+async def every(chore: Chore) -> None:
+    """Do a chore again and again. One that fails is tried again next time."""
+    if not chore.at_once:
+        await asyncio.sleep(chore.seconds)
+    while True:
+        try:
+            await asyncio.to_thread(chore.do)
+        except (StoreError, OSError) as problem:
+            log.warning("a chore failed", extra={"problem": type(problem).__name__})
+        await asyncio.sleep(chore.seconds)
+
+
+def _let_others_write() -> None:
+    time.sleep(FORGET_PAUSE_SECONDS)
+
+
+def _deliver(late: LateVerdicts, store: Store, metrics: Metrics) -> None:
+    try:
+        late.deliver()
+    finally:
+        metrics.outbox_is(store.outbox_size())
+
+
+def _empty(spool: Spool, store: Store, metrics: Metrics) -> None:
+    try:
+        spool.replay(store)
+    finally:
+        metrics.spool_is(spool.size())
