@@ -59,7 +59,7 @@ class Kind:
         """What people want to see first: what people accepted, then what they rejected, each
         with what would go against them at the head, the worst first."""
         against = self.is_against
-        group = {Outcome.ACCEPT: 0, Outcome.REJECT: 1}.get(self.decided or Outcome.QUEUE, 2)
+        group = (Outcome.ACCEPT, Outcome.REJECT, None).index(self.decided)
         step = self.after - self.before
         worst = step if self.decided is Outcome.REJECT else -step
         return group, not against, worst, -self.after
@@ -141,7 +141,8 @@ def together(parts: Iterable[Replayed], *, most: int) -> Replayed:
     """What several stretches came to; of examples the newest `most` of each kind."""
     found = list(parts)
     flips = _Examples(most)
-    for flip in sorted((f for part in found for f in part.flips), key=_newest_first):
+    # Ids begin with the time.
+    for flip in sorted((f for part in found for f in part.flips), key=lambda f: f.id, reverse=True):
         flips.add(flip)
     return Replayed(
         looked_at=sum(p.looked_at for p in found),
@@ -155,10 +156,6 @@ def together(parts: Iterable[Replayed], *, most: int) -> Replayed:
         policies=_sum(p.policies for p in found),
         flips=flips.in_order(),
     )
-
-
-def _newest_first(flip: Flip) -> tuple[float, str]:
-    return -flip.received_at.timestamp(), flip.id
 
 
 def _sum(counts: Iterable[Counter[T]]) -> Counter[T]:

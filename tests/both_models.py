@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import sqlalchemy as sa
 
@@ -20,6 +22,8 @@ from service.moderation import Answered, Moderation
 from service.serving import Serving
 from service.shadow import Shadow
 from service.storage import Site, Store
+from service.storage.engine import open_engine
+from service.storage.schema import upgrade
 from service.storage.shadows import Shadowed, Shadows
 from service.storage.tables import shadow_flips
 from tests.judging_cases import a_manifest, a_table
@@ -107,8 +111,8 @@ def open_desk(directory: Path, policy: Policy = POLICY) -> Iterator[Desk]:
     """An empty installation in a directory, with a champion that accepts everything."""
     clock, ticks, metrics = Clock(), Ticks(), Metrics()
     keyring = Keyring.open(directory / "secrets")
+    (directory / "duyet.db").write_bytes(_migrated())
     store = Store.open(f"sqlite:///{directory / 'duyet.db'}", keyring, now=clock)
-    store.migrate()
     site, _ = store.add_site("bao", policy)
     registry = Registry(directory / "models")
     serving = Serving(registry.root, metrics, clock=ticks)
@@ -126,3 +130,14 @@ def open_desk(directory: Path, policy: Policy = POLICY) -> Iterator[Desk]:
     yield desk
     asyncio.run(moderation.drain())
     store.close()
+
+
+@cache
+def _migrated() -> bytes:
+    """An empty database; migrations have tests of their own."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "duyet.db"
+        engine = open_engine(f"sqlite:///{path}")
+        upgrade(engine)
+        engine.dispose()
+        return path.read_bytes()
