@@ -132,7 +132,14 @@ def build(
     app.include_router(comments.routes(keys, rates, moderation, store, now=now, link=link))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
-    pages.install(app, store, secure=secure, now=now, histograms=serving.histogram)
+    pages.install(
+        app,
+        store,
+        secure=secure,
+        now=now,
+        histograms=serving.histogram,
+        models=settings.models_dir,
+    )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
     app.include_router(akismet.routes(akismet_door))

@@ -123,8 +123,7 @@ def test_memory_is_bounded_and_pages_and_parts_make_no_difference(desk: Desk) ->
         desk.store, [desk.site], desk.registry.load(version), policy_of=lambda s: s.policy
     )
     parts = [
-        replayed(desk.store, Stretch.between(None, a, b), setups, most=4)
-        for a, b in pairwise(days)
+        replayed(desk.store, Stretch.between(None, a, b), setups, most=4) for a, b in pairwise(days)
     ]
 
     assert len(at_once.flips) == 4

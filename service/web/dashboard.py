@@ -75,6 +75,7 @@ def dashboard(
         periods=[(number, f"/dashboard?{choice.query(days=number)}") for number in PERIODS],
         sites=sorted(sites.items(), key=lambda item: item[1]),
         most_rows=MOST_ROWS,
+        may_try=caller.may(Role.ADMIN, choice.site_id or None),
         now=desk.now(),
     )
 

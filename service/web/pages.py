@@ -5,11 +5,14 @@ Knows which parts there are. Each has a module with its routes.
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
+from model.registry import SHIPPED
 from service.passwords import Passwords
+from service.rule_trial import SECONDS
 from service.storage import Store
 from service.storage.accounts import Accounts
 from service.storage.accounts_people import People
@@ -31,6 +34,7 @@ from service.web import (
     people,
     queue,
     raids,
+    replay,
     site_rules,
     status,
 )
@@ -54,6 +58,7 @@ PARTS = (
     authors,
     site_rules,
     raids,
+    replay,
     log,
     dashboard,
     status,
@@ -70,15 +75,19 @@ def install(
     poll_seconds: float = live.POLL_SECONDS,
     histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
+    models: Path = SHIPPED,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
-    `histograms` gives those of models' manifests; `poll_seconds` is how often it is looked for
-    what is new, while somebody wants to know.
+    `histograms` gives those of models' manifests, `models` is the registry whose models can be
+    tried on what is stored; `poll_seconds` is how often it is looked for what is new, while
+    somebody wants to know.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.histograms = histograms
+    app.state.models = models
+    app.state.replay_seconds = SECONDS
     app.state.desk = Desk(
         store,
         Sessions(store, secure=secure),
