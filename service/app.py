@@ -34,7 +34,7 @@ from service.metrics import Metrics
 from service.moderation import Moderation
 from service.rates import RateLimits
 from service.readiness import Readiness
-from service.serving import Serving
+from service.serving import Serving, registry_of
 from service.settings import Settings, load_settings
 from service.shadow import Shadow
 from service.spool import Spool
@@ -138,7 +138,7 @@ def build(
         secure=secure,
         now=now,
         histograms=serving.histogram,
-        models=settings.models_dir,
+        models=registry_of(settings),
     )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)

@@ -16,6 +16,7 @@ from pathlib import Path
 from model.classifier import Classifier
 from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 from service.metrics import Metrics
+from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,11 @@ _UNUSABLE = (
 
 RETRY_SECONDS = 30.0
 """A challenger that could not be loaded is tried again after so long: reading it takes time."""
+
+
+def registry_of(settings: Settings) -> Registry:
+    """The registry of an installation."""
+    return Registry(settings.models_dir)
 
 
 class Serving:

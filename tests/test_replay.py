@@ -21,7 +21,7 @@ from model.submission import Author, FormFacts, History, Submission
 from model.verdict import RuleHit
 from service.commands.lists_file import ListsProblems, read_lists
 from service.commands.replay import replay
-from service.replay import Kind, Replayed, replayed, setups_of, together
+from service.replay import MOST_FLIPS, PAGE, Kind, Replayed, replayed, setups_of, together
 from service.storage.past import Stretch
 from service.storage.tables import EPOCH
 from tests.both_models import POLICY, SENT, Desk, open_desk
@@ -41,14 +41,16 @@ def whole(desk: Desk) -> Stretch:
     return Stretch.between(None, EPOCH, desk.clock() + timedelta(days=1))
 
 
-def again(desk: Desk, model: str = CHAMPION, policy: Policy | None = None, **more: int) -> Replayed:
+def again(
+    desk: Desk, model: str = CHAMPION, *, most: int = MOST_FLIPS, page: int = PAGE
+) -> Replayed:
     setups = setups_of(
         desk.store,
         desk.store.sites(),
         desk.registry.load(model),
-        policy_of=lambda site: policy or site.policy,
+        policy_of=lambda site: site.policy,
     )
-    return replayed(desk.store, whole(desk), setups, **more)
+    return replayed(desk.store, whole(desk), setups, most=most, page=page)
 
 
 def called(desk: Desk, *arguments: str, typed: str | None = None) -> Result:
@@ -164,9 +166,11 @@ def outcome(past: Past, classifier: Classifier, policy: Policy, lists: Lists | N
 NEVER = Policy(thresholds=HeadThresholds(Thresholds(2, 2), Thresholds(2, 2)))
 
 
-def past(*hits: RuleHit, content: str = "Hay quá", **known: int) -> Past:
+def past(*hits: RuleHit, content: str = "Hay quá", rejected: int = 0) -> Past:
     sent = Submission(content, Author("Lan"))
-    return Past(sent, History(**known), ACCEPT, "m-then", hits, address_domain="x.example")
+    return Past(
+        sent, History(author_rejected=rejected), ACCEPT, "m-then", hits, address_domain="x.example"
+    )
 
 
 def hit(rule: str, effect: Outcome = QUEUE, *, trust: bool = False) -> RuleHit:
@@ -192,8 +196,8 @@ def hit(rule: str, effect: Outcome = QUEUE, *, trust: bool = False) -> RuleHit:
         (past(hit("list.word")), NEVER, "queue"),
         (past(hit("links.too_many")), NEVER, "accept"),  # is looked for again
         (past(content="https://x.example " * 3), replace(NEVER, max_links=1), "queue"),
-        (past(author_rejected=2), NEVER, "queue"),
-        (past(hit("raid.new_author"), author_rejected=0), NEVER, "queue"),
+        (past(rejected=2), NEVER, "queue"),
+        (past(hit("raid.new_author")), NEVER, "queue"),
     ],
 )
 def test_what_was_found_then_counts_where_it_cannot_be_looked_for_again(

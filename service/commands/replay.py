@@ -31,6 +31,7 @@ from service.commands.policy_file import PolicyProblems, changed
 from service.commands.replay_answer import Answer
 from service.commands.sites import Duration
 from service.replay import Replayed, Setups, replayed, setups_of, together
+from service.serving import registry_of
 from service.storage import Site
 from service.storage.past import Stretch, count_past, first_past
 
@@ -169,8 +170,8 @@ class _Work:
     def of(cls, at: Installation, asked: _Asked) -> "_Work":
         """Raises RegistryError, PolicyProblems, ListsProblems, click's error for a site."""
         sites = [site_named(at.store, asked.site)] if asked.site else at.store.sites()
-        models = at.settings.models_dir
-        registry = Registry(models) if Registry(models).versions() else Registry(SHIPPED)
+        own = registry_of(at.settings)
+        registry = own if own.versions() else Registry(SHIPPED)
         classifier = registry.load(asked.model)
 
         def policy_of(site: Site) -> Policy:

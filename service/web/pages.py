@@ -5,12 +5,11 @@ Knows which parts there are. Each has a module with its routes.
 
 from collections.abc import Callable
 from datetime import datetime
-from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
-from model.registry import SHIPPED
+from model.registry import SHIPPED, Registry
 from service.passwords import Passwords
 from service.rule_trial import SECONDS
 from service.storage import Store
@@ -75,7 +74,7 @@ def install(
     poll_seconds: float = live.POLL_SECONDS,
     histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
-    models: Path = SHIPPED,
+    models: Registry | None = None,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
@@ -86,7 +85,7 @@ def install(
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.histograms = histograms
-    app.state.models = models
+    app.state.models = models or Registry(SHIPPED)
     app.state.replay_seconds = SECONDS
     app.state.desk = Desk(
         store,

@@ -79,7 +79,7 @@ def test_another_site_s_comments_are_nobody_else_s_to_see(newsroom: Newsroom) ->
     ids = shadowed(newsroom, newsroom.site, "accept", "reject", 3)
     newsroom.store.add_moderator("lan", Role.ADMIN, site_id=other.id)
     with newsroom.moderator("lan") as client:
-        asks = ({}, {"site": newsroom.site.id})
+        asks: list[dict[str, str]] = [{}, {"site": newsroom.site.id}]
         pages = [client.get("/dashboard", params=ask).text for ask in asks]
         files = [client.get(f"/dashboard/{key}.csv", params=asks[1]).text for key in KEYS]
 
