@@ -26,7 +26,7 @@ from service.storage.site_rules import RuleBook
 PAGE = 500
 """Comments read at a time."""
 
-TOGETHER = 16
+TOGETHER = 8
 """Comments that are judged at a time; a rest lies between, where others have to go on."""
 
 MOST_FLIPS = 20

@@ -32,7 +32,7 @@ MOST_WAITING = 2_000
 MOST_CHARACTERS = 4_000_000
 """What waits to be scored, in comments and in characters; more is dropped."""
 
-WRITE_SECONDS = 5.0
+WRITE_SECONDS = 15.0
 """How often what was counted is written. Who ends the process loses no more than that."""
 
 FORGET_SECONDS = 3600.0

@@ -1,9 +1,10 @@
 """The command `duyet replay`: judge stored comments again before anything is changed."""
 
-import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -227,24 +228,31 @@ def _slices(stretch: Stretch, start: datetime, until: datetime, jobs: int) -> li
     return cut[::-1]
 
 
+_asked: list[_Asked] = []
 _mine: list[tuple[Installation, _Work]] = []
-"""What this process works with, when it is one of several."""
+"""What was asked of this process, and what it works with, when it is one of several."""
 
 
 def _in_processes(asked: _Asked, slices: Sequence[Stretch], jobs: int) -> Replayed:
     # Started anew, as a database's connections do not survive a fork.
     context = get_context("spawn")
     with ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(asked,)) as pool:
-        return together(pool.map(_slice, slices), most=asked.most)
+        try:
+            return together(pool.map(_slice, slices), most=asked.most)
+        except BrokenProcessPool:
+            raise click.ClickException("a process ended before its work was done") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _begin(asked: _Asked) -> None:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    held = installation()  # open for as long as the process lives
-    at = held.__enter__()
-    _mine.append((at, _Work.of(at, asked)))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is told as well, and ends this one
+    _asked.append(asked)
 
 
 def _slice(stretch: Stretch) -> Replayed:
+    if not _mine:  # here and not at the beginning, so that what fails is said by the parent
+        at = installation().__enter__()  # open for as long as the process lives
+        _mine.append((at, _Work.of(at, _asked[0])))
     at, work = _mine[0]
     return work.done(at, stretch)

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from model.classifier import Classifier
 from model.outcome import OFF, Head, HeadThresholds, Outcome, Thresholds
 from model.policy import Policy
-from model.registry import CHAMPION, SHIPPED, Registry, RegistryError
+from model.registry import CHALLENGER, CHAMPION, SHIPPED, Registry, RegistryError
 from service.replay import Flip, Kind, ListsChange, Replayed, replayed, setups_of, until
 from service.rule_trial import LONGER_SECONDS
 from service.storage import Role, Site
@@ -33,6 +33,7 @@ from service.web.rule_forms import Problem, Wanted, read
 
 DAYS = ("7", "30", "90", "365")
 STRICTNESS = ("keep", "risks", "scores")
+MOST_MODELS = 30
 EXAMPLES = 5
 """Shown of each kind of flip."""
 
@@ -108,14 +109,8 @@ def ask(
 ) -> Response:
     """The form, with nothing changed in it yet."""
     chosen = _site(desk, caller, site)
-    models = _models(request)
-    known = {one.version for one in models} | {name for one in models for name in one.names}
-    sent = _in_force(chosen.policy, Tried(site=chosen.id))
-    return _page(request, caller, desk, chosen, _with_model(sent, model if model in known else ""))
-
-
-def _with_model(sent: Tried, model: str) -> Tried:
-    return sent.model_copy(update={"model": model}) if model else sent
+    sent = Tried(site=chosen.id, model=model or CHAMPION)
+    return _page(request, caller, desk, chosen, _in_force(chosen.policy, sent))
 
 
 def tried(request: Request, caller: Admin, desk: TheDesk, sent: _Tried) -> Response:
@@ -268,18 +263,26 @@ def _registry(request: Request) -> Registry:
     return own if own.versions() else Registry(SHIPPED)
 
 
-def _models(request: Request) -> list[Model]:
-    """The versions that can be tried, those with a name first."""
+def _models(request: Request, chosen: str = CHAMPION) -> list[Model]:
+    """The versions that can be tried: those with a name first, then what had one last."""
     registry = _registry(request)
     try:
         names, versions = registry.names(), registry.versions()
+        moved = [move["to"] for move in reversed(registry.moves())]
     except (RegistryError, OSError):
         return []
-    found = [
-        Model(version, tuple(sorted(n for n, at in names.items() if at == version)))
-        for version in versions
-    ]
-    return sorted(found, key=lambda model: (not model.names, model.names, model.version))
+    order = dict.fromkeys([*sorted(names, key=_named_first), chosen, *moved, *versions])
+    found = dict.fromkeys(names.get(one, one) for one in order)
+    return [
+        Model(version, tuple(sorted(name for name, at in names.items() if at == version)))
+        for version in found
+        if version in versions
+    ][:MOST_MODELS]
+
+
+def _named_first(name: str) -> tuple[int, str]:
+    usual = (CHAMPION, CHALLENGER)
+    return (usual.index(name) if name in usual else len(usual)), name
 
 
 # ------------------------------------------------------------------ as shown
@@ -305,7 +308,7 @@ def _page(
         site_name=plain_name(site.name),
         sites=[(one.id, plain_name(one.name)) for one in _administered(desk, caller)],
         sent=sent,
-        models=_models(request),
+        models=_models(request, sent.model),
         days=DAYS,
         strictness=STRICTNESS,
         problems=problems,
