@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import pytest
 
 from model.outcome import Outcome, Scores
 from model.policy import Policy
+from service.rule_trial import SECONDS
 from service.storage import Role
 from service.web.replay import Tried, _alone, _number
 from tests.browser.newsroom import ADDRESS, SPAM, Newsroom, form_token, open_newsroom, verdict_on
@@ -19,15 +19,24 @@ SAID = replace(verdict_on(SPAM), outcome=Outcome.ACCEPT, scores=Scores(0.01, 0.0
 HARSH = {"strict": "scores", "spam_queue": "0", "spam_reject": "0"}
 
 
-@pytest.fixture
-def newsroom(tmp_path: Path) -> Iterator[Newsroom]:
-    with open_newsroom(tmp_path) as newsroom:
+@pytest.fixture(scope="module")
+def building(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newsroom]:
+    """One for all tests, each of which has a site of its own."""
+    with open_newsroom(tmp_path_factory.mktemp("newsroom")) as newsroom:
         yield newsroom
 
 
 @pytest.fixture
-def admin(newsroom: Newsroom) -> Iterator[httpx.Client]:
-    with newsroom.moderator("an", Role.ADMIN) as client:
+def newsroom(building: Newsroom) -> Newsroom:
+    number = len(building.store.sites())
+    site, _ = building.store.add_site(f"báo {number}", Policy())
+    building.app.state.replay_seconds = SECONDS
+    return replace(building, site=site)
+
+
+@pytest.fixture(scope="module")
+def admin(building: Newsroom) -> Iterator[httpx.Client]:
+    with building.moderator("an", Role.ADMIN) as client:
         yield client
 
 
@@ -112,7 +121,7 @@ def test_admins_alone_try_and_on_their_own_sites(newsroom: Newsroom) -> None:
     assert [answer.status_code for answer in refused] == [403, 403]
     assert [answer.status_code for answer in hidden] == [404, 404]
     assert own.status_code == 200
-    assert "bao" not in own.text
+    assert newsroom.site.name not in own.text
     assert ["/replay" in text for text in linked] == [False, True]
 
 
