@@ -338,7 +338,14 @@ def _catch_up(settings: Settings, store: Store) -> None:
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
     chores = chores_of(
-        settings, store, serving, metrics, spool=None, post=None, now=lambda: datetime.now(UTC)
+        settings,
+        store,
+        serving,
+        metrics,
+        spool=None,
+        post=None,
+        trainings=None,
+        now=lambda: datetime.now(UTC),
     )
     for chore in chores:
         for _ in range(_TURNS):

@@ -39,9 +39,11 @@ from service.settings import Settings, load_settings
 from service.shadow import Shadow
 from service.spool import Spool
 from service.status_links import StatusLinks
-from service.storage import Buckets, Store, StoreUnavailable, utc_now
+from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_now
 from service.tracing import Tracing, are_asked_for
+from service.training_jobs import TrainingJobs
 from service.web import pages
+from service.web.live import listeners_beside
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,17 @@ def build(
 
     turn_away = TurningAway(keys, moderation.admission, metrics)
     post = _digest_post(settings, store, metrics)
-    chores = chores_of(settings, store, serving, metrics, spool=spool, post=post, now=now)
+    trainings = TrainingJobs(store, settings.data_dir / "jobs", metrics)
+    chores = chores_of(
+        settings,
+        store,
+        serving,
+        metrics,
+        spool=spool,
+        post=post,
+        trainings=trainings,
+        now=now,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -114,6 +126,7 @@ def build(
         # Whatever became of the chores, what was accepted is answered.
         await asyncio.gather(*doing, return_exceptions=True)
         await moderation.drain()
+        await _given_back(trainings)
         await rates.close()
         await _ended(metrics, tracing)
         deliverability.close()
@@ -138,6 +151,7 @@ def build(
         secure=secure,
         now=now,
         histograms=serving.histogram,
+        most_listeners=listeners_beside(settings.max_connections),
         models=registry_of(settings),
     )
     app.state.digests = post
@@ -182,6 +196,13 @@ def _tracing(environ: Mapping[str, str]) -> Tracing | None:
         log.error("no traces are sent: install what they need with `pip install duyet[otel]`")
         return None
     return OpenTelemetry()
+
+
+async def _given_back(trainings: TrainingJobs) -> None:
+    try:
+        await asyncio.to_thread(trainings.close)
+    except StoreError as problem:
+        log.warning("a training was not given back", extra={"problem": type(problem).__name__})
 
 
 async def _ended(metrics: Metrics, tracing: Tracing | None) -> None:
