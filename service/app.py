@@ -113,8 +113,7 @@ def build(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
-        await asyncio.to_thread(serving.refresh)
-        moderation.start()
+        await _begun(serving, moderation)
         doing = [asyncio.create_task(every(chore)) for chore in chores]
         # What there is now stays: a collection that walks it took a twentieth of a comment's time.
         gc.collect()
@@ -228,6 +227,12 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+async def _begun(serving: Serving, moderation: Moderation) -> None:
+    """With a model in memory, if there is one, and with what goes on beside the judging."""
+    await asyncio.to_thread(serving.refresh)
+    moderation.start()
 
 
 def _digest_post(settings: Settings, store: Store, metrics: Metrics) -> DigestPost | None:

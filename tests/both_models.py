@@ -94,7 +94,7 @@ class Desk:
 
     def shadowed(self) -> Shadowed:
         names = self.registry.names()
-        return Shadows(self.store).of(names[CHALLENGER], names[CHAMPION])
+        return Shadows(self.store).of(names[CHAMPION], names[CHALLENGER])
 
     def counted(self) -> dict[str, float]:
         text = self.metrics.text()[0].decode()

@@ -103,7 +103,7 @@ def test_what_was_judged_before_the_champion_moved_is_compared_with_the_old_one(
     desk.check(1)
     desk.catch_up()
 
-    assert Shadows(desk.store).of(challenger, before).comments == 2
+    assert Shadows(desk.store).of(before, challenger).comments == 2
     assert desk.shadowed().comments == 1
 
 
@@ -115,7 +115,7 @@ def test_a_promoted_challenger_is_no_challenger_any_more(desk: Desk) -> None:
     desk.catch_up()
 
     assert desk.serving.challenger() is None
-    assert Shadows(desk.store).of(challenger, before).comments == 0
+    assert Shadows(desk.store).of(before, challenger).comments == 0
     assert desk.counted() == {"skipped": 2.0}
 
 

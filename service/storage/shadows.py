@@ -201,7 +201,7 @@ class Shadows:
             connection.execute(shadow_days.delete().where(shadow_days.c.day < first))
             connection.execute(shadow_hours.delete().where(shadow_hours.c.hour < first))
 
-    def of(self, challenger: str, champion: str) -> Shadowed:
+    def of(self, champion: str, challenger: str) -> Shadowed:
         """How a challenger did beside a champion."""
         c, h = shadow_days.c, shadow_hours.c
         by_kind = sa.select(c.was, c.would, sa.func.sum(c.times)).group_by(c.was, c.would)

@@ -40,7 +40,7 @@ def test_counts_add_up_and_a_sample_is_the_same_whoever_writes_first(
     first = kept(store)
     shadows.add(tallied(site, clock, ids[::-1]))
 
-    assert shadows.of("m-2", "m-1") == Shadowed(120, 1, 0, {"accept>reject": 120})
+    assert shadows.of("m-1", "m-2") == Shadowed(120, 1, 0, {"accept>reject": 120})
     assert len(first) == FLIPS_KEPT
     assert kept(store) == first
 
@@ -57,7 +57,7 @@ def test_the_sample_goes_with_its_comments_and_what_is_gone_never_enters_it(
     shadows.add(tallied(site, clock, ids))
 
     assert gone == kept(store) == set()
-    assert shadows.of("m-2", "m-1").comments == 6
+    assert shadows.of("m-1", "m-2").comments == 6
 
 
 def test_the_newest_pair_of_the_sites_asked_for_is_shown(
