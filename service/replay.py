@@ -301,35 +301,25 @@ def _said(batch: Sequence[PastComment], setups: Setups) -> list[Again]:
 # ------------------------------------------------------------------ what to judge by
 
 
-@dataclass(frozen=True, slots=True)
-class ListsChange:
-    """Entries to be added to what is in force on a site, and entries to be ended."""
-
-    added: tuple[Entry, ...]
-    ended: tuple[Entry, ...]
-
-
 def setups_of(
-    store: Store,
     sites: Iterable[Site],
     classifier: Classifier,
     *,
-    policy_of: Callable[[Site], Policy],
-    lists: ListsChange | None = None,
+    policy_of: Callable[[Site], Policy] = lambda site: site.policy,
+    lists_of: Callable[[Site], Lists | None] = lambda _: None,
 ) -> dict[str, Setup]:
-    """What the comments of some sites are judged by: with `lists`, by what those would be then."""
-    return {
-        site.id: Setup(
-            classifier, policy_of(site), None if lists is None else _changed(store, site, lists)
-        )
-        for site in sites
-    }
+    """What the comments of some sites are judged by; usually by the policies in force.
+
+    Where `lists_of` gives None, what the lists found then counts.
+    """
+    return {site.id: Setup(classifier, policy_of(site), lists_of(site)) for site in sites}
 
 
-def _changed(store: Store, site: Site, change: ListsChange) -> Lists:
+def lists_with(store: Store, site: Site, added: Sequence[Entry]) -> Lists:
+    """A site's lists as they are in force, with some entries more."""
     _, stored = RuleBook(store).in_force(site.id)
     current = entries_of(rule for rule in stored if rule.counts(store.now()))
-    return Lists(Draft(current, change.added, change.ended).after())
+    return Lists(Draft(current, added, ()).after())
 
 
 # ------------------------------------------------------------------ bounded in time

@@ -19,7 +19,6 @@ from model.registry import CHALLENGER, CHAMPION
 from model.rejudging import Past, Setup, judged_again
 from model.submission import Author, FormFacts, History, Submission
 from model.verdict import RuleHit
-from service.commands.lists_file import ListsProblems, read_lists
 from service.commands.replay import replay
 from service.replay import MOST_FLIPS, PAGE, Kind, Replayed, replayed, setups_of, together
 from service.storage.past import Stretch
@@ -44,12 +43,7 @@ def whole(desk: Desk) -> Stretch:
 def again(
     desk: Desk, model: str = CHAMPION, *, most: int = MOST_FLIPS, page: int = PAGE
 ) -> Replayed:
-    setups = setups_of(
-        desk.store,
-        desk.store.sites(),
-        desk.registry.load(model),
-        policy_of=lambda site: site.policy,
-    )
+    setups = setups_of(desk.store.sites(), desk.registry.load(model))
     return replayed(desk.store, whole(desk), setups, most=most, page=page)
 
 
@@ -121,9 +115,7 @@ def test_memory_is_bounded_and_pages_and_parts_make_no_difference(desk: Desk) ->
     at_once = again(desk, version, most=4)
     paged = again(desk, version, most=4, page=7)
     days = [desk.clock() + timedelta(minutes=m) for m in (-99, -1, 0, 99)]
-    setups = setups_of(
-        desk.store, [desk.site], desk.registry.load(version), policy_of=lambda s: s.policy
-    )
+    setups = setups_of([desk.site], desk.registry.load(version))
     parts = [
         replayed(desk.store, Stretch.between(None, a, b), setups, most=4) for a, b in pairwise(days)
     ]
@@ -140,9 +132,7 @@ def test_what_cannot_be_compared_is_left_out_and_counted(desk: Desk) -> None:
     other, _ = desk.store.add_site("khác", POLICY)
     desk.site = other
     desk.check(3)
-    setups = setups_of(
-        desk.store, [], desk.registry.load(CHAMPION), policy_of=lambda site: site.policy
-    )
+    setups = setups_of([], desk.registry.load(CHAMPION))
 
     found = replayed(desk.store, whole(desk), setups)
 
@@ -252,7 +242,8 @@ def test_a_policy_and_lists_are_tried_without_a_model_of_their_own(desk: Desk) -
     strict += '"toxicity": {"queue_at": 2, "reject_at": 2}}}'
 
     thresholds = told(desk, "--policy", "-", "--since", "0", typed=strict)
-    lists = told(desk, "--lists", "-", "--since", "0", "--site", "bao", typed="queue word vay tiền")
+    entry = '{"kind": "word", "act": "queue", "text": "vay tiền"}'
+    lists = told(desk, "--lists", "-", "--since", "0", "--site", "bao", typed=entry)
 
     assert thresholds["kinds"] == [
         {"decided": None, "was": "accept", "would_be": "reject", "comments": 2}
@@ -291,8 +282,8 @@ def test_several_processes_come_to_the_same(desk: Desk) -> None:
         (["--site", "nothing"], None, "there is no site of that name"),
         (["--policy", "-"], '{"audit_rate": 7}', "audit_rate must be"),
         (["--policy", "-"], "[1", "not JSON"),
-        (["--lists", "-"], "trust word x\nqueue nothing x\nreject domain ***", "line 3"),
-        (["--lists", "-"], "# nothing", "no entry"),
+        (["--lists", "-", "--site", "bao"], "{}\nqueue", "line 1"),
+        (["--lists", "-"], "", "name it with --site"),
     ],
 )
 def test_what_cannot_be_tried_is_said_plainly(
@@ -303,17 +294,3 @@ def test_what_cannot_be_tried_is_said_plainly(
     assert result.exit_code != 0
     assert says in result.output
     assert "Traceback" not in result.output
-
-
-def test_a_file_of_lists_is_read_line_by_line() -> None:
-    text = "\ufeff# thử\n\nqueue word  Vay  tiền \nend word vay\nreject address https://www.X.example/a"
-
-    found = read_lists(text)
-
-    assert found.added == (
-        Entry(Of.WORD, "Vay tiền", Act.QUEUE),
-        Entry(Of.DOMAIN, "x.example", Act.REJECT, True),
-    )
-    assert [entry.text for entry in found.ended] == ["vay"]
-    with pytest.raises(ListsProblems, match="20"):
-        read_lists("x\n" * 999)

@@ -15,10 +15,11 @@ from typing import Any, TextIO
 import click
 
 from model.classifier import Classifier
+from model.lists import Act, Entry, Kind, Lists
 from model.policy import Policy
 from model.registry import CHAMPION, SHIPPED, Registry
 from service.commands.keep import counted
-from service.commands.lists_file import ListsProblems, read_lists
+from service.commands.lists import rules_in
 from service.commands.opening import (
     NAME,
     Installation,
@@ -48,7 +49,8 @@ THEN, NOW = "then", "now"
 Examples:
   duyet replay --model challenger                    what another model would have said
   duyet replay --policy stricter.json --since 7d --site blog
-  echo 'queue word vay tiền' | duyet replay --lists - --site blog
+  duyet lists export blog > lists.jsonl              then edit it, and see what it would do:
+  duyet replay --lists lists.jsonl --site blog
   duyet replay --model challenger --against now --jobs 4 --json > flips.json""",
 )
 @click.option("--model", metavar="NAME", default=CHAMPION, help="A version, or a name.")
@@ -64,7 +66,7 @@ Examples:
     "lists_file",
     type=click.File(encoding="utf-8"),
     metavar="FILE",
-    help="Entries to be added to each site's lists, or ended (docs/shadow.md).",
+    help="What the site's lists would be, as `duyet lists export` writes them; needs --site.",
 )
 @click.option(
     "--since", type=Duration(), default="30d", show_default=True, help="How far back; 0 for all."
@@ -118,6 +120,8 @@ def replay(  # noqa: PLR0913  one for each option
         against=against,
         most=most,
     )
+    if asked.lists is not None and site_name is None:
+        raise click.UsageError("--lists is of one site; name it with --site")
     began = time.monotonic()
     with installation() as at, _said_line_by_line():
         work = _Work.of(at, asked)
@@ -169,7 +173,7 @@ class _Work:
 
     @classmethod
     def of(cls, at: Installation, asked: _Asked) -> "_Work":
-        """Raises RegistryError, PolicyProblems, ListsProblems, click's error for a site."""
+        """Raises RegistryError, PolicyProblems, click's error for a site or lists."""
         sites = [site_named(at.store, asked.site)] if asked.site else at.store.sites()
         own = registry_of(at.settings)
         registry = own if own.versions() else Registry(SHIPPED)
@@ -178,12 +182,12 @@ class _Work:
         def policy_of(site: Site) -> Policy:
             return site.policy if asked.policy is None else changed(site.policy, asked.policy)
 
-        lists = None if asked.lists is None else read_lists(asked.lists)
-        after = setups_of(at.store, sites, classifier, policy_of=policy_of, lists=lists)
+        lists = None if asked.lists is None else _lists(asked.lists)
+        after = setups_of(sites, classifier, policy_of=policy_of, lists_of=lambda _: lists)
         before = None
         if asked.against == NOW:
             in_use = registry.load(CHAMPION)
-            before = setups_of(at.store, sites, in_use, policy_of=lambda site: site.policy)
+            before = setups_of(sites, in_use)
         champion = registry.names().get(CHAMPION, "")
         return cls(asked, sites, classifier, champion, after, before)
 
@@ -206,12 +210,18 @@ def _text(file: TextIO) -> str:
         raise click.ClickException(f"{shown(file.name)} is not UTF-8") from None
 
 
+def _lists(text: str) -> Lists:
+    rules = rules_in(text.splitlines())
+    kinds = (Entry(Kind(r.kind.value), r.key, Act(r.action), r.scope == "address") for r in rules)
+    return Lists(kinds)
+
+
 @contextmanager
 def _said_line_by_line() -> Iterator[None]:
     """Turn what is wrong with a file into a line for each problem."""
     try:
         yield
-    except (PolicyProblems, ListsProblems) as wrong:
+    except PolicyProblems as wrong:
         for problem in wrong.problems:
             click.echo(f"duyet: {problem}", err=True)
         raise click.exceptions.Exit(1) from None

@@ -6,7 +6,7 @@ judged meanwhile. Works without JavaScript.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -19,10 +19,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from model.classifier import Classifier
+from model.lists import Entry
 from model.outcome import OFF, Head, HeadThresholds, Outcome, Thresholds
 from model.policy import Policy
 from model.registry import CHALLENGER, CHAMPION, SHIPPED, Registry, RegistryError
-from service.replay import Flip, Kind, ListsChange, Replayed, replayed, setups_of, until
+from service.replay import Flip, Kind, Replayed, lists_with, replayed, setups_of, until
 from service.rule_trial import LONGER_SECONDS
 from service.storage import Role, Site
 from service.storage.past import Stretch, count_past
@@ -127,9 +128,8 @@ def tried(request: Request, caller: Admin, desk: TheDesk, sent: _Tried) -> Respo
         in_use = registry.load(CHAMPION)
     except (RegistryError, OSError):
         return _page(request, caller, desk, site, sent, problems=Problems(("model",)))
-    change = ListsChange(lists.entries, ()) if lists.entries else None
     most = LONGER_SECONDS if sent.longer else request.app.state.replay_seconds
-    work = _Work(site, classifier, in_use, policy, change, sent)
+    work = _Work(site, classifier, in_use, policy, lists.entries, sent)
     found, of, seconds = work.done(desk, most)
     return _page(request, caller, desk, site, sent, found=found, of=of, seconds=seconds)
 
@@ -147,18 +147,19 @@ class _Work:
     classifier: Classifier
     in_use: Classifier
     policy: Policy
-    lists: ListsChange | None
+    entries: Sequence[Entry]
     sent: Tried
 
     def done(self, desk: Desk, seconds: float) -> tuple[Replayed, int, float]:
         """What came of it, of how many comments, and how many seconds of those it took."""
         sites = [self.site]
+        lists = lists_with(desk.store, self.site, self.entries) if self.entries else None
         after = setups_of(
-            desk.store, sites, self.classifier, policy_of=lambda _: self.policy, lists=self.lists
+            sites, self.classifier, policy_of=lambda _: self.policy, lists_of=lambda _: lists
         )
         before = None
         if self.sent.against == "now":
-            before = setups_of(desk.store, sites, self.in_use, policy_of=lambda one: one.policy)
+            before = setups_of(sites, self.in_use)
         now, days = desk.now(), int(self.sent.days) if self.sent.days in DAYS else 30
         stretch = Stretch.between(
             frozenset({self.site.id}), now - timedelta(days=days), now + timedelta(days=1)
