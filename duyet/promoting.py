@@ -9,6 +9,9 @@ import click
 
 from model.promotion import Ruling, Shadowed, ruling_on
 from model.registry import CHAMPION, Registry
+from service.commands.opening import installation
+from service.storage.shadows import Shadows
+from training.models_option import own_secrets
 
 
 def champion_of(registry: Registry) -> str | None:
@@ -26,8 +29,15 @@ def ruling_in(registry: Registry, challenger: str, champion: str | None) -> Ruli
 
 
 def shadowed(challenger: str, champion: str | None) -> Shadowed | None:
-    """What this installation's shadow saw; None where nothing was compared."""
-    return None
+    """What this installation's shadow saw; None where nothing was compared, or there is no
+
+    installation in this environment. Raises click's error for a database that cannot be read.
+    """
+    if champion is None or not (own_secrets() / "match.key").is_file():
+        return None
+    with installation() as at:
+        seen = Shadows(at.store).of(champion, challenger)
+    return seen if seen.comments else None
 
 
 def tell_refusal(ruling: Ruling, challenger: str, *, as_json: bool) -> None:
