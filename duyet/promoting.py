@@ -7,7 +7,9 @@ import json
 
 import click
 
+from model.comparison import Comparison
 from model.promotion import Ruling, Shadowed, ruling_on
+from model.refusals import RegistryError
 from model.registry import CHAMPION, Registry
 from service.commands.opening import installation
 from service.storage.shadows import Shadows
@@ -22,21 +24,38 @@ def champion_of(registry: Registry) -> str | None:
 def ruling_in(registry: Registry, challenger: str, champion: str | None) -> Ruling:
     """What the rule says of a version that would take the champion's place.
 
-    Raises RegistryError, also for a comparison that nobody who is trusted signed.
+    A comparison that is not believed is none, which is told: else whoever may write reports
+    could keep a champion where it is. Raises RegistryError.
     """
-    comparison = registry.report(challenger, champion) if champion is not None else None
+    comparison = compared(registry, challenger, champion)
     return ruling_on(champion, challenger, comparison, shadowed(challenger, champion))
 
 
-def shadowed(challenger: str, champion: str | None) -> Shadowed | None:
-    """What this installation's shadow saw; None where nothing was compared, or there is no
+def compared(registry: Registry, challenger: str, champion: str | None) -> Comparison | None:
+    """How the two compare; None where nobody who is trusted says so."""
+    if champion is None:
+        return None
+    try:
+        return registry.report(challenger, champion)
+    except RegistryError as problem:
+        click.echo(f"duyet: the comparison is refused: {problem}", err=True)
+        return None
 
-    installation in this environment. Raises click's error for a database that cannot be read.
+
+def shadowed(challenger: str, champion: str | None) -> Shadowed | None:
+    """What this installation's shadow saw; None where nothing was compared.
+
+    None as well where there is no installation in this environment, or where its database
+    cannot be asked, which is told: a champion that must go can go all the same.
     """
     if champion is None or not (own_secrets() / "match.key").is_file():
         return None
-    with installation() as at:
-        seen = Shadows(at.store).of(champion, challenger)
+    try:
+        with installation() as at:
+            seen = Shadows(at.store).of(champion, challenger)
+    except click.ClickException as problem:
+        click.echo(f"duyet: the shadow's counts are unknown: {problem.message}", err=True)
+        return None
     return seen if seen.comments else None
 
 

@@ -80,8 +80,7 @@ def build(
 ) -> App:
     """The app over a store; it closes that and `tracing` when it ends. `now` is its clock."""
     metrics = Metrics()
-    registry = registry_of(settings)
-    serving = Serving(registry, metrics)
+    serving = Serving(registry_of(settings), metrics)
     deliverability = Deliverability()
     spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
     rates = RateLimits(Buckets(settings.sqlalchemy_url), usual=settings.rate_limit)
@@ -152,7 +151,7 @@ def build(
         now=now,
         histograms=serving.histogram,
         most_listeners=listeners_beside(settings.max_connections),
-        models=registry,
+        models=serving.registry,
     )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)

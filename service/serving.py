@@ -73,7 +73,7 @@ class Serving:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._registry = registry
+        self.registry = registry
         self._metrics = metrics
         self._clock = clock
         self._champion: Classifier | None = None
@@ -93,7 +93,7 @@ class Serving:
     def histogram(self, version: str) -> Mapping[str, object]:
         """What a version's manifest says of its held-out scores; {} where it cannot be read."""
         try:
-            return self._registry.manifest(version).histogram
+            return self.registry.manifest(version).histogram
         except _UNUSABLE:
             return {}
 
@@ -107,12 +107,12 @@ class Serving:
 
     def _refresh_champion(self) -> None:
         try:
-            version = self._registry.names().get(CHAMPION, "")
+            version = self.registry.names().get(CHAMPION, "")
             if self._champion is not None and self._champion.version == version:
                 self._is_well()
                 return
-            champion = self._registry.load(CHAMPION)
-            histogram = self._registry.manifest(champion.version).histogram
+            champion = self.registry.load(CHAMPION)
+            histogram = self.registry.manifest(champion.version).histogram
             self._champion = champion
         except _UNUSABLE as problem:
             failed = _told(problem)
@@ -130,7 +130,7 @@ class Serving:
 
     def _refresh_challenger(self) -> None:
         try:
-            names = self._registry.names()
+            names = self.registry.names()
         except _UNUSABLE:  # said of the champion already
             return
         wanted = names.get(CHALLENGER, "")
@@ -144,7 +144,7 @@ class Serving:
         # Not the one before in its place: what is counted is of the one that is named.
         self._challenger = None
         try:
-            self._challenger = self._registry.load(wanted) if wanted else None
+            self._challenger = self.registry.load(wanted) if wanted else None
         except _UNUSABLE as problem:
             if wanted != failed:
                 log.error("the challenger cannot be loaded: %s", _told(problem))
@@ -172,7 +172,7 @@ class Serving:
     def _is_well(self) -> None:
         if self._failed:
             log.warning("the registry is believed again")
-        is_away = self._registry.shared is not None and self._registry.shared.is_away
+        is_away = self.registry.shared is not None and self.registry.shared.is_away
         self._failed = ""
         self._refusal = Refusal.AWAY if is_away else ""
         self._metrics.registry_is_refused(self._refusal)
