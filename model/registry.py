@@ -298,6 +298,8 @@ class Registry:
             self.shared.pull(self._believe, self._versions.is_right)
         standing, signature = self._written()
         self._believe(standing, signature)
+        if signature is not None and self.guard is not None and self.guard.last_seen is not None:
+            self.guard.last_seen.note(standing.count, digest_of_state(standing.body()))
         return standing
 
     def _believe(self, standing: Standing, signature: Signature | None) -> None:
@@ -312,9 +314,7 @@ class Registry:
             return
         self.guard.check(_NAMES, Kind.NAMES, standing.body(), signature)
         if self.guard.last_seen is not None:
-            digest = digest_of_state(standing.body())
-            self.guard.last_seen.check(standing.count, digest)
-            self.guard.last_seen.note(standing.count, digest)
+            self.guard.last_seen.check(standing.count, digest_of_state(standing.body()))
 
     def _written(self) -> tuple[Standing, Signature | None]:
         path = self.root / _NAMES
