@@ -98,9 +98,13 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "evaluate": LazyCommand(
             "training.evaluate_command:evaluate_command", "Measure a model on labelled comments."
         ),
+        "replay": LazyCommand(
+            "service.commands.replay:replay", "Judge stored comments again, before a change."
+        ),
         "train": LazyCommand("training.train_command:train", "Fit a model on labelled comments."),
         "models": LazyCommand(
-            "duyet.offline:models", "List, show, compare, promote and roll back models."
+            "duyet.model_commands:models",
+            "List, show, compare, promote, roll back and sign models.",
         ),
     },
 }

@@ -36,6 +36,7 @@ from service.rates import RateLimits
 from service.readiness import Readiness
 from service.serving import Serving, registry_of
 from service.settings import Settings, load_settings
+from service.shadow import Shadow
 from service.spool import Spool
 from service.status_links import StatusLinks
 from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_now
@@ -92,6 +93,7 @@ def build(
         metrics=metrics,
         tracing=tracing,
         spool=spool,
+        shadow=Shadow(store, serving, metrics),
         most_wait_seconds=settings.max_wait_seconds,
     )
 
@@ -111,7 +113,7 @@ def build(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
-        await asyncio.to_thread(serving.refresh)
+        await _begun(serving, moderation)
         doing = [asyncio.create_task(every(chore)) for chore in chores]
         # What there is now stays: a collection that walks it took a twentieth of a comment's time.
         gc.collect()
@@ -149,6 +151,7 @@ def build(
         now=now,
         histograms=serving.histogram,
         most_listeners=listeners_beside(settings.max_connections),
+        models=serving.registry,
     )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
@@ -224,6 +227,12 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+async def _begun(serving: Serving, moderation: Moderation) -> None:
+    """With a model in memory, if there is one, and with what goes on beside the judging."""
+    await asyncio.to_thread(serving.refresh)
+    moderation.start()
 
 
 def _digest_post(settings: Settings, store: Store, metrics: Metrics) -> DigestPost | None:
