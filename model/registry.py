@@ -4,6 +4,8 @@
     versions/VERSION/table.npy       the weights, plain numbers
     names.json                       {"champion": VERSION, "challenger": VERSION}
     moves.jsonl                      each move of a name: when, from, to, who, why
+    reports/VERSION/CHAMPION/        what VERSION does otherwise than CHAMPION: comparison.json
+                                     and its pages; written again when either is measured anew
 
 Nothing here is ever unpickled. A version is loaded only if its digests, its feature version
 and the scores of its probe texts are right. Writers wait for each other, readers for nobody.
@@ -28,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.classifier import HEADS, Classifier
+from model.comparison import Comparison, ComparisonError
 from model.features import FEATURES_VERSION, Spec, Texts
 from model.promise import Promise
 
@@ -41,6 +44,8 @@ _MANIFEST = "manifest.json"
 _TABLE = "table.npy"
 _NAMES = "names.json"
 _MOVES = "moves.jsonl"
+_COMPARISON = "comparison.json"
+_PAGE = re.compile(r"report\.[a-z]{2}\.html")
 _BUILDING = ".new-"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -203,6 +208,49 @@ class Registry:
             (building / _MANIFEST).write_text(whole.to_json(), "utf-8")
             self._place(building, version)
         return version
+
+    def add_report(self, comparison: Comparison, pages: Mapping[str, str] = _NOTHING) -> Path:
+        """Keep a comparison of two versions of this registry, instead of an earlier one of them.
+
+        `pages` are its pages by file name, `report.LANGUAGE.html`. Gives the folder. Raises
+        RegistryError when either version is not here, ValueError for another file name.
+        """
+        if not all(map(_PAGE.fullmatch, pages)):
+            raise ValueError("a page of a report is called report.LANGUAGE.html")
+        folder = self._reports(comparison.challenger, comparison.champion)
+        with self._writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            for file, text in (*pages.items(), (_COMPARISON, comparison.to_json())):
+                _replace(folder / file, text)
+        return folder
+
+    def report(self, challenger: str, champion: str = CHAMPION) -> Comparison | None:
+        """How two versions, or those behind two names, compared; None where nobody compared them.
+
+        Raises RegistryError when either is not here or the comparison cannot be read.
+        """
+        text = self._report_file(challenger, champion, _COMPARISON)
+        try:
+            found = Comparison.from_json(text) if text is not None else None
+        except ComparisonError as problem:
+            raise RegistryError(f"version {challenger}: {problem}") from None
+        pair = (self.resolve(challenger), self.resolve(champion))
+        if found is not None and (found.challenger, found.champion) != pair:
+            raise RegistryError(f"version {pair[0]}: its comparison is of other versions")
+        return found
+
+    def report_page(
+        self, challenger: str, champion: str = CHAMPION, *, language: str = "en"
+    ) -> str | None:
+        """The page of that comparison in a language, None where there is none."""
+        return self._report_file(challenger, champion, f"report.{language}.html")
+
+    def _report_file(self, challenger: str, champion: str, file: str) -> str | None:
+        path = self._reports(challenger, champion) / file
+        return path.read_text("utf-8", "replace") if path.is_file() else None
+
+    def _reports(self, challenger: str, champion: str) -> Path:
+        return self.root / "reports" / self.resolve(challenger) / self.resolve(champion)
 
     def move(self, name: str, to: str, *, who: str, why: str, at: datetime) -> None:
         """Point a name at a version that loads.
