@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.durable import digest_of
 from model.features import Spec, Texts
 from model.outcome import HeadThresholds, Thresholds
 from model.registry import (
@@ -23,7 +24,6 @@ from model.registry import (
     Manifest,
     Registry,
     RegistryError,
-    _digest,
     _manifest_digest,
     registry_at,
 )
@@ -236,7 +236,7 @@ def with_digests(registry: Registry, version: str) -> None:
     """Makes the manifest agree with whatever lies in the folder, as one who may write could."""
     path = folder(registry, version) / "manifest.json"
     body = json.loads(path.read_text("utf-8"))
-    body["digests"] = {"table.npy": _digest(folder(registry, version) / "table.npy")}
+    body["digests"] = {"table.npy": digest_of(folder(registry, version) / "table.npy")}
     body["digests"]["manifest.json"] = _manifest_digest(json.dumps(body))
     path.write_text(json.dumps(body))
 
@@ -309,7 +309,7 @@ def test_a_table_of_another_kind_is_refused(registry, version, array):
     np.save(folder(registry, version) / "table.npy", array)
     with_digests(registry, version)
 
-    with pytest.raises(RegistryError, match="wrong shape"):
+    with pytest.raises(RegistryError, match=r"wrong shape|longer than"):
         registry.load(version)
 
 

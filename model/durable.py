@@ -1,0 +1,42 @@
+"""Files that are whole or absent, also after a power cut. Knows no format."""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+DRAFT = ".new-"
+"""How what is being written is called until it is whole; left over only by who was killed."""
+
+
+def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write a file so that a reader sees the old or the new one, also after a power cut."""
+    handle, name = tempfile.mkstemp(prefix=DRAFT, dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.chmod(name, mode)
+    os.replace(name, path)
+    sync(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder and the files in it to the disk."""
+    for path in [*folder.iterdir(), folder]:
+        sync(path)
+
+
+def sync(path: Path) -> None:
+    """Bring a file or a directory to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
