@@ -9,6 +9,7 @@ from datetime import datetime
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
+from model.registry import SHIPPED, Registry
 from service.passwords import Passwords
 from service.storage import Store
 from service.storage.accounts import Accounts
@@ -28,6 +29,7 @@ from service.web import (
     erasure,
     live,
     log,
+    models,
     people,
     queue,
     raids,
@@ -56,6 +58,7 @@ PARTS = (
     raids,
     log,
     dashboard,
+    models,
     status,
     digests,
 )
@@ -70,15 +73,20 @@ def install(
     poll_seconds: float = live.POLL_SECONDS,
     histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
+    registry: Registry = Registry(SHIPPED),  # noqa: B008  frozen
+    shadow_of: models.ShadowOf = models.no_shadow,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
-    `histograms` gives those of models' manifests; `poll_seconds` is how often it is looked for
+    `histograms` gives those of models' manifests, and `shadow_of` what a challenger would have
+    said; `registry` is where models are promoted. `poll_seconds` is how often it is looked for
     what is new, while somebody wants to know.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.histograms = histograms
+    app.state.registry = registry
+    app.state.shadow_of = shadow_of
     app.state.desk = Desk(
         store,
         Sessions(store, secure=secure),
