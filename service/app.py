@@ -26,7 +26,7 @@ from service.api.direct import App
 from service.api.guard import Guard
 from service.api.turning_away import TurningAway
 from service.body_limit import BodyLimit
-from service.chores import chores_of, every
+from service.chores import chores_of, every, learning_chores
 from service.deliverability import Deliverability
 from service.digest import DigestPost
 from service.keyring import Keyring
@@ -104,7 +104,6 @@ def build(
         metrics,
         spool=spool,
         post=post,
-        trainings=trainings,
         now=now,
     )
 
