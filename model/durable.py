@@ -1,12 +1,18 @@
-"""Files that are whole or absent, also after a power cut. Knows no format."""
+"""Files that are whole or absent, also after a power cut, and no longer than they can be."""
 
 import hashlib
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+from model.refusals import Refusal, RegistryError
 
 DRAFT = ".new-"
 """How what is being written is called until it is whole; left over only by who was killed."""
+
+_SMALL = 2**16
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
@@ -40,3 +46,29 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_at_most(path: Path, most: int) -> bytes:
+    """A file that has no more than so many bytes: nobody's gift fills the memory.
+
+    Raises RegistryError.
+    """
+    try:
+        with path.open("rb") as file:
+            body = file.read(most + 1)
+    except FileNotFoundError:
+        raise RegistryError(f"{path.name} is gone", Refusal.ABSENT) from None
+    if len(body) > most:
+        raise RegistryError(f"{path.name} is longer than it can be", Refusal.CHANGED)
+    return body
+
+
+def object_in(path: Path) -> dict[str, Any]:
+    """The JSON object in a small file; {} where there is none. Raises RegistryError."""
+    if not path.is_file():
+        return {}
+    try:
+        body = json.loads(read_at_most(path, _SMALL))
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}

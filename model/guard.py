@@ -35,8 +35,10 @@ class LastSeen:
     that vanishes makes nobody believe in what is old.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_kept: bool = True) -> None:
+        """What a file says; with `is_kept` off it is only read."""
         self._path = path
+        self._is_kept = is_kept
         self._known: tuple[int, str] | None = None
 
     def newest(self) -> tuple[int, str] | None:
@@ -70,6 +72,8 @@ class LastSeen:
         if newest is not None and count <= newest[0]:
             return
         self._known = (count, digest)
+        if not self._is_kept:
+            return
         with self._alone():
             read = self._read()
             if read is None or count > read[0]:
@@ -121,9 +125,26 @@ class Guard:
         """
         make_private(secrets)
         create_key(secrets / KEY)
+        return cls._of(secrets, trusted, released, is_kept=True)
+
+    @classmethod
+    def to_read(
+        cls,
+        secrets: Path,
+        trusted: Iterable[str] = (),
+        *,
+        released: Mapping[str, str] = _NOTHING,
+    ) -> "Guard":
+        """The same for who only looks: makes and writes nothing. Raises KeyFileError."""
+        return cls._of(secrets, trusted, released, is_kept=False)
+
+    @classmethod
+    def _of(
+        cls, secrets: Path, trusted: Iterable[str], released: Mapping[str, str], *, is_kept: bool
+    ) -> "Guard":
         signer = Signer(read_key(secrets / KEY))
         keys = frozenset((signer.public, *trusted))
-        return cls(signer, keys, LastSeen(secrets / SEEN), released)
+        return cls(signer, keys, LastSeen(secrets / SEEN, is_kept=is_kept), released)
 
     def __post_init__(self) -> None:
         if not all(map(PUBLIC_KEY.fullmatch, self.trusted)):

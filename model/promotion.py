@@ -84,8 +84,8 @@ class Ruling:
 class Shadowed:
     """What a challenger would have said of live comments that the champion answered.
 
-    `comments` it scored over `hours`, of which it gave `agreed` the champion's outcome;
-    `would_be` counts the others by a move such as "accept>reject".
+    Of `comments`, which came in `hours` different hours, it gave `agreed` the champion's
+    outcome; `would_be` counts the others by a move such as "accept>reject".
     """
 
     comments: int

@@ -16,6 +16,7 @@ import pytest
 
 from model.durable import digest_of
 from model.features import Spec, Texts
+from model.manifest import manifest_digest
 from model.outcome import HeadThresholds, Thresholds
 from model.registry import (
     CHALLENGER,
@@ -24,7 +25,6 @@ from model.registry import (
     Manifest,
     Registry,
     RegistryError,
-    _manifest_digest,
     registry_at,
 )
 from tests.judging_cases import a_manifest, a_promise, a_table
@@ -237,7 +237,7 @@ def with_digests(registry: Registry, version: str) -> None:
     path = folder(registry, version) / "manifest.json"
     body = json.loads(path.read_text("utf-8"))
     body["digests"] = {"table.npy": digest_of(folder(registry, version) / "table.npy")}
-    body["digests"]["manifest.json"] = _manifest_digest(json.dumps(body))
+    body["digests"]["manifest.json"] = manifest_digest(json.dumps(body))
     path.write_text(json.dumps(body))
 
 
@@ -245,7 +245,7 @@ def test_a_manifest_that_vouches_for_no_table_is_refused(registry, version):
     path = folder(registry, version) / "manifest.json"
     body = json.loads(path.read_text("utf-8"))
     body["digests"] = {}
-    body["digests"] = {"manifest.json": _manifest_digest(json.dumps(body))}
+    body["digests"] = {"manifest.json": manifest_digest(json.dumps(body))}
     path.write_text(json.dumps(body))
 
     with pytest.raises(RegistryError, match=r"table\.npy is not what was written"):
