@@ -32,6 +32,7 @@ from service.digest import DigestPost
 from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import Moderation
+from service.promoting import Promoting
 from service.rates import RateLimits
 from service.readiness import Readiness
 from service.serving import Serving, registry_of
@@ -42,6 +43,7 @@ from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_no
 from service.tracing import Tracing, are_asked_for
 from service.training_jobs import TrainingJobs
 from service.web import pages
+from service.web.models import no_shadow
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +80,8 @@ def build(
 ) -> App:
     """The app over a store; it closes that and `tracing` when it ends. `now` is its clock."""
     metrics = Metrics()
-    serving = Serving(registry_of(settings), metrics)
+    registry = registry_of(settings)
+    serving = Serving(registry, metrics)
     deliverability = Deliverability()
     spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
     rates = RateLimits(Buckets(settings.sqlalchemy_url), usual=settings.rate_limit)
@@ -105,7 +108,7 @@ def build(
         spool=spool,
         post=post,
         now=now,
-    )
+    ) + learning_chores(trainings, Promoting(store, registry, no_shadow))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -140,7 +143,9 @@ def build(
     app.include_router(comments.routes(keys, rates, moderation, store, now=now, link=link))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
-    pages.install(app, store, secure=secure, now=now, histograms=serving.histogram)
+    pages.install(
+        app, store, secure=secure, now=now, histograms=serving.histogram, registry=registry
+    )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
     app.include_router(akismet.routes(akismet_door))
@@ -149,6 +154,20 @@ def build(
     app.include_router(coral.routes(keys, rates, moderation, now=now))
     docs.install(app)
     openapi.describe(app)
+    _limit(app, settings)
+    problems.install(app, _PROBLEMS)
+    app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
+    if tracing is not None:
+        app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
+    comment_door = comments.CommentDoor(keys, rates, moderation, link)
+    answer_to = problems.answers(_PROBLEMS)
+    app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
+    app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
+    return app
+
+
+def _limit(app: App, settings: Settings) -> None:
+    """Bound what a body may be, and answer each protocol's clients in its own words."""
     app.add_middleware(  # first, hence innermost
         BodyLimit,
         max_bytes=settings.max_body_bytes,
@@ -162,15 +181,6 @@ def build(
         (coral.PREFIX, coral.refusal),
     ):
         app.add_middleware(Guard, prefix=prefix, refusal=refusal)
-    problems.install(app, _PROBLEMS)
-    app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
-    if tracing is not None:
-        app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
-    comment_door = comments.CommentDoor(keys, rates, moderation, link)
-    answer_to = problems.answers(_PROBLEMS)
-    app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
-    app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
-    return app
 
 
 def _tracing(environ: Mapping[str, str]) -> Tracing | None:
