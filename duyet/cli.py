@@ -81,6 +81,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "sign-in": LazyCommand(
             "service.commands.moderate:sign_in", "Print a one-time sign-in link."
         ),
+        "lists": LazyCommand(
+            "service.commands.lists:lists", "Read and change a site's words and domains."
+        ),
         "people": LazyCommand(
             "service.commands.people:people", "List who may enter, change roles, reset accounts."
         ),

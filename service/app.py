@@ -43,6 +43,7 @@ from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_no
 from service.tracing import Tracing, are_asked_for
 from service.training_jobs import TrainingJobs
 from service.web import pages
+from service.web.live import listeners_beside
 from service.web.models import no_shadow
 
 log = logging.getLogger(__name__)
@@ -144,7 +145,13 @@ def build(
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
     pages.install(
-        app, store, secure=secure, now=now, histograms=serving.histogram, registry=registry
+        app,
+        store,
+        secure=secure,
+        now=now,
+        histograms=serving.histogram,
+        most_listeners=listeners_beside(settings.max_connections),
+        registry=registry,
     )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)

@@ -11,8 +11,8 @@ from datetime import timedelta
 from model.promotion import Shadowed, ruling_on
 from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 from service.storage import Store
-from service.storage.campaigns import Campaigns
 from service.storage.jobs import CLOCK, Jobs
+from service.storage.leases import take_lease
 
 log = logging.getLogger(__name__)
 
@@ -32,14 +32,13 @@ class Promoting:
         self._store = store
         self._registry = registry
         self._shadow_of = shadow_of
-        self._leases = Campaigns(store)
         self._holder = secrets.token_hex(8)
 
     def turn(self) -> bool:
         """Whether a challenger became the champion."""
         if not Jobs(self._store).nightly().promotes:
             return False
-        if not self._leases.take_lease(_NAME, self._holder, LEASE):
+        if not take_lease(self._store, _NAME, self._holder, LEASE):
             return False
         try:
             return self._promoted()
