@@ -310,6 +310,8 @@ def _said(t: Texts, reason: Reason) -> str:
             values[name] = t(f"figure.{value}")
         elif name in ("slice", "what") and f"ruling_{name}.{value}" in t.sentences:
             values[name] = t(f"ruling_{name}.{value}")
+        elif isinstance(value, float):
+            values[name] = f"{value:g}".replace(".", t.sentences["models.decimal"])
         else:
             values[name] = plain_name(str(value))
     return t(f"ruling.{reason.code.value}", **values)
