@@ -40,11 +40,13 @@ _MOST_TRIES = 40
 class Shard:
     """Some rows: `matrix` is CSR (rows, places), the others a value a row.
 
-    `weight` is 0 or more; `offset` is added to a row's log-odds and not fitted, None for 0.
+    `positive` is true or false, or how much of each in [0, 1]: 0.5 stands for two rows of half
+    the weight, one of either label. `weight` is 0 or more; `offset` is added to a row's log-odds
+    and not fitted, None for 0.
     """
 
     matrix: Any
-    positive: NDArray[np.bool_]
+    positive: NDArray[np.bool_] | Floats
     weight: Floats
     offset: Floats | None = None
 
@@ -139,9 +141,9 @@ def part_of(shard: Shard, weights: Floats, bias: float) -> tuple[float, Floats]:
     log_odds = shard.matrix @ weights + bias
     if shard.offset is not None:
         log_odds += shard.offset
-    signed = np.where(shard.positive, log_odds, -log_odds)
-    loss = float(np.sum(shard.weight * np.logaddexp(0.0, -signed)))
-    slope = shard.weight * np.where(shard.positive, -1.0, 1.0) * expit(-signed)
+    truth = shard.positive.astype(np.float64)
+    loss = float(np.sum(shard.weight * (np.logaddexp(0.0, log_odds) - truth * log_odds)))
+    slope = shard.weight * (expit(log_odds) - truth)
     gradient = np.empty(weights.size + 1)
     gradient[:-1] = shard.matrix.T @ slope
     gradient[-1] = np.sum(slope)
@@ -170,13 +172,14 @@ def _descent(
     scale: Floats | None,
     jobs: int,
 ) -> Descent:
-    sides = [float(sum(np.sum(s.weight[s.positive == side]) for s in shards)) for side in (0, 1)]
-    if min(sides) <= 0:
+    weighs = sum(float(np.sum(shard.weight)) for shard in shards)
+    positive = sum(float(np.sum(shard.weight * shard.positive)) for shard in shards)
+    if not 0 < positive < weighs:
         raise ValueError("a fit needs rows of both labels that weigh something")
     if inverse_penalty <= 0:
         raise ValueError("the inverse penalty must be above 0")
     middle = np.zeros(shards[0].matrix.shape[1]) if centre is None else centre.astype(np.float64)
-    return Descent(shards, inverse_penalty, middle, scale, sum(sides), jobs)
+    return Descent(shards, inverse_penalty, middle, scale, weighs, jobs)
 
 
 def _stepped(descent: Descent, state: State) -> State | None:
