@@ -16,7 +16,7 @@ By these rules, in this order:
    `Bounds.most_inverse`, times its age: half for every `Bounds.half_life_days` before the newest,
    never below `Bounds.least_of_age`.
 4. Near-duplicates with the same label weigh as one campaign: n of them 2 - 1/n times what one of
-   them does on average, less than two. So do spam and insults that hold another one, padded. At
+   them does on average, less than two. So do spam and insults after one pattern, or padded. At
    most `COPIES` of a campaign, from all its time, stand for the others.
 5. On each side of a head (spam, ham, toxic, clean) no account, no author and no kin of spam weighs
    more than its share: see `Bounds`.
@@ -52,7 +52,7 @@ class Bounds:
     least_of_age: float = 0.25
     account_share: float = 0.2
     author_share: float = 0.05
-    kin_share: float = 0.05
+    kin_share: float = 0.1
     established: int = 50
     lenience: float = 1.5
 
@@ -285,16 +285,20 @@ def _winner(words: Sequence[_Word]) -> bool | None:
     by_account: dict[Hashable, list[_Word]] = defaultdict(list)
     for word in counting:
         by_account[word.account].append(word)
-    votes = [_last_word(of_account) for of_account in by_account.values()]
-    ayes, noes = votes.count(True), votes.count(False)
-    return ayes > noes if ayes != noes else _last_word(counting)
+    last_words = [_last_word(of_account) for of_account in by_account.values()]
+    votes = [says for _, says in last_words]
+    if votes.count(True) != votes.count(False):
+        return votes.count(True) > votes.count(False)
+    latest = max(at for at, _ in last_words)
+    says_last = {says for at, says in last_words if at == latest}
+    return says_last.pop() if len(says_last) == 1 else None
 
 
-def _last_word(words: Sequence[_Word]) -> bool | None:
-    """What was said last; of what was said at the same time, or nobody knows when, most."""
+def _last_word(words: Sequence[_Word]) -> tuple[datetime, bool | None]:
+    """What was said last and when; of what was said at one time, or nobody knows when, most."""
     last = max(word.at for word in words)
     says = Counter(word.example.label.positive for word in words if word.at == last)
-    return None if says[True] == says[False] else says[True] > says[False]
+    return last, None if says[True] == says[False] else says[True] > says[False]
 
 
 # ------------------------------------------------------------------ weights
@@ -334,8 +338,8 @@ def _as_campaigns(
     campaigns: list[Campaign] = []
     standing: dict[int, float] = {}
     for label, side in sorted(sides.items()):
-        padded = found.padded if words[side[0]].example.label.positive else frozenset()
-        for members in _groups(side, words, found, place, padded).values():
+        patterns = found.patterns if words[side[0]].example.label.positive else frozenset()
+        for members in _groups(side, words, found, place, patterns).values():
             number, whole = len(members), sum(weights[at] for at in members)
             weight = whole / number * (2 - 1 / number)
             in_time = sorted(members, key=lambda at: (words[at].at, words[at].comment))
@@ -418,12 +422,8 @@ def _kin(
     found: Alike,
     place: Mapping[tuple[str, str], int],
 ) -> dict[Hashable, list[int]]:
-    """Words by what has a link's domain or a good part of the text in common."""
+    """Words by what links to the same domain."""
     unions = Unions()
-    here = {found.group[place[words[at].comment]] for at in side}
-    for one, other in sorted(found.kin):
-        if one in here and other in here:
-            unions.join(one, other)
     for at in side:
         comment = place[words[at].comment]
         for domain in sorted(found.domains[comment]):
