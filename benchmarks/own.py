@@ -112,6 +112,7 @@ def main() -> None:
     for site in options.only or SITES:
         for count in options.labels:
             for share in (0.0, 0.2) if options.flipped else (0.0,):
-                for line in _of_site(site, elsewhere[site], count, share, champion, recipe,
-                                     outside, genuine, options):
+                for line in _of_site(
+                    site, elsewhere[site], count, share, champion, recipe, outside, genuine, options
+                ):
                     print(line, flush=True)

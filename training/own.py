@@ -115,7 +115,7 @@ def own_model(
     an example and half a minute.
     """
     own = _rows(examples, units_of(examples), champion.spec, recipe, jobs=jobs)
-    progress("features", 0.3)
+    progress("features", 0.5)
     topics = np.array([topic_of(example) for example in rehearsed], np.str_)
     texts = _rows(rehearsed, topics, champion.spec, recipe, jobs=jobs)
     progress("features", 1.0)
@@ -206,7 +206,9 @@ def _bare(submission: Submission) -> Submission:
 
 def _matrix(batch: Sequence[Texts], spec: Spec) -> sparse.csr_matrix:
     indptr, places, values = features(batch, spec).rows()
-    matrix = sparse.csr_matrix((values.astype(np.float64), places, indptr), shape=(len(batch), 2**spec.bits))
+    matrix = sparse.csr_matrix(
+        (values.astype(np.float64), places, indptr), shape=(len(batch), 2**spec.bits)
+    )
     matrix.sum_duplicates()
     return matrix
 
