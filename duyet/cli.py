@@ -100,7 +100,7 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         ),
         "train": LazyCommand("duyet.train_store:train", "Fit a model on labelled comments."),
         "models": LazyCommand(
-            "duyet.offline:models", "List, show, compare, promote and roll back models."
+            "duyet.model_commands:models", "List, compare, promote, roll back and sign models."
         ),
     },
 }

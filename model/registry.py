@@ -90,6 +90,10 @@ class Registry:
         """Which version each name points to. Raises RegistryError."""
         return dict(self._standing().names)
 
+    def is_signed(self) -> bool:
+        """Whether somebody, whoever, signed where names point. Raises RegistryError."""
+        return self._written()[0].count > 0
+
     def resolve(self, name: str) -> str:
         """The version behind a name, or the version of that name. Raises RegistryError."""
         names, versions = self.names(), self.versions()
@@ -104,6 +108,19 @@ class Registry:
     def manifest(self, name: str) -> Manifest:
         """The manifest of a version or name. Raises RegistryError."""
         return self._versions.manifest(self.resolve(name))
+
+    def manifest_of(self, version: str) -> Manifest:
+        """The manifest of a version, wherever names point, and if they cannot be believed.
+
+        Raises RegistryError.
+        """
+        if version not in self.versions():
+            raise RegistryError(f"no version {version!r} in this registry", Refusal.ABSENT)
+        return self._versions.manifest(version)
+
+    def is_right(self, version: str) -> bool:
+        """Whether a version is believed and every file of it is as it was written."""
+        return version in self.versions() and self._versions.is_right(version)
 
     def load(self, name: str = CHAMPION) -> Classifier:
         """A version, checked, its table in memory. Raises RegistryError."""
@@ -218,15 +235,15 @@ class Registry:
 
         For an operator who knows that they are right: whatever signed them before, or brought
         them back, is passed over from now on. Versions must agree with their digests. A name
-        whose version would not load then is dropped. Raises RegistryError.
+        whose version is not believed then is dropped. Raises RegistryError.
         """
         if self.guard is None:
             raise RegistryError("there is no key here to sign with", Refusal.UNSIGNED)
         with self._writing():
             for version in versions:
                 self._versions.vouch(version)
-            before = self._written()[0]
             lines = self._all_lines()
+            before = self._as_it_lies(lines)
             kept = {name: to for name, to in before.names.items() if self._versions.is_right(to)}
             for name in sorted(kept):
                 move = {"name": name, "from": kept[name], "to": kept[name], "who": who}
@@ -244,7 +261,7 @@ class Registry:
         if self.guard is None or self.guard.last_seen is None:
             return False
         standing, signature = self._written()
-        if self.guard.last_seen.newest() is not None or signature is not None or standing.head:
+        if self.guard.last_seen.newest() is not None or signature is not None or standing.count:
             return False
         if not standing.names:
             return False
@@ -280,10 +297,19 @@ class Registry:
             return Standing({}), None
         return standing_of(read_at_most(path, _MOST_NAMES).decode("utf-8", "replace"))
 
+    def _as_it_lies(self, lines: Sequence[bytes]) -> Standing:
+        """Where names point, whoever said so; where the moves left them if nothing says it."""
+        try:
+            standing = self._written()[0]
+        except RegistryError:
+            standing = Standing({})
+        moved = {str(move["name"]): str(move["to"]) for move in map(move_of, lines)}
+        return standing if standing.names else replace(standing, names=moved)
+
     def _lines(self, standing: Standing) -> list[bytes]:
         """The lines of the moves that led to where names point. Raises RegistryError."""
         lines = self._all_lines()
-        if self.guard is None and not standing.head:
+        if self.guard is None and not standing.count:
             return lines
         found = in_force(lines, standing.head)
         if found is None:
@@ -308,7 +334,7 @@ class Registry:
 
     def _stand(self, standing: Standing, lines: Sequence[bytes]) -> None:
         """Write down the moves and, with them in force, where names point."""
-        if self.guard is None and standing.head:
+        if self.guard is None and standing.count:
             raise RegistryError(
                 "this registry is signed, and there is no key here to sign with",
                 Refusal.UNSIGNED,

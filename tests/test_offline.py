@@ -301,18 +301,21 @@ def test_a_model_is_shown_to_a_machine_whole(call, models):
 def test_a_promotion_moves_the_name_and_is_written_down(call, models):
     before, after = models.names()[CHAMPION], models.names()[CHALLENGER]
 
-    status, out, _ = call("models", "promote", "challenger", "--why", "better", "--json")
+    status, out, _ = call(
+        "models", "promote", "challenger", "--why", "better", "--override", "--json"
+    )
 
     assert (status, json.loads(out)) == (0, {"champion": after, "before": before})
     assert models.names()[CHAMPION] == after
     move = models.moves()[-1]
     assert (move["name"], move["from"], move["to"]) == (CHAMPION, before, after)
     assert (move["who"], move["why"]) == ("operator", "better")
+    assert move["overrode"] == ["not_compared", "not_shadowed"]
 
 
 def test_a_rollback_brings_the_champion_before_back(call, models):
     before = models.names()[CHAMPION]
-    call("models", "promote", "challenger", "--why", "better")
+    call("models", "promote", "challenger", "--why", "better", "--override")
 
     status, _, _ = call("models", "rollback", "--why", "worse")
 
@@ -338,7 +341,7 @@ def test_a_version_that_was_changed_is_never_promoted(call, models):
     changed = models.root / "versions" / models.names()[CHALLENGER] / "card.md"
     changed.write_text("Better than it is.\n")
 
-    status, _, said = call("models", "promote", "challenger", "--why", "better")
+    status, _, said = call("models", "promote", "challenger", "--why", "better", "--override")
 
     assert status == 1
     assert "card.md is not what was written" in said

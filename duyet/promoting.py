@@ -1,0 +1,47 @@
+"""Ask the rule whether a version may be promoted, with all that this installation knows of it.
+
+Gathers from the registry and, where there is one, from the database. Does not rule itself.
+"""
+
+import json
+
+import click
+
+from model.promotion import Ruling, Shadowed, ruling_on
+from model.registry import CHAMPION, Registry
+
+
+def champion_of(registry: Registry) -> str | None:
+    """The version that is champion; None where there is none. Raises RegistryError."""
+    return registry.names().get(CHAMPION)
+
+
+def ruling_in(registry: Registry, challenger: str, champion: str | None) -> Ruling:
+    """What the rule says of a version that would take the champion's place.
+
+    Raises RegistryError, also for a comparison that nobody who is trusted signed.
+    """
+    comparison = registry.report(challenger, champion) if champion is not None else None
+    return ruling_on(champion, challenger, comparison, shadowed(challenger, champion))
+
+
+def shadowed(challenger: str, champion: str | None) -> Shadowed | None:
+    """What this installation's shadow saw; None where nothing was compared."""
+    return None
+
+
+def tell_refusal(ruling: Ruling, challenger: str, *, as_json: bool) -> None:
+    """Say why not, a line for each reason; as JSON on standard output as well."""
+    # Two seconds of imports, for whoever is refused.
+    from training.comparison_page import said  # noqa: PLC0415  it draws, and few are refused
+    from training.wording import words_in  # noqa: PLC0415  its words come with it
+
+    words = words_in("en")
+    told = [(reason.code.value, said(reason, words)) for reason in ruling.against]
+    if as_json:
+        body = [{"code": code, "message": message} for code, message in told]
+        click.echo(json.dumps({"version": challenger, "refused": body}, ensure_ascii=False))
+    click.echo(f"duyet: {challenger} is not promoted:", err=True)
+    for _, message in told:
+        click.echo(f"  {message}", err=True)
+    click.echo("--override goes on all the same, and writes these reasons down.", err=True)
