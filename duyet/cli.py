@@ -98,6 +98,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "evaluate": LazyCommand(
             "training.evaluate_command:evaluate_command", "Measure a model on labelled comments."
         ),
+        "replay": LazyCommand(
+            "service.commands.replay:replay", "Judge stored comments again, before a change."
+        ),
         "train": LazyCommand("duyet.train_store:train", "Fit a model on labelled comments."),
         "models": LazyCommand(
             "duyet.model_commands:models", "List, compare, promote, roll back and sign models."

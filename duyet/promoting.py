@@ -9,6 +9,9 @@ import click
 
 from model.promotion import Ruling, Shadowed, ruling_on
 from model.registry import CHAMPION, Registry
+from service.commands.opening import installation
+from service.storage.shadows import Shadows
+from training.models_option import own_models, own_secrets
 
 
 def champion_of(registry: Registry) -> str | None:
@@ -22,12 +25,20 @@ def ruling_in(registry: Registry, challenger: str, champion: str | None) -> Ruli
     Raises RegistryError, also for a comparison that nobody who is trusted signed.
     """
     comparison = registry.report(challenger, champion) if champion is not None else None
-    return ruling_on(champion, challenger, comparison, shadowed(challenger, champion))
+    return ruling_on(champion, challenger, comparison, shadowed(registry, challenger, champion))
 
 
-def shadowed(challenger: str, champion: str | None) -> Shadowed | None:
-    """What this installation's shadow saw; None where nothing was compared."""
-    return None
+def shadowed(registry: Registry, challenger: str, champion: str | None) -> Shadowed | None:
+    """What this installation's shadow saw; None where there is none, or it is another's model."""
+    is_own = registry.root.absolute() == own_models().absolute()
+    if champion is None or not is_own or not own_secrets().is_dir():
+        return None
+    try:
+        with installation() as at:
+            return Shadows(at.store).of(champion, challenger)
+    except click.ClickException as problem:
+        click.echo(f"duyet: what the shadow saw is not known: {problem.message}", err=True)
+        return None
 
 
 def tell_refusal(ruling: Ruling, challenger: str, *, as_json: bool) -> None:

@@ -37,14 +37,15 @@ from service.rates import RateLimits
 from service.readiness import Readiness
 from service.serving import Serving, registry_of
 from service.settings import Settings, load_settings
+from service.shadow import Shadow
 from service.spool import Spool
 from service.status_links import StatusLinks
 from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_now
+from service.storage.shadows import Shadows
 from service.tracing import Tracing, are_asked_for
 from service.training_jobs import TrainingJobs
 from service.web import pages
 from service.web.live import listeners_beside
-from service.web.models import no_shadow
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +96,13 @@ def build(
         metrics=metrics,
         tracing=tracing,
         spool=spool,
+        shadow=Shadow(store, serving, metrics),
         most_wait_seconds=settings.max_wait_seconds,
     )
 
     turn_away = TurningAway(keys, moderation.admission, metrics)
     post = _digest_post(settings, store, metrics)
+    shadow_of = Shadows(store).of
     trainings = TrainingJobs(store, settings.data_dir / "jobs", metrics)
     chores = chores_of(
         settings,
@@ -109,11 +112,11 @@ def build(
         spool=spool,
         post=post,
         now=now,
-    ) + learning_chores(trainings, Promoting(store, registry, no_shadow))
+    ) + learning_chores(trainings, Promoting(store, registry, shadow_of))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
-        await asyncio.to_thread(serving.refresh)
+        await _begun(serving, moderation)
         doing = [asyncio.create_task(every(chore)) for chore in chores]
         # What there is now stays: a collection that walks it took a twentieth of a comment's time.
         gc.collect()
@@ -143,15 +146,15 @@ def build(
     link = StatusLinks(store.keyring, settings.public_url)
     app.include_router(comments.routes(keys, rates, moderation, store, now=now, link=link))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
-    secure = settings.own_url.startswith("https://")
     pages.install(
         app,
         store,
-        secure=secure,
+        secure=settings.own_url.startswith("https://"),
         now=now,
         histograms=serving.histogram,
         most_listeners=listeners_beside(settings.max_connections),
         registry=registry,
+        shadow_of=shadow_of,
     )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
@@ -232,6 +235,12 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+async def _begun(serving: Serving, moderation: Moderation) -> None:
+    """With a model in memory, if there is one, and with what goes on beside the judging."""
+    await asyncio.to_thread(serving.refresh)
+    moderation.start()
 
 
 def _digest_post(settings: Settings, store: Store, metrics: Metrics) -> DigestPost | None:

@@ -77,11 +77,13 @@ BROAD_EXCEPTS = {
     ("model.judging", "_facts"): "one reading of a submission",
     ("model.judging", "_recalled"): "one look at what was learnt",
     ("model.judging", "_scored"): "one score",
+    ("model.rejudging", "log_odds_of"): "one score",
     ("model.rules", "hits"): "one rule",
     ("service.api.direct", "__call__"): "the edge of one route, as in service.problems",
     ("service.api.guard", "__call__"): "the edge of protocols with words of their own",
     ("service.learning", "_advance"): "the learning of one site",
     ("service.moderation", "_answers"): "one batch, to find the one submission at fault",
+    ("service.shadow", "_compared"): "one comment in the challenger's shadow",
     ("service.problems", "__call__"): "the edge, behind which the server prints what it gets",
 }
 """The only places that may catch whatever comes."""

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from model.registry import SHIPPED, Registry
 from service.passwords import Passwords
+from service.rule_trial import SECONDS
 from service.storage import Store
 from service.storage.accounts import Accounts
 from service.storage.accounts_people import People
@@ -34,6 +35,7 @@ from service.web import (
     people,
     queue,
     raids,
+    replay,
     site_rules,
     status,
 )
@@ -57,6 +59,7 @@ PARTS = (
     authors,
     site_rules,
     raids,
+    replay,
     log,
     dashboard,
     models,
@@ -81,14 +84,16 @@ def install(
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
     `histograms` gives those of models' manifests, and `shadow_of` what a challenger would have
-    said; `registry` is where models are promoted. `poll_seconds` is how often it is looked for
-    what is new, while somebody wants to know, and `most_listeners` how many may.
+    said; `registry` is where models are promoted, and tried on what is stored. `poll_seconds` is
+    how often it is looked for what is new, while somebody wants to know, and `most_listeners` how
+    many may.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.histograms = histograms
     app.state.registry = registry
     app.state.shadow_of = shadow_of
+    app.state.replay_seconds = SECONDS
     app.state.desk = Desk(
         store,
         Sessions(store, secure=secure),
