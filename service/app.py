@@ -151,7 +151,7 @@ def build(
         now=now,
         histograms=serving.histogram,
         most_listeners=listeners_beside(settings.max_connections),
-        models=registry_of(settings),
+        registry=registry_of(settings),
     )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)

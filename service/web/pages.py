@@ -76,18 +76,18 @@ def install(
     most_listeners: int = live.MOST_LISTENERS,
     histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
-    models: Registry | None = None,
+    registry: Registry = Registry(SHIPPED),  # noqa: B008  frozen
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
-    `histograms` gives those of models' manifests, `models` is the registry whose models can be
-    tried on what is stored; `poll_seconds` is how often it is looked for what is new, while
+    `histograms` gives those of models' manifests, `registry` is where the models are that can
+    be tried on what is stored; `poll_seconds` is how often it is looked for what is new, while
     somebody wants to know, and `most_listeners` how many may.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.histograms = histograms
-    app.state.models = models or Registry(SHIPPED)
+    app.state.registry = registry
     app.state.replay_seconds = SECONDS
     app.state.desk = Desk(
         store,
