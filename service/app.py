@@ -153,12 +153,8 @@ def build(
         now=now,
         histograms=serving.histogram,
         most_listeners=listeners_beside(settings.max_connections),
-<<<<<<< HEAD
         registry=registry,
         shadow_of=shadow_of,
-=======
-        registry=registry_of(settings),
->>>>>>> learn-shadow
     )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)

@@ -18,13 +18,8 @@ from service.serving import RETRY_SECONDS
 from service.shadow import MOST_WAITING
 from service.storage import Retention
 from service.storage.figures import Scope
-<<<<<<< HEAD
 from service.storage.shadows import FLIPS_KEPT, Shadows
-from tests.both_models import POLICY, SENT, Desk, open_desk
-=======
-from service.storage.shadows import FLIPS_KEPT, Shadowed, Shadows
 from tests.both_models import AT, POLICY, SENT, Desk, open_desk
->>>>>>> learn-shadow
 
 
 @pytest.fixture

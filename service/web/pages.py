@@ -79,7 +79,6 @@ def install(
     histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
     registry: Registry = Registry(SHIPPED),  # noqa: B008  frozen
-<<<<<<< HEAD
     shadow_of: models.ShadowOf = models.no_shadow,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
@@ -88,23 +87,12 @@ def install(
     said; `registry` is where models are promoted, and tried on what is stored. `poll_seconds` is
     how often it is looked for what is new, while somebody wants to know, and `most_listeners` how
     many may.
-=======
-) -> None:
-    """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
-
-    `histograms` gives those of models' manifests, `registry` is where the models are that can
-    be tried on what is stored; `poll_seconds` is how often it is looked for what is new, while
-    somebody wants to know, and `most_listeners` how many may.
->>>>>>> learn-shadow
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.histograms = histograms
     app.state.registry = registry
-<<<<<<< HEAD
     app.state.shadow_of = shadow_of
-=======
->>>>>>> learn-shadow
     app.state.replay_seconds = SECONDS
     app.state.desk = Desk(
         store,
