@@ -7,6 +7,7 @@ in `model.guard`.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +28,7 @@ from training.models_option import (
     place,
     registry_to_move,
     registry_to_read,
+    registry_to_write,
 )
 
 OPERATOR = "operator"
@@ -186,7 +188,8 @@ def sign(
     yours: `duyet models list`.
     """
     with _said_plainly():
-        registry = Registry(models or own_models(), own_guard(is_made=True))
+        guard = own_guard(is_made=True)
+        registry = replace(registry_to_write(models or own_models()), guard=guard)
         chosen = _all_right(registry) if is_all else versions
         dropped = registry.sign(chosen, who=who, why=why, at=datetime.now(UTC))
         names, _ = _names_in(registry)

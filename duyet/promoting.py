@@ -7,11 +7,13 @@ import json
 
 import click
 
+from model.comparison import Comparison
 from model.promotion import Ruling, Shadowed, ruling_on
+from model.refusals import RegistryError
 from model.registry import CHAMPION, Registry
 from service.commands.opening import installation
 from service.storage.shadows import Shadows
-from training.models_option import own_models, own_secrets
+from training.models_option import own_secrets
 
 
 def champion_of(registry: Registry) -> str | None:
@@ -22,23 +24,39 @@ def champion_of(registry: Registry) -> str | None:
 def ruling_in(registry: Registry, challenger: str, champion: str | None) -> Ruling:
     """What the rule says of a version that would take the champion's place.
 
-    Raises RegistryError, also for a comparison that nobody who is trusted signed.
+    A comparison that is not believed is none, which is told: else whoever may write reports
+    could keep a champion where it is. Raises RegistryError.
     """
-    comparison = registry.report(challenger, champion) if champion is not None else None
-    return ruling_on(champion, challenger, comparison, shadowed(registry, challenger, champion))
+    comparison = compared(registry, challenger, champion)
+    return ruling_on(champion, challenger, comparison, shadowed(challenger, champion))
 
 
-def shadowed(registry: Registry, challenger: str, champion: str | None) -> Shadowed | None:
-    """What this installation's shadow saw; None where there is none, or it is another's model."""
-    is_own = registry.root.absolute() == own_models().absolute()
-    if champion is None or not is_own or not own_secrets().is_dir():
+def compared(registry: Registry, challenger: str, champion: str | None) -> Comparison | None:
+    """How the two compare; None where nobody who is trusted says so."""
+    if champion is None:
+        return None
+    try:
+        return registry.report(challenger, champion)
+    except RegistryError as problem:
+        click.echo(f"duyet: the comparison is refused: {problem}", err=True)
+        return None
+
+
+def shadowed(challenger: str, champion: str | None) -> Shadowed | None:
+    """What this installation's shadow saw; None where nothing was compared.
+
+    None as well where there is no installation in this environment, or where its database
+    cannot be asked, which is told: a champion that must go can go all the same.
+    """
+    if champion is None or not (own_secrets() / "match.key").is_file():
         return None
     try:
         with installation() as at:
-            return Shadows(at.store).of(champion, challenger)
+            seen = Shadows(at.store).of(champion, challenger)
     except click.ClickException as problem:
-        click.echo(f"duyet: what the shadow saw is not known: {problem.message}", err=True)
+        click.echo(f"duyet: the shadow's counts are unknown: {problem.message}", err=True)
         return None
+    return seen if seen.comments else None
 
 
 def tell_refusal(ruling: Ruling, challenger: str, *, as_json: bool) -> None:

@@ -17,8 +17,9 @@ from model.classifier import Classifier
 from model.guard import Guard
 from model.refusals import Refusal, RegistryError
 from model.registry import CHALLENGER, CHAMPION, RELEASED, Registry
+from model.shared import Shared
 from service.metrics import Metrics
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -42,19 +43,37 @@ RETRY_SECONDS = 30.0
 def registry_of(settings: Settings) -> Registry:
     """The registry of an installation, believed only as far as its keys reach.
 
-    Makes the key that signs where it is missing. Raises service.keyring.KeyringError.
+    Makes the key that signs where it is missing. Raises service.keyring.KeyringError, and
+    SettingsError where a bucket is asked for and what that needs is not installed.
     """
     guard = Guard.open(settings.secrets_dir, settings.trusted_model_keys, released=RELEASED)
-    return Registry(settings.models_dir, guard)
+    return Registry(settings.models_dir, guard, bucket_of(settings))
+
+
+def bucket_of(settings: Settings) -> Shared | None:
+    """The bucket that the registry is shared by, None where it is a directory alone."""
+    if not settings.models_url:
+        return None
+    try:
+        from model.bucket import Bucket  # noqa: PLC0415  an extra that few install
+    except ImportError:
+        raise SettingsError(
+            ["DUYET_MODELS_URL needs a package more: `pip install duyet[s3]`"]
+        ) from None
+    return Bucket(settings.models_url, settings.models_dir)
 
 
 class Serving:
     """The champion and challenger of a registry, as of the last `refresh`."""
 
     def __init__(
-        self, registry: Registry, metrics: Metrics, *, clock: Callable[[], float] = time.monotonic
+        self,
+        registry: Registry,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._registry = registry
+        self.registry = registry
         self._metrics = metrics
         self._clock = clock
         self._champion: Classifier | None = None
@@ -74,7 +93,7 @@ class Serving:
     def histogram(self, version: str) -> Mapping[str, object]:
         """What a version's manifest says of its held-out scores; {} where it cannot be read."""
         try:
-            return self._registry.manifest(version).histogram
+            return self.registry.manifest(version).histogram
         except _UNUSABLE:
             return {}
 
@@ -88,12 +107,12 @@ class Serving:
 
     def _refresh_champion(self) -> None:
         try:
-            version = self._registry.names().get(CHAMPION, "")
+            version = self.registry.names().get(CHAMPION, "")
             if self._champion is not None and self._champion.version == version:
                 self._is_well()
                 return
-            champion = self._registry.load(CHAMPION)
-            histogram = self._registry.manifest(champion.version).histogram
+            champion = self.registry.load(CHAMPION)
+            histogram = self.registry.manifest(champion.version).histogram
             self._champion = champion
         except _UNUSABLE as problem:
             failed = _told(problem)
@@ -111,7 +130,7 @@ class Serving:
 
     def _refresh_challenger(self) -> None:
         try:
-            names = self._registry.names()
+            names = self.registry.names()
         except _UNUSABLE:  # said of the champion already
             return
         wanted = names.get(CHALLENGER, "")
@@ -125,7 +144,7 @@ class Serving:
         # Not the one before in its place: what is counted is of the one that is named.
         self._challenger = None
         try:
-            self._challenger = self._registry.load(wanted) if wanted else None
+            self._challenger = self.registry.load(wanted) if wanted else None
         except _UNUSABLE as problem:
             if wanted != failed:
                 log.error("the challenger cannot be loaded: %s", _told(problem))
@@ -153,8 +172,10 @@ class Serving:
     def _is_well(self) -> None:
         if self._failed:
             log.warning("the registry is believed again")
-        self._failed = self._refusal = ""
-        self._metrics.registry_is_refused("")
+        is_away = self.registry.shared is not None and self.registry.shared.is_away
+        self._failed = ""
+        self._refusal = Refusal.AWAY if is_away else ""
+        self._metrics.registry_is_refused(self._refusal)
 
 
 def _told(problem: BaseException) -> str:

@@ -354,11 +354,22 @@ def test_an_unsigned_program_does_not_write_over_signatures(ours):
     assert {p: p.read_bytes() for p in ours.root.rglob("*") if p.is_file()} == before
 
 
-def test_a_file_that_fills_the_memory_is_not_read(ours, again):
-    with (folder(ours, ours.names()[CHAMPION]) / "table.npy").open("r+b") as file:
-        file.truncate(2**40)  # of holes
+@pytest.mark.parametrize("file", ["table.npy", "card.md", "manifest.json"])
+def test_a_file_that_fills_the_memory_or_takes_hours_is_not_read(ours, again, file):
+    version = ours.add(a_manifest(), a_table(4), extra={"card.md": "A card."})
+    with (folder(ours, version) / file).open("r+b") as opened_file:
+        opened_file.truncate(2**40)  # of holes
 
-    assert refusal(again().load) is Refusal.CHANGED
+    assert refusal(lambda: again().load(version)) is Refusal.CHANGED
+
+
+def test_a_memory_that_is_broken_is_told_and_not_taken_for_none(ours, again, secrets):
+    (secrets / SEEN).write_text("{")
+
+    with pytest.raises(RegistryError, match=r"models\.seen cannot be read"):
+        again().load()
+    (secrets / SEEN).unlink()
+    assert again().load()
 
 
 # --- reports ---------------------------------------------------------------------------------

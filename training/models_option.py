@@ -13,10 +13,12 @@ from model.guard import KEY, Guard
 from model.key_files import KeyFileError
 from model.refusals import RegistryError
 from model.registry import RELEASED, SHIPPED, Registry, registry_at
+from model.shared import Shared
 
 _REGISTRY = "DUYET_MODELS"
 _DATA = "DUYET_DATA_DIR"
 _TRUSTED = "DUYET_TRUSTED_MODEL_KEYS"
+_URL = "DUYET_MODELS_URL"
 _USUAL_DATA = "var"
 
 
@@ -83,7 +85,11 @@ def registry_to_move(models: Path | None) -> Registry:
     Raises RegistryError.
     """
     registry = registry_to_write(models or own_models())
-    return registry if registry.versions() else registry_at(registry.root, registry.guard)
+    return (
+        registry
+        if registry.versions()
+        else registry_at(registry.root, registry.guard, registry.shared)
+    )
 
 
 def place(registry: Registry) -> str:
@@ -103,7 +109,27 @@ def models_option(command: Any) -> Any:
 
 
 def _own() -> Registry:
-    return Registry(own_models(), own_guard())
+    return Registry(own_models(), own_guard(), own_bucket())
+
+
+def own_bucket() -> Shared | None:
+    """The bucket that this environment's service shares its registry by; None for none.
+
+    Raises click's error.
+    """
+    url = os.environ.get(_URL)
+    if not url:
+        return None
+    try:
+        from model.bucket import Bucket  # noqa: PLC0415  an extra that few install
+    except ImportError:
+        raise click.ClickException(
+            f"{_URL} needs a package more: `pip install duyet[s3]`"
+        ) from None
+    try:
+        return Bucket(url, own_models())
+    except ValueError as problem:
+        raise click.ClickException(f"{_URL}: {problem}") from None
 
 
 def _data() -> Path:
