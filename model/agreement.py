@@ -41,6 +41,7 @@ def alpha(units: Sequence[Unit]) -> Agreement:
     several = [Counter(unit.values()) for unit in units if len(unit) > 1]
     said = sorted({word for counts in several for word in counts})
     table = np.array([[counts[word] for word in said] for counts in several], np.float64)
+    table = table.reshape(len(several), len(said))
     return _agreement(table, _alpha, (table > 0).sum(axis=1) == 1)
 
 
@@ -83,7 +84,7 @@ def _alpha(table: Floats) -> float | None:
 
 
 def _kappa(table: Floats) -> float | None:
-    """(observed - expected) / (1 - expected), from what the one said and the other, side by side."""
+    """(observed - expected) / (1 - expected): what the one said, and beside it what the other."""
     one, other = np.split(table, 2, axis=1)
     observed = (one * other).sum() / len(table)
     expected = float(one.mean(axis=0) @ other.mean(axis=0))

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from model.decision import LabelledExample, Provenance, WordOf
+from model.decision import Label, LabelledExample, Provenance, WordOf
 from model.memory import COPIES
 from model.outcome import Head
 from training.alike import Alike, Unions, alike
@@ -91,6 +91,14 @@ class Campaign:
 
 
 @dataclass(frozen=True, slots=True)
+class Voices:
+    """What several accounts said last of near-duplicates: words of labels by who."""
+
+    head: Head
+    said: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """What one account has of one side of a head, in [0, 1]: `before` the bounds, and `after`."""
 
@@ -107,7 +115,8 @@ class Resolved:
     """Labels that are held against each other.
 
     `examples` are what is left, in the order they came; `weights` what each weighs, in place of
-    its own weight. `left_out` counts the others by why. `shares` are by label, heaviest first.
+    its own weight. `left_out` counts the others by why. `shares` are by label, heaviest first. `voices`
+    are of people alone.
     """
 
     examples: tuple[LabelledExample, ...]
@@ -116,6 +125,7 @@ class Resolved:
     campaigns: tuple[Campaign, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()
+    voices: tuple[Voices, ...] = ()
 
     def weighed(self) -> list[LabelledExample]:
         """The examples with these weights as their own."""
@@ -139,7 +149,9 @@ def resolved(
     comments = {word.comment: word.example for word in words}
     found = alike(list(comments.values()), jobs=jobs)
     place = {comment: at for at, comment in enumerate(comments)}
-    words = _votes(words, found, place, conflicts, left_out)
+    same = _same(words, found, place)
+    voices = [said for words_alike in same.values() if (said := _voices(words_alike))]
+    words = _votes(words, same, conflicts, left_out)
     weights = _own_weights(words, bounds)
     campaigns, standing = _as_campaigns(_sides(words), words, weights, found, place)
     left_out["whose campaign others stand for"] += len(words) - len(standing)
@@ -153,6 +165,7 @@ def resolved(
         campaigns=tuple(campaigns),
         left_out={why: count for why, count in left_out.items() if count},
         shares=tuple(shares),
+        voices=tuple(voices),
     )
 
 
@@ -174,10 +187,6 @@ class _Word:
     @property
     def rank(self) -> int:
         return _RANKS[self.example.provenance.kind]
-
-    @property
-    def account(self) -> tuple[WordOf, str]:
-        return self.example.provenance.kind, self.example.provenance.who
 
     @property
     def weighs(self) -> tuple[int, datetime]:
@@ -254,18 +263,43 @@ def _ids(words: Iterable[_Word]) -> tuple[str, ...]:
 # ------------------------------------------------------------------ near-duplicates that disagree
 
 
-def _votes(
-    words: Sequence[_Word],
-    found: Alike,
-    place: Mapping[tuple[str, str], int],
-    conflicts: list[Conflict],
-    left_out: Counter[str],
-) -> list[_Word]:
-    """What holds where near-duplicates with the same links were labelled both ways."""
+def _same(
+    words: Sequence[_Word], found: Alike, place: Mapping[tuple[str, str], int]
+) -> dict[Hashable, list[_Word]]:
+    """Words on a head by what is nearly the same with the same links."""
     same: dict[Hashable, list[_Word]] = defaultdict(list)
     for word in words:
         at = place[word.comment]
         same[word.example.label.head, found.group[at], found.links[at]].append(word)
+    return same
+
+
+def _voices(words: Sequence[_Word]) -> Voices | None:
+    """What people said of near-duplicates, if several did."""
+    head = words[0].example.label.head
+    people = [word for word in words if word.example.provenance.kind is WordOf.DECISION]
+    said = {
+        who: Label(head, says).word
+        for who, of_account in _by_account(people).items()
+        if (says := _last_word(of_account)[1]) is not None
+    }
+    return Voices(head, said) if len(said) > 1 else None
+
+
+def _by_account(words: Sequence[_Word]) -> dict[str, list[_Word]]:
+    found: dict[str, list[_Word]] = defaultdict(list)
+    for word in words:
+        found[word.example.provenance.who].append(word)
+    return found
+
+
+def _votes(
+    words: Sequence[_Word],
+    same: Mapping[Hashable, Sequence[_Word]],
+    conflicts: list[Conflict],
+    left_out: Counter[str],
+) -> list[_Word]:
+    """What holds where near-duplicates were labelled both ways."""
     lost: set[int] = set()
     for alike_words in same.values():
         if len({word.example.label.positive for word in alike_words}) > 1:
@@ -282,10 +316,7 @@ def _winner(words: Sequence[_Word]) -> bool | None:
     """What most accounts of those that count say; None where nobody knows."""
     rank = max(word.rank for word in words)
     counting = [word for word in words if word.rank == rank]
-    by_account: dict[Hashable, list[_Word]] = defaultdict(list)
-    for word in counting:
-        by_account[word.account].append(word)
-    last_words = [_last_word(of_account) for of_account in by_account.values()]
+    last_words = [_last_word(of_account) for of_account in _by_account(counting).values()]
     votes = [says for _, says in last_words]
     if votes.count(True) != votes.count(False):
         return votes.count(True) > votes.count(False)
@@ -406,7 +437,7 @@ def _within_shares(
 
 def _accountable(word: _Word) -> tuple[WordOf, str] | None:
     """Who answers for a label; for files and imports whoever brought them here does."""
-    kind, who = word.account
+    kind, who = word.example.provenance.kind, word.example.provenance.who
     return (kind, who) if kind in (WordOf.DECISION, WordOf.REPORT) else None
 
 
