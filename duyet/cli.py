@@ -95,6 +95,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
             "training.evaluate_command:evaluate_command", "Measure a model on labelled comments."
         ),
         "train": LazyCommand("training.train_command:train", "Fit a model on labelled comments."),
+        "labels": LazyCommand(
+            "duyet.labels:labels", "Report on labels, find wrong ones, say what to label next."
+        ),
         "models": LazyCommand("duyet.offline:models", "List, show, promote and roll back models."),
     },
 }

@@ -150,7 +150,7 @@ def _draw(text: str) -> int:
 # ------------------------------------------------------------------ scores
 
 
-def _held_out(  # noqa: PLR0913  what is judged has three columns
+def _held_out(
     own: Sequence[LabelledExample],
     weights: Floats,
     folds: NDArray[np.intp],
@@ -176,7 +176,7 @@ def _held_out(  # noqa: PLR0913  what is judged has three columns
     return scores
 
 
-def _judged(  # noqa: PLR0913  the rows of a fit are four columns
+def _judged(
     matrix: sparse.csr_matrix,
     positive: NDArray[np.bool_],
     weight: Floats,

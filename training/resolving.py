@@ -115,8 +115,8 @@ class Resolved:
     """Labels that are held against each other.
 
     `examples` are what is left, in the order they came; `weights` what each weighs, in place of
-    its own weight. `left_out` counts the others by why. `shares` are by label, heaviest first. `voices`
-    are of people alone.
+    its own weight. `left_out` counts the others by why. `shares` are by label, heaviest first.
+    `voices` are of people alone.
     """
 
     examples: tuple[LabelledExample, ...]
@@ -245,7 +245,7 @@ def _holding(
         conflicts.append(Conflict(Clash.EVEN, (), _ids(stands)))
         left_out["that contradict each other"] += len(stands)
         stands = []
-    kept = stands[:1]
+    kept = sorted(stands, key=_tie)[:1]
     left_out["that say the same of a comment again"] += len(stands) - len(kept)
     others = [word for word in of_head if word.weighs != holding.weighs]
     against = [w for w in others if not kept or w.example.label != kept[0].example.label]
@@ -254,6 +254,13 @@ def _holding(
         conflicts.append(Conflict(Clash.AGAIN if again else Clash.RANK, _ids(kept), _ids(against)))
     left_out["that gave way to another word on the same comment"] += len(others)
     return kept
+
+
+def _tie(word: _Word) -> tuple[str, float, float, str]:
+    """Of words that are the same, the one that is taken: whichever, but always that one."""
+    example = word.example
+    chance = example.provenance.chance
+    return example.provenance.who, -2.0 if chance is None else -chance, example.weight, example.text
 
 
 def _ids(words: Iterable[_Word]) -> tuple[str, ...]:
