@@ -79,7 +79,7 @@ def labels() -> None:
 @_jobs
 @_skip
 @json_option
-def report(  # noqa: PLR0913  a parameter for each option
+def report(
     files: tuple[Path, ...],
     site_name: str | None,
     jobs: int,
@@ -119,7 +119,7 @@ def report(  # noqa: PLR0913  a parameter for each option
 @_jobs
 @_skip
 @json_option
-def audit(  # noqa: PLR0913  a parameter for each option
+def audit(
     files: tuple[Path, ...],
     site_name: str | None,
     limit: int,

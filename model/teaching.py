@@ -11,7 +11,7 @@ from model.memory import Sketch
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A comment without a label. `doubt` in [0, 1] is 1 where a score is a half or there is none."""
+    """A comment without a label. `doubt` is in [0, 1]: 1 where a score is a half, or none."""
 
     id: str
     doubt: float
