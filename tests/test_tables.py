@@ -20,7 +20,7 @@ TOLD = json.dumps(
 )
 
 
-def in_csv(*rows: object, delimiter: str = ",") -> str:
+def in_csv(*rows: list[str], delimiter: str = ",") -> str:
     out = io.StringIO()
     csv.writer(out, delimiter=delimiter).writerows(rows)
     return out.getvalue()

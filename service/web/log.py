@@ -40,6 +40,7 @@ KINDS = (
     "rate_limit_set",
     "decisions_forgotten",
     "history_imported",
+    "labels_looked_at",
     "campaign_found",
     "campaign_timed",
     "campaign_left",

@@ -25,6 +25,7 @@ PARTS = (
     Part("rules", "/rules", Role.MODERATOR),
     Part("dashboard", "/dashboard", Role.VIEWER),
     Part("log", "/log", Role.VIEWER),
+    Part("labels", "/labels", Role.ADMIN),
     Part("people", "/people", Role.ADMIN),
 )
 

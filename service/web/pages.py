@@ -25,6 +25,7 @@ from service.web import (
     decisions,
     digests,
     entry,
+    labels,
     live,
     log,
     people,
@@ -54,6 +55,7 @@ PARTS = (
     raids,
     log,
     dashboard,
+    labels,
     status,
     digests,
 )
