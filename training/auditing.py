@@ -14,25 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from model.decision import Label, LabelledExample, WordOf
-from model.facts import gather
-from model.features import features
 from model.outcome import Head
-from training.examples import submission_of
-from training.fit import estimator, rarity, scaled
+from training.plain_fits import judged_without, rows_of, wilson
 from training.recipes import Recipe
 from training.resolving import Resolved
 
 Floats = NDArray[np.float64]
 
-CHUNK = 500
 LEAST = 20
 """With fewer labels of a side than that nothing is said of a head."""
-
-_Z = 1.959964
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,55 +153,20 @@ def _held_out(
 ) -> Floats:
     """The probability that each of `own` is positive, by a fit that has not seen its fold."""
     examples = [*own, *support]
-    matrix = _matrix(examples, recipe, jobs=jobs)
+    matrix = rows_of(examples, recipe, jobs=jobs)
     positive = np.array([example.label.positive for example in examples], bool)
     weight = np.concatenate([weights, [example.weight for example in support]])
     fold = np.concatenate([folds, np.full(len(support), -1, np.intp)])
     head = own[0].label.head
     wanted = np.unique(folds)
     odds = Parallel(n_jobs=jobs, max_nbytes="1M")(
-        delayed(_judged)(matrix, positive, weight, fold == one, head, recipe) for one in wanted
+        delayed(judged_without)(matrix, positive, weight, fold == one, head, recipe)
+        for one in wanted
     )
     scores = np.full(len(own), np.nan)
     for one, of_fold in zip(wanted, odds, strict=True):
         scores[folds == one] = of_fold
     return scores
-
-
-def _judged(
-    matrix: sparse.csr_matrix,
-    positive: NDArray[np.bool_],
-    weight: Floats,
-    held_out: NDArray[np.bool_],
-    head: Head,
-    recipe: Recipe,
-) -> Floats:
-    """The probabilities of rows held out. A fit that lacks one side says a half of everything."""
-    seen = ~held_out & (weight > 0)
-    if np.unique(positive[seen]).size < 2:
-        return np.full(int(held_out.sum()), 0.5)
-    rows, truth, weighs = matrix[seen], positive[seen], weight[seen].copy()
-    for side in (truth, ~truth):
-        weighs[side] *= weighs.sum() / 2 / weighs[side].sum()
-    scale = rarity(rows) ** recipe.rarity_power
-    with threadpool_limits(1):
-        fitted = estimator(head, recipe).fit(scaled(rows, scale), truth, sample_weight=weighs)
-        found = fitted.predict_proba(scaled(matrix[held_out], scale))[:, 1]
-    return np.asarray(found, np.float64)
-
-
-def _matrix(examples: Sequence[LabelledExample], recipe: Recipe, *, jobs: int) -> sparse.csr_matrix:
-    chunks = [examples[at : at + CHUNK] for at in range(0, len(examples), CHUNK)]
-    parts = Parallel(n_jobs=jobs)(delayed(_chunk)(chunk, recipe) for chunk in chunks)
-    return sparse.vstack(parts, format="csr")
-
-
-def _chunk(chunk: Sequence[LabelledExample], recipe: Recipe) -> sparse.csr_matrix:
-    texts = [gather(submission_of(example)).texts for example in chunk]
-    indptr, places, values = features(texts, recipe.spec).rows()
-    matrix = sparse.csr_matrix((values, places, indptr), shape=(len(texts), 2**recipe.spec.bits))
-    matrix.sum_duplicates()
-    return matrix
 
 
 # ------------------------------------------------------------------ confident learning
@@ -250,14 +207,7 @@ def _by_account(
     found = []
     for (kind, who), flags in labels.items():
         number, suspect = len(flags), sum(flags)
-        low, high = _wilson(suspect, number)
+        low, high = wilson(suspect, number)
         others = (of_all - suspect) / (whole - number) if whole > number else math.nan
         found.append(Doubted(head, kind, who, number, suspect, low, high, others))
     return found
-
-
-def _wilson(hits: int, number: int) -> tuple[float, float]:
-    share, z2 = hits / number, _Z * _Z
-    middle = (share + z2 / (2 * number)) / (1 + z2 / number)
-    half = _Z * math.sqrt(share * (1 - share) / number + z2 / (4 * number**2)) / (1 + z2 / number)
-    return max(0.0, middle - half), min(1.0, middle + half)

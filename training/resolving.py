@@ -14,7 +14,7 @@ By these rules, in this order:
    is later, none of them teaches.
 3. A label weighs what it came with, times the inverse of the chance that a person was asked, up to
    `Bounds.most_inverse`, times its age: half for every `Bounds.half_life_days` before the newest,
-   never below `Bounds.least_of_age`.
+   never below `Bounds.least_of_age`; and times what its account is to be relied on, if given.
 4. Near-duplicates with the same label weigh as one campaign: n of them 2 - 1/n times what one of
    them does on average, less than two. So do spam and insults after one pattern, or padded. At
    most `COPIES` of a campaign, from all its time, stand for the others.
@@ -28,6 +28,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TypeAlias
 
 from model.decision import Label, LabelledExample, Provenance, WordOf
 from model.memory import COPIES
@@ -53,7 +54,7 @@ class Bounds:
     account_share: float = 0.2
     author_share: float = 0.05
     kin_share: float = 0.1
-    established: int = 50
+    established: int = 30
     lenience: float = 1.5
 
 
@@ -133,10 +134,21 @@ class Resolved:
         return [replace(example, weight=weight) for example, weight in both]
 
 
+Reliance: TypeAlias = Mapping[tuple[Head, WordOf, str], float]
+"""What an account's labels on a head weigh beside others', in [0, 1]: by head, kind and who."""
+
+
 def resolved(
-    examples: Iterable[LabelledExample], bounds: Bounds = USUAL, *, jobs: int = 1
+    examples: Iterable[LabelledExample],
+    bounds: Bounds = USUAL,
+    *,
+    reliance: Reliance | None = None,
+    jobs: int = 1,
 ) -> Resolved:
     """Hold labels against each other, by the rules above.
+
+    `reliance` is for accounts that `training.relying.reliance_of` found to err much more than the
+    others; whoever is not in it is relied on.
 
     Takes some 300 µs an example for what is alike, shared among `jobs` processes.
     """
@@ -152,7 +164,7 @@ def resolved(
     same = _same(words, found, place)
     voices = [said for words_alike in same.values() if (said := _voices(words_alike))]
     words = _votes(words, same, conflicts, left_out)
-    weights = _own_weights(words, bounds)
+    weights = _own_weights(words, bounds, reliance or {})
     campaigns, standing = _as_campaigns(_sides(words), words, weights, found, place)
     left_out["whose campaign others stand for"] += len(words) - len(standing)
     words, weights = [words[at] for at in standing], list(standing.values())
@@ -342,9 +354,20 @@ def _last_word(words: Sequence[_Word]) -> tuple[datetime, bool | None]:
 # ------------------------------------------------------------------ weights
 
 
-def _own_weights(words: Sequence[_Word], bounds: Bounds) -> list[float]:
+def _own_weights(words: Sequence[_Word], bounds: Bounds, reliance: Reliance) -> list[float]:
     newest = max((word.at for word in words), default=_LONG_AGO)
-    return [_own_weight(word, newest, bounds) for word in words]
+    return [
+        _own_weight(word, newest, bounds)
+        * reliance.get(
+            (
+                word.example.label.head,
+                word.example.provenance.kind,
+                word.example.provenance.who,
+            ),
+            1.0,
+        )
+        for word in words
+    ]
 
 
 def _own_weight(word: _Word, newest: datetime, bounds: Bounds) -> float:
