@@ -16,6 +16,7 @@ from model.addresses import mask_addresses
 from model.decision import LabelledExample
 from model.facts import gather
 from model.memory import sketch_of
+from model.signs import letters_as_read
 from model.teaching import Candidate, most_telling
 from service.commands.opening import (
     NAME,
@@ -34,10 +35,14 @@ from training.examples import read_examples
 from training.label_report import label_report
 from training.reading import examples_of, tell_left_out
 from training.recipes import RECIPES
-from training.resolving import Resolved, resolved
+from training.relying import reliance_of
+from training.resolving import Reliance, Resolved, resolved
 
 EXCERPT = 100
 """Letters of a comment that are shown to know it by."""
+
+SUPPORT = 1_000
+"""Texts of the project that every fit of an audit sees as well, about."""
 
 POOL = 500
 """Of so many waiting comments, those that teach most by the queue's order, are the next chosen."""
@@ -136,17 +141,15 @@ def audit(
     """
     if files:
         given = _of_files(files, site_name, skip_bad=skip_bad)
-        found = resolved(given, jobs=jobs)
-        body = _audit_body(_audited(found, jobs=jobs), found, limit)
+        body = _looked_at(resolved(given, jobs=jobs), jobs=jobs)
     else:
         with installation() as at:
             site_ids = _only(at, site_name)
-            found = resolved(at.store.labelled(site_ids), jobs=jobs)
-            looked = _audited(found, jobs=jobs)
-            body = _audit_body(looked, found, limit)
+            body = _looked_at(resolved(at.store.labelled(site_ids), jobs=jobs), jobs=jobs)
             if site_ids is None:
-                kept = _without_texts(_audit_body(looked, found, MOST_KEPT))
-                LabelFindings(at.store).keep(FindingKind.AUDIT, kept, by=OPERATOR)
+                findings = LabelFindings(at.store)
+                findings.keep(FindingKind.AUDIT, _without_texts(body), by=OPERATOR)
+    body["labels"] = body["labels"][:limit]
     click.echo(json_text(body) if as_json else "\n".join(_audit_lines(body)))
 
 
@@ -192,18 +195,28 @@ def _of_files(
     return given
 
 
-def _audited(found: Resolved, *, jobs: int) -> Audited:
-    own = {example.source for example in found.examples}
-    support = [
+def _looked_at(found: Resolved, *, jobs: int) -> dict[str, Any]:
+    """What is suspect, all of it, and who is relied on less."""
+    support = _support(found)
+    recipe = RECIPES["general"]
+    looked = audited(found, recipe, support=support, jobs=jobs)
+    reliance = reliance_of(found, recipe, support=support, jobs=jobs)
+    return _audit_body(looked, reliance)
+
+
+def _support(found: Resolved) -> list[LabelledExample]:
+    """Texts of the project that no label is about, evenly drawn: what a small site lacks."""
+    own = {letters_as_read(example.text) for example in found.examples}
+    texts = [
         example
         for path in sorted(OWN_TEXTS.glob("*.jsonl"))
         for example in read_examples(path)
-        if example.source not in own
+        if letters_as_read(example.text) not in own
     ]
-    return audited(found, RECIPES["general"], support=support, jobs=jobs)
+    return texts[:: max(1, len(texts) // SUPPORT)]
 
 
-def _audit_body(looked: Audited, found: Resolved, limit: int) -> dict[str, Any]:
+def _audit_body(looked: Audited, reliance: Reliance) -> dict[str, Any]:
     return {
         "judged": looked.judged,
         "suspect": len(looked.suspects),
@@ -222,6 +235,10 @@ def _audit_body(looked: Audited, found: Resolved, limit: int) -> dict[str, Any]:
             }
             for one in looked.accounts
         ],
+        "reliance": [
+            {"head": head.value, "kind": kind.value, "who": who, "weighs": weighs}
+            for (head, kind, who), weighs in reliance.items()
+        ],
         "labels": [
             {
                 "id": one.example.id,
@@ -235,14 +252,15 @@ def _audit_body(looked: Audited, found: Resolved, limit: int) -> dict[str, Any]:
                 "at": one.example.provenance.at,
                 "excerpt": shown(one.example.text, width=EXCERPT),
             }
-            for one in looked.suspects[:limit]
+            for one in looked.suspects
         ],
     }
 
 
 def _without_texts(body: dict[str, Any]) -> dict[str, Any]:
     kept = [
-        {key: value for key, value in one.items() if key != "excerpt"} for one in body["labels"]
+        {key: value for key, value in one.items() if key != "excerpt"}
+        for one in body["labels"][:MOST_KEPT]
     ]
     return body | {"labels": kept}
 
@@ -371,6 +389,12 @@ def _audit_lines(body: dict[str, Any]) -> Iterator[str]:
             f"by {shown(one['who'])} ({one['kind']}){at}"
         )
         yield f"       {one['excerpt']}"
+    for one in body["reliance"]:
+        yield ""
+        yield (
+            f"{shown(one['who'])} ({one['kind']}) is contradicted far more than others: "
+            f"labels on {one['head']} are to weigh {_percent(one['weighs'])}."
+        )
     yield from _table(
         "Suspect by account",
         ("head", "who", "kind", "labels", "suspect", "95 % interval", "others"),
