@@ -30,7 +30,8 @@ from model.outcome import Head, Outcome
 from model.policy import Policy
 from model.registry import SHIPPED
 from model.submission import Article, Author, CommentType, FormFacts, Submission
-from service import app, first_start
+from service import first_start
+from service.chores import chores_of
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.metrics import Metrics
@@ -336,7 +337,17 @@ def _catch_up(settings: Settings, store: Store) -> None:
     """Do at once what the service does by and by: what it counts, finds, forgets."""
     metrics = Metrics()
     serving = Serving(settings.models_dir, metrics)
-    for chore in app._chores(settings, store, serving, metrics, None, lambda: datetime.now(UTC)):
+    chores = chores_of(
+        settings,
+        store,
+        serving,
+        metrics,
+        spool=None,
+        post=None,
+        trainings=None,
+        now=lambda: datetime.now(UTC),
+    )
+    for chore in chores:
         for _ in range(_TURNS):
             chore.do()
 

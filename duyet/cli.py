@@ -63,6 +63,7 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
             "service.commands.doctor:doctor", "Check a deployment, and say what to do."
         ),
         "forget": LazyCommand("service.commands.keep:forget", "Forget comments that are too old."),
+        "erase": LazyCommand("service.commands.erase:erase", "Erase a person and their comments."),
         "sites": LazyCommand(
             "service.commands.sites:sites", "Add and list sites, renew their keys."
         ),
@@ -79,6 +80,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         ),
         "sign-in": LazyCommand(
             "service.commands.moderate:sign_in", "Print a one-time sign-in link."
+        ),
+        "lists": LazyCommand(
+            "service.commands.lists:lists", "Read and change a site's words and domains."
         ),
         "people": LazyCommand(
             "service.commands.people:people", "List who may enter, change roles, reset accounts."

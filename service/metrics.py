@@ -148,6 +148,9 @@ class Metrics:
             "duyet_spool_bytes", "Bytes of comments kept on disk until the database is back."
         )
         self._outbox = Gauge("duyet_outbox_size", "Events that wait to be delivered.")
+        self._trainings = Counter(
+            "duyet_trainings_total", "Trainings by how they ended.", ["result"]
+        )
         self._digests = Counter(
             "duyet_digests_total", "Digests by what became of them.", ["result"]
         )
@@ -270,6 +273,10 @@ class Metrics:
     def digest_settled(self, result: str) -> None:
         """A digest was sent, skipped as there was nothing to tell, or has failed."""
         self._digests.add((result,))
+
+    def training_ended(self, *, failed: bool) -> None:
+        """A training that this process ran has ended."""
+        self._trainings.add(("failed" if failed else "done",))
 
     def model_is(
         self, name: str, version: str, histogram: Mapping[str, object] | None = None

@@ -17,6 +17,7 @@ from service.keyring import Keyring
 from service.settings import load_settings
 from service.storage import Site, Store
 from tests.judging_cases import a_manifest, a_table
+from tests.migrated import lay_database
 from tests.serving import served
 
 PROBLEM = "application/problem+json"
@@ -113,6 +114,8 @@ def running(
     read = load_settings(
         {"DUYET_DATA_DIR": str(directory), "DUYET_DATABASE_URL": database} | settings
     )
+    if not database:
+        lay_database(directory)
     clock = now or Clock()
     keyring = Keyring.open(read.secrets_dir)
     store = Store.open(read.sqlalchemy_url, keyring, now=clock)

@@ -33,6 +33,7 @@ from service.serving import Serving
 from service.storage import Site, Store, StoreUnavailable
 from tests.api.service import PROBLEM, Clock, Service, a_comment, model_at, running
 from tests.judging_cases import a_manifest, a_table
+from tests.migrated import lay_database
 
 LONG = "Đoạn văn này dài và có nhiều chữ. " * 1200
 
@@ -46,7 +47,7 @@ async def door(
     directory: Path, *, policy: Policy | None = None
 ) -> AsyncIterator[tuple[Moderation, Site, Store]]:
     """Moderation over a new store, without HTTP."""
-    store = Store.open(f"sqlite:///{directory / 'd.db'}", Keyring.open(directory / "secrets"))
+    store = Store.open(lay_database(directory), Keyring.open(directory / "secrets"))
     store.migrate()
     site, _ = store.add_site("blog", policy or Policy(audit_rate=0))
     model_at(directory / "models")

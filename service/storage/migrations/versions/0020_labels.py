@@ -9,7 +9,7 @@ from alembic import op
 from service.storage.tables import UtcTime
 
 revision = "0020"
-down_revision = "0016"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
