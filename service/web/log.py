@@ -46,6 +46,7 @@ KINDS = (
     "training_stopped",
     "nightly_set",
     "history_imported",
+    "labels_looked_at",
     "campaign_found",
     "campaign_timed",
     "campaign_left",

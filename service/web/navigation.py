@@ -31,6 +31,7 @@ PARTS = (
     Part("dashboard", "/dashboard", Role.VIEWER),
     Part("log", "/log", Role.VIEWER),
     Part("models", "/models", Role.ADMIN, everywhere=True),
+    Part("labels", "/labels", Role.ADMIN),
     Part("people", "/people", Role.ADMIN),
 )
 

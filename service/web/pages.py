@@ -29,6 +29,7 @@ from service.web import (
     digests,
     entry,
     erasure,
+    labels,
     live,
     log,
     models,
@@ -63,6 +64,7 @@ PARTS = (
     log,
     dashboard,
     models,
+    labels,
     status,
     digests,
 )
