@@ -36,7 +36,7 @@ serve: install  ## install, then run the service on 127.0.0.1:8000
 
 TEST_PROCESSES ?= 2
 test: $(VENV)/.installed-dev  ## install, then run all tests
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES)
 
 test-clients: $(VENV)/.installed-dev  ## install real clients of other protocols, then test with them
 	PYTHON=$(BIN)/python scripts/install-clients
@@ -51,7 +51,7 @@ SEEN ?=
 SEEN_DATA ?=
 test-browser: $(VENV)/.installed-dev  ## every page in a real Chromium: SEEN=complete for all ways, SEEN_DATA=DIR of labelled files
 	scripts/install-browser
-	SEEN=$(SEEN) SEEN_DATA=$(SEEN_DATA) $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup tests/browser
+	SEEN=$(SEEN) SEEN_DATA=$(SEEN_DATA) $(BIN)/python -m pytest -n $(TEST_PROCESSES) tests/browser
 
 test-wordpress: $(VENV)/.installed-dev  ## a real WordPress with its Akismet plugin, asking here
 	$(BIN)/python -m pytest tests/wordpress

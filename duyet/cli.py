@@ -63,6 +63,7 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
             "service.commands.doctor:doctor", "Check a deployment, and say what to do."
         ),
         "forget": LazyCommand("service.commands.keep:forget", "Forget comments that are too old."),
+        "erase": LazyCommand("service.commands.erase:erase", "Erase a person and their comments."),
         "sites": LazyCommand(
             "service.commands.sites:sites", "Add and list sites, renew their keys."
         ),
@@ -80,6 +81,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "sign-in": LazyCommand(
             "service.commands.moderate:sign_in", "Print a one-time sign-in link."
         ),
+        "lists": LazyCommand(
+            "service.commands.lists:lists", "Read and change a site's words and domains."
+        ),
         "people": LazyCommand(
             "service.commands.people:people", "List who may enter, change roles, reset accounts."
         ),
@@ -95,7 +99,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
             "training.evaluate_command:evaluate_command", "Measure a model on labelled comments."
         ),
         "train": LazyCommand("duyet.train_store:train", "Fit a model on labelled comments."),
-        "models": LazyCommand("duyet.offline:models", "List, show, promote and roll back models."),
+        "models": LazyCommand(
+            "duyet.offline:models", "List, show, compare, promote and roll back models."
+        ),
     },
 }
 

@@ -215,6 +215,21 @@ def _in_word(letter: str) -> str:
             return " "
 
 
+_GREEK = re.compile("[\u0370-\u03ff\u1f00-\u1fff]")
+
+
+def _forms_of(text: str) -> tuple[str, ...]:
+    """A word as it may be written: Greek capitals look like other letters than their small ones.
+
+    So Υ reads as y and υ as u; an iota below a small letter stands beside a capital one.
+    """
+    if text.isascii() or not _GREEK.search(text):
+        return (text,)
+    titled = " ".join(word[:1].title() + word[1:].lower() for word in text.split(" "))
+    forms = (text, text.lower(), text.upper(), titled)
+    return tuple(dict.fromkeys(unicodedata.normalize("NFC", form) for form in forms))
+
+
 def _has_marks(text: str) -> bool:
     return any(unicodedata.category(c)[0] == "M" for c in unicodedata.normalize("NFD", text))
 
@@ -253,6 +268,34 @@ def _laid_out(text: str, reading: _Reading) -> tuple[str, list[int]]:
     return "".join(letters), origins
 
 
+def plain_reading(code: int) -> str:
+    """What a code point reads as without marks: letters, "" or blanks; a sign between blanks."""
+    return _PLAIN[code]
+
+
+def plain_key(entry: Entry) -> str | None:
+    """Letters that the plain reading of each text holds in which a word stands, None if unknown.
+
+    A blank at an end of it is the end of a word there. What is shown of a text is what is read.
+    """
+    way = way_of(entry.text)
+    words = _words(entry.text.strip("*"), _PLAIN if way is Way.FOLDED else _MARKED)
+    plain_words = _words(words[0], _PLAIN) if words else []
+    if (
+        way is Way.ANYWHERE
+        or _GREEK.search(entry.text)
+        or not plain_words
+        or not all(word.isalnum() for word in plain_words)
+    ):
+        return None
+    first = plain_words[0]
+    if "*" not in entry.text:
+        return f" {first} "
+    if way is Way.EXACT or len(plain_words) > 1:
+        return first if len(plain_words) == 1 else None
+    return f"{first} " if entry.text.startswith("*") else f" {first}"
+
+
 # ------------------------------------------------------------------ finding words
 
 
@@ -284,14 +327,14 @@ class _Words:
         self._end = _Parts(slice(-SHORTEST_BESIDE_STAR, None), lambda word, size: word[-size:])
         self._plain_firsts: set[str] = set()
 
-    def add(self, entry: Entry) -> None:
-        words = _words(entry.text.strip("*"), self.reading)
+    def add(self, entry: Entry, text: str) -> None:
+        words = _words(text.strip("*"), self.reading)
         if entry.text.endswith("*"):
             self._begin.add(words[0], entry)
         elif entry.text.startswith("*"):
             self._end.add(words[0], entry)
         else:
-            self._plain_firsts.add(_words(words[0], _PLAIN)[0])
+            self._plain_firsts.update((_words(words[0], _PLAIN)[0], _words(text, _PLAIN)[0]))
             node = self._first
             for word in words:
                 node = node.following.setdefault(word, _Node())
@@ -382,9 +425,9 @@ class _Automaton:
         self._shorter = [0]  # the longest suffix of a state at which an entry ends
         self._letters: frozenset[str] = frozenset()
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: Entry, text: str) -> None:
         state = 0
-        for letter in " ".join(_words(entry.text, _MARKED)):
+        for letter in " ".join(_words(text, _MARKED)):
             following = self._next[state].get(letter)
             if following is None:
                 following = len(self._next)
@@ -482,7 +525,8 @@ class Lists:
             if entry.kind is Kind.DOMAIN:
                 _graver(self._domains, entry.text, entry)
             else:
-                self._finder_of(entry).add(entry)
+                for form in _forms_of(entry.text):
+                    self._finder_of(entry).add(entry, form)
         self._anywhere.link()
         all_finders: tuple[_Words | _Automaton, ...] = (self._plain, self._marked, self._anywhere)
         self._finders = tuple(finder for finder in all_finders if not finder.is_empty)

@@ -37,6 +37,18 @@ def shown(text: str) -> Shown | None:
     return Shown(whole, starts) if bare is None else Shown(bare.text, starts.take(bare.origin))
 
 
+def shown_text(text: str) -> str:
+    """The same without telling where each code point came from, in less time."""
+    whole, _ = composed(text)
+    changes = _changes(whole) if _may_change(whole) else []
+    parts: list[str] = []
+    at = 0
+    for start, end, written in changes:
+        parts += (whole[at:start], written)
+        at = end
+    return "".join([*parts, whole[at:]]) if changes else whole
+
+
 def _may_change(text: str) -> bool:
     # Far cheaper than the search: most texts hold none of these.
     return "<" in text or "&" in text or _says_dot(text)

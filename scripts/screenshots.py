@@ -41,10 +41,10 @@ The comments were written for the project.
 def main() -> None:
     """Take all of them. Raises SystemExit when they would take too much room."""
     PLACE.mkdir(exist_ok=True)
-    for old in PLACE.glob("*.webp"):
-        old.unlink()
     with tempfile.TemporaryDirectory() as folder, seeded(Path(folder)) as newsroom:
         there = _there(newsroom)
+        for old in PLACE.glob("*.webp"):
+            old.unlink()
         with sync_playwright() as playwright:
             executable = shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)

@@ -34,13 +34,15 @@ from service.metrics import Metrics
 from service.moderation import Moderation
 from service.rates import RateLimits
 from service.readiness import Readiness
-from service.serving import Serving
+from service.serving import Serving, registry_of
 from service.settings import Settings, load_settings
 from service.spool import Spool
 from service.status_links import StatusLinks
-from service.storage import Buckets, Store, StoreUnavailable, utc_now
+from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_now
 from service.tracing import Tracing, are_asked_for
+from service.training_jobs import TrainingJobs
 from service.web import pages
+from service.web.live import listeners_beside
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ def build(
 ) -> App:
     """The app over a store; it closes that and `tracing` when it ends. `now` is its clock."""
     metrics = Metrics()
-    serving = Serving(settings.models_dir, metrics)
+    serving = Serving(registry_of(settings), metrics)
     deliverability = Deliverability()
     spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
     rates = RateLimits(Buckets(settings.sqlalchemy_url), usual=settings.rate_limit)
@@ -95,7 +97,17 @@ def build(
 
     turn_away = TurningAway(keys, moderation.admission, metrics)
     post = _digest_post(settings, store, metrics)
-    chores = chores_of(settings, store, serving, metrics, spool=spool, post=post, now=now)
+    trainings = TrainingJobs(store, settings.data_dir / "jobs", metrics)
+    chores = chores_of(
+        settings,
+        store,
+        serving,
+        metrics,
+        spool=spool,
+        post=post,
+        trainings=trainings,
+        now=now,
+    )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -111,6 +123,7 @@ def build(
         # Whatever became of the chores, what was accepted is answered.
         await asyncio.gather(*doing, return_exceptions=True)
         await moderation.drain()
+        await _given_back(trainings)
         await rates.close()
         await _ended(metrics, tracing)
         deliverability.close()
@@ -129,7 +142,14 @@ def build(
     app.include_router(comments.routes(keys, rates, moderation, store, now=now, link=link))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
     secure = settings.own_url.startswith("https://")
-    pages.install(app, store, secure=secure, now=now, histograms=serving.histogram)
+    pages.install(
+        app,
+        store,
+        secure=secure,
+        now=now,
+        histograms=serving.histogram,
+        most_listeners=listeners_beside(settings.max_connections),
+    )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
     app.include_router(akismet.routes(akismet_door))
@@ -172,6 +192,13 @@ def _tracing(environ: Mapping[str, str]) -> Tracing | None:
         log.error("no traces are sent: install what they need with `pip install duyet[otel]`")
         return None
     return OpenTelemetry()
+
+
+async def _given_back(trainings: TrainingJobs) -> None:
+    try:
+        await asyncio.to_thread(trainings.close)
+    except StoreError as problem:
+        log.warning("a training was not given back", extra={"problem": type(problem).__name__})
 
 
 async def _ended(metrics: Metrics, tracing: Tracing | None) -> None:

@@ -20,6 +20,7 @@ from service.settings import Settings
 from service.spool import Spool
 from service.storage import Retention, Store, StoreError
 from service.storage.statistics import Statistics
+from service.training_jobs import TrainingJobs
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ SHARE_SECONDS = 1.0
 REPLAY_SECONDS = 1.0
 DELIVER_SECONDS = 2.0
 """How often a worker looks for late verdicts to tell."""
+
+TRAIN_SECONDS = 2.0
+"""How often a worker looks for trainings that were asked for, and how far its own has come."""
 
 DIGEST_SECONDS = 30.0
 """How often a worker looks for digests that are due."""
@@ -80,9 +84,10 @@ def chores_of(  # noqa: PLR0913  each part has a chore
     *,
     spool: Spool | None,
     post: DigestPost | None,
+    trainings: TrainingJobs | None,
     now: Callable[[], datetime],
 ) -> list[Chore]:
-    """All chores of a worker; without a spool or a digest's post, none for it."""
+    """All chores of a worker; for what is None there is none."""
     kept = Retention(settings.retention_days, settings.spoken_retention_days)
     statistics = Statistics(store)
     late = LateVerdicts(store, now=now)
@@ -118,6 +123,8 @@ def chores_of(  # noqa: PLR0913  each part has a chore
         chores.append(Chore(REPLAY_SECONDS, partial(_empty, spool, store, metrics)))
     if post is not None:
         chores.append(Chore(DIGEST_SECONDS, post.send_due))
+    if trainings is not None:
+        chores.append(Chore(TRAIN_SECONDS, trainings.turn))
     if metrics.is_shared:
         chores.append(Chore(SHARE_SECONDS, metrics.share))
     return chores

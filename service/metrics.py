@@ -148,6 +148,9 @@ class Metrics:
             "duyet_spool_bytes", "Bytes of comments kept on disk until the database is back."
         )
         self._outbox = Gauge("duyet_outbox_size", "Events that wait to be delivered.")
+        self._trainings = Counter(
+            "duyet_trainings_total", "Trainings by how they ended.", ["result"]
+        )
         self._digests = Counter(
             "duyet_digests_total", "Digests by what became of them.", ["result"]
         )
@@ -156,9 +159,15 @@ class Metrics:
             "1 for the model version that serves under this name, 0 for one that did.",
             ["name", "version"],
         )
+        self._registry_refused = Gauge(
+            "duyet_model_refused",
+            "1 while the registry of models is not believed, by why; the last champion serves.",
+            ["reason"],
+        )
         self._build = Gauge("duyet_build_info", "1 for the version of the program.", ["version"])
         self._build.set((metadata.version("duyet"),), 1)
         self._served: dict[str, str] = {}
+        self._refused_for = ""
         self._watches = {head.value: Watch(()) for head in HEADS}
         self._watching = Lock()
         self._all: tuple[Instrument, ...] = tuple(
@@ -271,6 +280,10 @@ class Metrics:
         """A digest was sent, skipped as there was nothing to tell, or has failed."""
         self._digests.add((result,))
 
+    def training_ended(self, *, failed: bool) -> None:
+        """A training that this process ran has ended."""
+        self._trainings.add(("failed" if failed else "done",))
+
     def model_is(
         self, name: str, version: str, histogram: Mapping[str, object] | None = None
     ) -> None:
@@ -289,6 +302,16 @@ class Metrics:
                 self._watches[head.value] = Watch(expected_of(histogram or {}, head.value))
                 self._drift.forget((head.value,))
                 self._share.forget((head.value,))
+
+    def registry_is_refused(self, reason: str) -> None:
+        """Set why the registry is not believed, one of model.refusals.Refusal; "" when it is."""
+        if reason == self._refused_for:
+            return
+        if self._refused_for:
+            self._registry_refused.set((self._refused_for,), 0)
+        if reason:
+            self._registry_refused.set((reason,), 1)
+        self._refused_for = reason
 
     # -------------------------------------------------------------- showing
 

@@ -16,6 +16,7 @@ from model.links import links_in
 from model.lists import Act, Entry, Found, Kind, Lists, Searched
 from model.outcome import Outcome
 from model.policy import Policy
+from model.sifting import sift_of
 from service.storage.recent import Judged, Recent
 from service.storage.site_rules import RuleBook
 
@@ -185,6 +186,7 @@ class _Comparison:
         self._book = book
         self._policy = policy
         self._touched = Lists(draft.touched())
+        self._sift = sift_of(draft.touched())
         self._before, self._after = Lists(draft.current), Lists(draft.after())
         self._has_domains = any(one.has_domains for one in (self._before, self._after))
         self._only_adds = not (draft.current or draft.ended)
@@ -193,7 +195,8 @@ class _Comparison:
         self._seen = self._genuine = self._rejected = 0
 
     def look_at(self, page: Sequence[Recent]) -> None:
-        met = [(one, found) for one in page if (found := self._met(one)) is not None]
+        likely = self._likely(page)
+        met = [(one, found) for one in likely if (found := self._met(one)) is not None]
         self._seen += len(met)
         if not met:
             return
@@ -203,6 +206,14 @@ class _Comparison:
                 self._compare(one, found, judged[one.id])
         self._samples.sort(key=lambda sample: sample.rank)
         del self._samples[MOST_SAMPLES:]
+
+    def _likely(self, page: Sequence[Recent]) -> Sequence[Recent]:
+        """Those in which something may be found; of the others it is certain that nothing is."""
+        if self._sift is None:
+            return page
+        holds = self._sift.holds([text for one in page for text in (one.content, one.name)])
+        pairs = zip(page, holds[::2], holds[1::2], strict=True)
+        return [one for one, content, name in pairs if content or name]
 
     def _met(self, one: Recent) -> "_Met | None":
         """What is found in a comment, if any of what makes a difference is."""

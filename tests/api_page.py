@@ -24,6 +24,8 @@ from service.app import build
 from service.keyring import Keyring
 from service.settings import load_settings
 from service.storage import Store
+from tests.api.service import signed
+from tests.migrated import lay_database
 from tests.serving import served
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "api.md"
@@ -56,11 +58,13 @@ def service(directory: Path) -> Iterator[tuple[FastAPI, str]]:
     queue one accepted comment in a hundred.
     """
     settings = load_settings({"DUYET_DATA_DIR": str(directory)})
+    lay_database(directory)
     clock = Clock()
     store = Store.open(settings.sqlalchemy_url, Keyring.open(settings.secrets_dir), now=clock)
     store.migrate()
     _, key = store.add_site("example", Policy(audit_rate=0))
     try:
+        signed(settings)
         yield build(settings, store, now=clock), key
     finally:
         store.close()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.faults.table import TABLE
 
@@ -32,18 +33,31 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "waits: may sleep for longer than half a second")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes run the tests, a file's stay together, for what they share; and
-    those that ask one WordPress.
+def _needs_room(nodeid: str) -> bool:
+    """Whether a test wants a machine to itself, or nearly so."""
+    return nodeid.startswith(("tests/faults/", "tests/test_soak.py"))
 
-    Those that want a machine to themselves, or nearly so, are of one process, and begin first.
-    """
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        alone = file.startswith("tests/faults/") or file == "tests/test_soak.py"
-        shared = "tests/wordpress/" if file.startswith("tests/wordpress/") else file
-        item.add_marker(pytest.mark.xdist_group("alone" if alone else shared))
-    items.sort(key=lambda item: not item.nodeid.startswith(("tests/faults/", "tests/test_soak")))
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first."""
+    items.sort(key=lambda item: not _needs_room(item.nodeid))
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist is untyped
+    """Where several processes run the tests, a file's stay together, for what they share; those
+    that ask one WordPress; and those that want room, one after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if _needs_room(nodeid):
+            return "room"
+        file = nodeid.partition("::")[0]
+        return "tests/wordpress/" if file.startswith("tests/wordpress/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    config.option.loadscopereorder = False  # the order is ours
+    return Together(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -24,6 +24,7 @@ from model.policy import Policy
 from service.keyring import Keyring
 from service.settings import load_settings
 from service.storage import Store
+from tests.migrated import lay_database
 from tests.storage.cases import Clock, asked, put, submission, verdict
 from training.examples import read_examples
 
@@ -75,8 +76,9 @@ def empty(tmp_path, monkeypatch, capsysbinary):
 
 
 @pytest.fixture
-def desk(empty):
+def desk(empty, tmp_path):
     """An installation with the site `blog`."""
+    lay_database(tmp_path / "var")
     assert empty("migrate")[0] == 0
     assert empty("sites", "add", "blog")[0] == 0
     return empty

@@ -15,10 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from benchmarks.postgres import PostgresServer
 from duyet.cli import run
@@ -26,6 +22,8 @@ from service.diagnosis import Patient, data_directory, findings
 from service.settings import load_settings
 from service.storage.inspection import inspected
 from tests.api.service import running
+from tests.certificates import certificate
+from tests.migrated import lay_database
 from tests.postgres import postgres_server
 from tests.storage.cases import Clock, asked, put, submission, verdict
 
@@ -42,6 +40,7 @@ def at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DUYET_DATA_DIR", str(tmp_path / "var"))
     monkeypatch.setenv("DUYET_PORT", "0")
+    lay_database(tmp_path / "var")
     assert run(["migrate"]) == 0
     return tmp_path / "var"
 
@@ -332,32 +331,7 @@ def test_looking_at_a_postgresql_leaves_nothing_there(postgres_server: PostgresS
 @contextmanager
 def https_server(directory: Path, *, days: float) -> Iterator[tuple[int, Path]]:
     """A port that speaks TLS as `localhost`, and the file of who signed for it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=30))
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, private = directory / "cert.pem", directory / "key.pem"
-    pem.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(pem, private)
+    context, pem = certificate(directory, days=days)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(20)
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.body_limit import BodyLimit
 from service.connections import RESERVED_FILES, HeadLimited
 from service.problems import Problem, install
+from service.storage import Role
 from tests.api.service import a_comment, running
 from tests.serving import exchanged, request, served
 
@@ -496,3 +498,22 @@ def test_idle_and_slow_connections_take_nothing_from_comments(tmp_path: Path) ->
                 assert answer.status_code == 200
 
     assert statistics.median(times) < 1
+
+
+def test_who_listens_for_what_is_new_leaves_connections_for_comments(tmp_path: Path) -> None:
+    at = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+    with (
+        running(tmp_path / "var", now=lambda: at, DUYET_MAX_CONNECTIONS="16") as service,
+        ExitStack() as stack,
+    ):
+        someone = service.store.add_moderator("lan", Role.MODERATOR)
+        token = service.store.new_sign_in_link(someone.id, timedelta(minutes=10))
+        desk = stack.enter_context(service.client("", origin=service.url))
+        assert desk.post("/sign-in", data={"token": token}).status_code == 303
+        answers = [
+            stack.enter_context(desk.stream("GET", "/queue/events")).status_code for _ in range(8)
+        ]
+        comment = service.post(a_comment())
+
+    assert answers == [200] * 4 + [503] * 4
+    assert comment.status_code == 200

@@ -4,7 +4,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model.links import links_in
@@ -259,9 +259,9 @@ def test_any_text_is_searched_and_what_is_found_stands_where_it_says(text):
     before=st.sampled_from(["", "xin ", "(", "<b>", "«"]),
     after=st.sampled_from(["", " nhé", ")", "!", "…"]),
 )
+@example(word="αὙβ", before="", after="")
+@example(word="\u1fb3", before="xin ", after="")
 def test_a_word_finds_itself_among_others(word, before, after):
-    # A capital of old Greek, with several marks, is not always read as its small letter.
-    assume(not any("\u1f00" <= letter <= "\u1fff" for letter in word))
     try:
         kept = read_word(word)
     except EntryProblem:
@@ -270,6 +270,19 @@ def test_a_word_finds_itself_among_others(word, before, after):
     found = search(words(kept), f"{before}{unicodedata.normalize('NFD', word)}{after}")
 
     assert found, (word, kept)
+
+
+@pytest.mark.parametrize(
+    ("kept", "text"),
+    [
+        ("κύπρος", "Η ΚΎΠΡΟΣ σήμερα"),
+        ("κυπρος", "η Κύπρος, η ΚΥΠΡΟΣ"),
+        ("ὑγίεια", "Ὑγίεια"),
+        ("ΥΠΕΡ", "υπερ"),
+    ],
+)
+def test_greek_is_found_in_capitals_and_in_small_letters(kept, text):
+    assert search(words(read_word(kept)), text)
 
 
 def _seconds(lists: Lists, text: str) -> float:

@@ -26,6 +26,7 @@ from service.web import pages, queue
 from service.web.card import MOST_HIDDEN, Piece, at_once_and_rest, pieces_of, plain_name
 from service.web.texts import TEXTS
 from tests.browser.newsroom import ADDRESS, SPAM, Newsroom, form_token, open_newsroom, verdict_on
+from tests.migrated import lay_database
 from tests.serving import served
 from tests.storage.cases import Clock
 
@@ -103,7 +104,7 @@ def test_the_sessions_cookie_is_out_of_reach(newsroom: Newsroom) -> None:
 def test_by_https_the_cookie_is_bound_to_host_and_transport(tmp_path: Path) -> None:
     clock = Clock()
     keyring = Keyring.open(tmp_path / "secrets")
-    store = Store.open(f"sqlite:///{tmp_path / 'duyet.db'}", keyring, now=clock)
+    store = Store.open(lay_database(tmp_path), keyring, now=clock)
     store.migrate()
     moderator = store.add_moderator("mai", Role.MODERATOR)
     token = store.new_sign_in_link(moderator.id, timedelta(minutes=10))
@@ -339,7 +340,7 @@ def shown(page: str) -> list[str]:
 
 
 def test_pages_go_on_where_the_last_one_ended(newsroom: Newsroom) -> None:
-    waiting = [newsroom.say(f"Bình luận số {n}") for n in range(queue.PER_PAGE + 3)]
+    waiting = [newsroom.say(f"Bình luận số {n}") for n in range(queue.AT_FIRST + 3)]
     with newsroom.moderator() as client:
         first = client.get("/queue").text
         link = re.search(r'rel="next" href="([^"]+)"', first)

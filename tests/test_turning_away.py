@@ -26,6 +26,7 @@ from service.keyring import Keyring
 from service.metrics import Metrics
 from service.storage import Store
 from tests.api.service import UNAUDITED, a_comment, running
+from tests.migrated import lay_database
 from tests.serving import exchanged, request, served
 
 TURNED_AWAY = b'duyet_requests_refused_total{reason="overloaded"}'
@@ -219,7 +220,7 @@ class Flooded:
 @pytest.fixture
 def key_and_flooded(tmp_path: Path) -> Iterator[tuple[str, Flooded]]:
     keyring = Keyring.open(tmp_path / "secrets")
-    store = Store.open(f"sqlite:///{tmp_path}/duyet.db", keyring)
+    store = Store.open(lay_database(tmp_path), keyring)
     store.migrate()
     _, key = store.add_site("blog", UNAUDITED)
     keys, admission, metrics = SiteKeys(store), Admission(soon=lambda _: None), Metrics()

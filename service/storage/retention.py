@@ -31,7 +31,7 @@ from service.storage.tables import (
     verdicts,
 )
 
-_HANGING = (
+HANGING = (
     akismet_checks,
     act_comments,
     appeals,
@@ -163,7 +163,7 @@ def forget(
 def _forget_hanging(engine: sa.Engine, end: str) -> None:
     """What hung on the comments that went with their partitions."""
     with transaction(engine, writes=True, foreign_keys=False) as connection:
-        for table in _HANGING:
+        for table in HANGING:
             gone = ~sa.exists().where(comments.c.id == table.c.comment_id)
             connection.execute(table.delete().where(table.c.comment_id < end, gone))
 
@@ -227,7 +227,7 @@ def _forget_batch(engine: sa.Engine, which: sa.Select[str]) -> tuple[int, str] |
         gone = connection.execute(still).scalars().all() if found else []
         if gone:
             connection.execute(verdicts.delete().where(verdicts.c.comment_id.in_(gone)))
-            for table in _HANGING:
+            for table in HANGING:
                 connection.execute(table.delete().where(table.c.comment_id.in_(gone)))
             connection.execute(comments.delete().where(comments.c.id.in_(gone)))
     return (len(gone), found[-1]) if found else None

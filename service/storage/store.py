@@ -150,9 +150,14 @@ class Store:
             yield connection
 
     @contextmanager
-    def writes(self) -> Iterator[sa.Connection]:
-        """A transaction that writes all or nothing; on SQLite one at a time."""
-        with database.transaction(self._engine, writes=True) as connection:
+    def writes(self, *, foreign_keys: bool = True) -> Iterator[sa.Connection]:
+        """A transaction that writes all or nothing; on SQLite one at a time.
+
+        Without `foreign_keys` SQLite does not check them: the caller keeps them.
+        """
+        with database.transaction(
+            self._engine, writes=True, foreign_keys=foreign_keys
+        ) as connection:
             yield connection
 
     def read_aside(self, read: Callable[[sa.Connection], T]) -> T:

@@ -122,6 +122,7 @@ sites = sa.Table(
     _number("last_reset"),
     sa.Column("rate_limit", sa.Double, nullable=True),  # comments a second; None is the setting's
     sa.Column("rules_version", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("shares_campaigns", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 rate_buckets = sa.Table(  # worth nothing after a minute: may be emptied at any time
@@ -408,9 +409,13 @@ campaigns = sa.Table(  # near-duplicates that are seen and decided as one
     _time("made_at"),
     _maybe_text("act_id"),
     _maybe_time("follows_until"),
+    _maybe_text("kin"),  # the same for campaigns of other sites that are alike
+    # Whether the site's own comments make it one, or only together with those of other sites.
+    sa.Column("own", sa.Boolean, nullable=False, server_default=sa.true()),
     sqlite_with_rowid=False,
 )
 sa.Index("ix_campaigns_site_id", campaigns.c.site_id, campaigns.c.id)
+sa.Index("ix_campaigns_kin", campaigns.c.kin)
 
 # No key to `comments`: what is forgotten there is counted no more.
 campaign_members = sa.Table(
@@ -496,12 +501,17 @@ waiting = sa.Table(
     _text("domains"),
     _maybe_text("campaign"),  # its id, "" for none, NULL when nobody has looked yet
 )
+# What the index of campaigns holds. Databases go by it only where a statement says so itself, word
+# for word: that a campaign equals a value which they are told later does not tell them.
+IN_CAMPAIGN_INDEX = sa.or_(
+    waiting.c.campaign.is_(None), waiting.c.campaign != sa.literal_column("''", sa.Text)
+)
 sa.Index(
     "ix_waiting_campaign",
     waiting.c.campaign,
     waiting.c.comment_id,
-    sqlite_where=sa.or_(waiting.c.campaign.is_(None), waiting.c.campaign != ""),
-    postgresql_where=sa.or_(waiting.c.campaign.is_(None), waiting.c.campaign != ""),
+    sqlite_where=IN_CAMPAIGN_INDEX,
+    postgresql_where=IN_CAMPAIGN_INDEX,
 )
 sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
 sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)
@@ -804,4 +814,54 @@ keyring_marks = sa.Table(  # tells that the keyring is the one this database was
     metadata,
     _id("file", primary_key=True),
     _text("fingerprint"),
+)
+
+# ------------------------------------------------------------------ who was erased
+
+erasures = sa.Table(  # append-only: when and how much, never who
+    "erasures",
+    metadata,
+    _id("id", primary_key=True),
+    _id("site_id"),
+    _time("at"),
+    _text("made_by"),
+    _text("why"),
+    _number("comments"),
+    _number("labelled"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_erasures_site_id", erasures.c.site_id, erasures.c.at)
+
+# ------------------------------------------------------------------ learning again
+
+jobs = sa.Table(  # trainings; one is open at a time, and `open` is NULL for those that are over
+    "jobs",
+    metadata,
+    _id("id", primary_key=True),
+    sa.Column("open", sa.Integer, nullable=True, unique=True),
+    _text("asked_by"),
+    _time("asked_at"),
+    _text("state"),
+    _maybe_text("holder"),
+    _maybe_time("started_at"),
+    _maybe_time("heard_at"),
+    _maybe_time("ended_at"),
+    _text("stage"),
+    sa.Column("share", sa.Double, nullable=False),
+    sa.Column("seconds_left", sa.Double, nullable=True),
+    _text("result"),
+    _text("problem"),
+    sqlite_with_rowid=False,
+)
+sa.Index("ix_jobs_asked_at", jobs.c.asked_at, jobs.c.id)
+
+nightly = sa.Table(  # what is done without being asked; one row, or none
+    "nightly",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("is_on", sa.Boolean, nullable=False),
+    sa.Column("hour", sa.Integer, nullable=False),
+    sa.Column("new_labels", sa.Integer, nullable=False),
+    sa.Column("promotes", sa.Boolean, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -58,6 +58,15 @@ def routes() -> APIRouter:
     return router
 
 
+def listeners_beside(connections: int) -> int:
+    """How many may listen in a process that holds so many connections open.
+
+    No listener is ever closed for a newcomer, so they get a quarter at the most: the others are
+    for comments.
+    """
+    return max(1, min(MOST_LISTENERS, connections // 4))
+
+
 async def events(request: Request, caller: Viewer, after: str = "") -> Response:
     """What is new on the caller's sites, until the page or the session ends."""
     live: Live = request.app.state.live
@@ -83,8 +92,11 @@ class _Tick:
 class Live:
     """Tells those who listen. One for an app; all but the reading is done in its event loop."""
 
-    def __init__(self, desk: Desk, *, poll_seconds: float = POLL_SECONDS) -> None:
+    def __init__(
+        self, desk: Desk, *, poll_seconds: float = POLL_SECONDS, most: int = MOST_LISTENERS
+    ) -> None:
         self._desk = desk
+        self._most = most
         self._news = NewsDesk(desk.store)
         self._poll_seconds = poll_seconds
         self._listeners: dict[Listener, None] = {}  # in the order in which they came
@@ -103,7 +115,7 @@ class Live:
     @property
     def is_full(self) -> bool:
         """Whether nobody else can listen here."""
-        return len(self._listeners) >= MOST_LISTENERS
+        return len(self._listeners) >= self._most
 
     async def stream(self, listener: Listener, last: str) -> AsyncIterator[bytes]:
         """What a listener is sent. `last` is the id of the last event it saw, "" for none."""

@@ -5,6 +5,7 @@ Knows which parts there are. Each has a module with its routes.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
@@ -25,6 +26,7 @@ from service.web import (
     decisions,
     digests,
     entry,
+    erasure,
     live,
     log,
     people,
@@ -42,6 +44,7 @@ PARTS = (
     entry,
     account,
     people,
+    erasure,
     live,
     queue,
     decisions,
@@ -66,13 +69,14 @@ def install(
     secure: bool,
     now: Callable[[], datetime],
     poll_seconds: float = live.POLL_SECONDS,
+    most_listeners: int = live.MOST_LISTENERS,
     histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
     `histograms` gives those of models' manifests; `poll_seconds` is how often it is looked for
-    what is new, while somebody wants to know.
+    what is new, while somebody wants to know, and `most_listeners` how many may.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
@@ -86,12 +90,16 @@ def install(
         passwords or Passwords(),
         now,
     )
-    app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds)
-    for part in PARTS:
-        app.include_router(part.routes())
+    app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds, most=most_listeners)
+    for routes in _routes():
+        app.include_router(routes)
+
+
+@cache  # they are made slowly, and hold nothing that is an app's own
+def _routes() -> tuple[APIRouter, ...]:
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{version}/{name}", _static, methods=["GET"], response_model=None)
-    app.include_router(files)
+    return (*(part.routes() for part in PARTS), files)
 
 
 def _static(_: Anyone, version: str, name: str) -> Response:

@@ -21,7 +21,7 @@ from service.storage.finding import Count, Finding, Found, Order
 from service.storage.passed import Passed
 from service.storage.traits import Band
 from service.web import reading
-from service.web.campaigns import FOLLOW_HOURS, ON_QUEUE, USUAL_HOURS, first_cards, open_ids
+from service.web.campaigns import FOLLOW_HOURS, ON_QUEUE, USUAL_HOURS, at_top, first_cards
 from service.web.card import plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, TheDesk, Viewer
@@ -31,7 +31,12 @@ from service.web.rendering import PageRoute, page, see_other, wants_part
 from service.web.strip import HEIGHT, Strip, strip_of
 from service.web.texts import Texts, texts_for
 
-PER_PAGE = 20
+AT_FIRST = 8
+"""Cards of a page: more than a window shows. What follows is loaded while one reads."""
+
+PER_PART = 20
+"""Cards that a script is given at a time."""
+
 SAMPLES = 5
 CODES = tuple(sorted(LANGUAGES["en"].reasons.keys() - {"site.learnt"}))
 
@@ -78,8 +83,9 @@ def queue(
     unread = 0 if is_part else Finding(desk.store).catch_up()
     if unread:
         reading.go_on(desk.store)
-    campaigns = [] if place.look.asked else open_ids(desk, caller)
-    found = _found(desk, caller, place, unread, campaigns)
+    top = None if place.look.asked else at_top(desk, caller)
+    limit = PER_PART if is_part else AT_FIRST
+    found = _found(desk, caller, place, unread, () if top is None else top.ids, limit)
     if after and (place.after != after or found is None or not found.page.items):
         if not is_part:
             return see_other(request, place.path(after="", done=done, undone=undone))
@@ -99,15 +105,18 @@ def queue(
         return page(request, "cards.html", **values)
     look = place.look
     sites = {site.id: plain_name(site.name) for site in caller.visible(desk.store.sites())}
-    waiting = desk.store.queue_size(caller.sites_as(Role.VIEWER))
+    waiting = found.count.number
+    if look.asked:
+        waiting = desk.store.queue_size(caller.sites_as(Role.VIEWER))
     return page(
         request,
         "queue.html",
         **values,
         look=look,
         count=found.count,
-        campaigns=[] if after else first_cards(desk, caller, campaigns),
-        more_campaigns=len(campaigns) > ON_QUEUE,
+        campaigns=[] if after or top is None else first_cards(desk, caller, top),
+        more_campaigns=top is not None and top.count > ON_QUEUE,
+        top=None if after else top,
         hours=FOLLOW_HOURS,
         usual_hours=USUAL_HOURS,
         waiting=waiting if not look.asked else found.count.number,
@@ -132,21 +141,21 @@ def queue(
 
 
 def _found(
-    desk: Desk, caller: Caller, place: Place, unread: int, campaigns: Sequence[str]
+    desk: Desk, caller: Caller, place: Place, unread: int, campaigns: Sequence[str], limit: int
 ) -> Found | None:
     seen, look = caller.sites_as(Role.VIEWER), place.look
     try:
         if look.state:
             passed = Passed(desk.store)
-            return passed.find(seen, look.state, look.filter, limit=PER_PAGE, after=place.after)
+            return passed.find(seen, look.state, look.filter, limit=limit, after=place.after)
         # What nobody has read yet is found only where nothing is looked for.
         if unread and not look.asked and place.order.value in set(QueueOrder):
             order = QueueOrder(place.order.value)
-            page_ = desk.store.queue_page(seen, limit=PER_PAGE, after=place.after, order=order)
+            page_ = desk.store.queue_page(seen, limit=limit, after=place.after, order=order)
             return Found(page_, Count(desk.store.queue_size(seen)))
         finding = Finding(desk.store)
         wanted = replace(look.filter, but=tuple(campaigns))
-        return finding.find(seen, wanted, place.order, limit=PER_PAGE, after=place.after)
+        return finding.find(seen, wanted, place.order, limit=limit, after=place.after)
     except BadCursor:
         return None
 

@@ -19,6 +19,7 @@ from service.api import docs
 from service.keyring import Keyring
 from service.storage import Role, Site, Store, StoredComment, StoreUnavailable
 from service.web import pages
+from tests.migrated import lay_database
 from tests.serving import served
 from tests.storage.cases import Clock, asked, put
 
@@ -110,10 +111,10 @@ def form_token(client: httpx.Client) -> str:
 
 @contextmanager
 def open_newsroom(directory: Path) -> Iterator[Newsroom]:
-    """The pages and the explorer, served from an empty database in `directory`."""
+    """The pages and the explorer, served from the database in `directory`, or an empty one."""
     clock = Clock()
     keyring = Keyring.open(directory / "secrets")
-    store = Store.open(f"sqlite:///{directory / 'duyet.db'}", keyring, now=clock)
+    store = Store.open(lay_database(directory), keyring, now=clock)
     store.migrate()
     site, _ = store.add_site("bao", Policy())
     app = FastAPI(title="Duyet", docs_url=None, redoc_url=None)

@@ -36,7 +36,7 @@ def test_a_word_is_tried_saved_and_undone_on_a_phone_without_scripts(
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Test of a change")
     expect(page.locator(".shout")).to_contain_text("3 of 3")
-    expect(page.locator(".samples mark").first).to_have_text("bán hàng")
+    expect(page.locator(".tried mark").first).to_have_text("bán hàng")
     page.get_by_label("I have looked, and mean it.").check()
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".entries .entry")).to_have_count(3)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,10 +15,9 @@ from duyet.cli import run
 from model.policy import Policy
 from service.diagnosis import Patient, mail
 from service.digest import CONFIRM, STOP, DigestPost, link_path
-from service.keyring import Keyring
 from service.mail import Mail, Mailer, Server, Unsent
 from service.settings import SettingsError, load_settings
-from service.storage import Role, Store, utc_now
+from service.storage import Role, utc_now
 from service.storage.accounts_people import People
 from service.storage.digests import (
     LEASE,
@@ -34,23 +32,14 @@ from service.storage.inspection import inspected
 from service.storage.status_pages import StatusPages
 from service.storage.tables import digests as digests_table
 from tests.browser.newsroom import Newsroom, form_token, open_newsroom
-from tests.desk.mailbox import OK, Mailbox, certificate, knows, mail_server
+from tests.certificates import certificate
+from tests.desk.mailbox import OK, Mailbox, knows, mail_server
 from tests.desk.test_status import rejected
 from tests.storage.cases import Clock
 
 MAI = "mai.le@toa-soan.example"
 URL = "https://duyet.example"
 SENDER = "Duyet <duyet@toa-soan.example>"
-
-
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty installation: migrations have tests of their own."""
-    directory = tmp_path_factory.mktemp("migrated")
-    store = Store.open(f"sqlite:///{directory / 'duyet.db'}", Keyring.open(directory / "secrets"))
-    store.migrate()
-    store.close()
-    return directory
 
 
 @pytest.fixture
@@ -60,8 +49,7 @@ def box() -> Iterator[Mailbox]:
 
 
 @pytest.fixture
-def room(tmp_path: Path, migrated: Path) -> Iterator[Newsroom]:
-    shutil.copytree(migrated, tmp_path, dirs_exist_ok=True)
+def room(tmp_path: Path) -> Iterator[Newsroom]:
     with open_newsroom(tmp_path) as room:
         yield room
 

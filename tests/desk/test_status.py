@@ -1,7 +1,6 @@
 """A commenter's page: what it says, to whom, and the one appeal."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +15,7 @@ from model.submission import Article
 from model.verdict import Reason
 from service.keyring import Keyring
 from service.status_links import StatusLinks, path_of
-from service.storage import Store, Waiting
+from service.storage import Waiting
 from service.storage.status_pages import MOST_A_DAY, MOST_ALIKE, StatusPages
 from tests.api.service import a_comment, running
 from tests.browser.newsroom import SPAM, Newsroom, form_token, open_newsroom, verdict_on
@@ -26,19 +25,8 @@ REJECTS = replace(verdict_on(SPAM), outcome=Outcome.REJECT)
 HOSTILE = "<script>alert(1)</script>\u202e <img src=x onerror=alert(1)> lan.viet@thu.example"
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty installation: migrations have tests of their own."""
-    directory = tmp_path_factory.mktemp("migrated")
-    store = Store.open(f"sqlite:///{directory / 'duyet.db'}", Keyring.open(directory / "secrets"))
-    store.migrate()
-    store.close()
-    return directory
-
-
 @pytest.fixture
-def room(tmp_path: Path, migrated: Path) -> Iterator[Newsroom]:
-    shutil.copytree(migrated, tmp_path, dirs_exist_ok=True)
+def room(tmp_path: Path) -> Iterator[Newsroom]:
     with open_newsroom(tmp_path) as room:
         yield room
 

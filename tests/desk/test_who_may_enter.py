@@ -21,6 +21,7 @@ from service.storage.sign_in import IDLE_LIFETIME
 from service.web.sessions import SEEN_EVERY
 from tests.browser.newsroom import SPAM, form_token, verdict_on
 from tests.desk.routes import NO_SUCH_ID, TYPED, Way, ways_of, whole
+from tests.migrated import lay_database
 from tests.serving import served
 from tests.storage.cases import Clock, asked, put
 
@@ -73,6 +74,7 @@ class Whole:
 @contextmanager
 def _whole(directory: Path) -> Iterator[Whole]:
     settings = load_settings({"DUYET_DATA_DIR": str(directory)})
+    lay_database(directory)
     clock = Clock()
     store = Store.open(settings.sqlalchemy_url, Keyring.open(settings.secrets_dir), now=clock)
     store.migrate()

@@ -21,6 +21,7 @@ from service.history.csv_rows import FIELDS
 from service.history.writing import wxr_parts
 from tests.history import samples
 from tests.history.samples import CANARY, comment, item
+from tests.migrated import lay_database
 from tests.test_commands import Desk
 
 LOCAL = CANARY.partition("@")[0].encode()
@@ -32,6 +33,7 @@ def desk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> Iterator[Desk]:
     desk = Desk(tmp_path / "var", monkeypatch, capsysbinary)
+    lay_database(tmp_path / "var")
     assert desk("migrate")[0] == 0
     assert desk("sites", "add", "blog")[0] == 0
     assert desk("sites", "add", "other")[0] == 0

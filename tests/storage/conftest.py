@@ -13,6 +13,7 @@ from service.storage import Site, Store
 from service.storage.engine import open_engine
 from service.storage.schema import upgrade
 from service.storage.tables import metadata
+from tests.migrated import lay_database
 from tests.postgres import postgres_server
 from tests.storage.cases import Clock
 
@@ -50,10 +51,7 @@ def empty_url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> 
 def url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     """A database at the newest schema."""
     if database == "sqlite":
-        template: bytes = request.getfixturevalue("migrated_file")
-        path = tmp_path / "duyet.db"
-        path.write_bytes(template)
-        return f"sqlite:///{path}"
+        return lay_database(tmp_path)
     url: str = request.getfixturevalue("migrated_database")
     tables = ", ".join(metadata.tables)
     with psycopg.connect(url, autocommit=True) as connection:
@@ -61,25 +59,13 @@ def url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
     return url
 
 
-def _migrate(url: str) -> None:
-    engine = open_engine(url)
-    upgrade(engine)
-    engine.dispose()
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Migrated once: migrations have tests of their own."""
-    path = tmp_path_factory.mktemp("template") / "duyet.db"
-    _migrate(f"sqlite:///{path}")
-    return path.read_bytes()
-
-
 @pytest.fixture(scope="session")
 def migrated_database(postgres_server: PostgresServer) -> str:
     """One for all tests that need no other: emptying it is faster than making one."""
     url = postgres_server.url(postgres_server.new_database())
-    _migrate(url)
+    engine = open_engine(url)
+    upgrade(engine)
+    engine.dispose()
     return url
 
 

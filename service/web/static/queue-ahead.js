@@ -5,6 +5,7 @@ import { root } from "./queue-say.js";
 import { inOwnTime } from "./queue-times.js";
 
 const FEW = 10;
+const LONGEST_WAIT_MS = 500;
 const list = document.getElementById("cards");
 let loading = null;
 
@@ -48,6 +49,12 @@ export function lookAhead() {
   loading = loadMore().finally(() => {
     loading = null;
   });
+}
+
+// Once what was to be shown at once has been painted.
+export function whenIdle(act) {
+  if (window.requestIdleCallback) requestIdleCallback(act, { timeout: LONGEST_WAIT_MS });
+  else setTimeout(act, LONGEST_WAIT_MS / 2);
 }
 
 whenOneLeaves(lookAhead);

@@ -4,14 +4,14 @@
 import "./queue-keys.js";
 import "./queue-live.js";
 import { cards, show, showHeading } from "./queue-cards.js";
-import { lookAhead } from "./queue-ahead.js";
+import { lookAhead, whenIdle } from "./queue-ahead.js";
 import { takeOver } from "./queue-deciding.js";
 import { say } from "./queue-say.js";
 import { inOwnTime } from "./queue-times.js";
 
 inOwnTime(document);
 takeOver();
-lookAhead();
+whenIdle(lookAhead); // a page comes with few cards, so that the first one is there soon
 
 // After an action by a form: on to the comment that follows, and what was done is read out.
 const flash = document.getElementById("flash");

@@ -1,0 +1,193 @@
+"""Run trainings that people or the clock asked for, each as a process of its own.
+
+Knows the command and how to read what it says of itself, a turn at a time; nothing here waits
+for it. A training needs libraries and memory that serving does not load, and may fail without
+taking a comment along.
+"""
+
+import json
+import logging
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+from service.metrics import Metrics
+from service.storage import Store
+from service.storage.jobs import CLOCK, AlreadyAsked, Job, Jobs, Nightly
+
+log = logging.getLogger(__name__)
+
+COMMAND = (sys.executable, "-m", "duyet", "train", "--progress", "json", "--json")
+NICENESS = 10
+"""Comments come first: the process gets what is left of the processors."""
+
+END_SECONDS = 10.0
+_TAIL_BYTES = 4096
+
+
+@dataclass(slots=True)
+class _Running:
+    job: Job
+    process: subprocess.Popen[bytes]
+    said: IO[bytes]
+    complained: IO[bytes]
+
+    def end(self) -> None:
+        """End the process, if it has not, and let go of what it said."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.said.close()
+        self.complained.close()
+
+
+class TrainingJobs:
+    """Takes what waits, starts it, and notes how far it is. Safe for threads.
+
+    `folder` is where what the command says is kept meanwhile.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        folder: Path,
+        metrics: Metrics,
+        *,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._store = store
+        self._jobs = Jobs(store)
+        self._folder = folder
+        self._metrics = metrics
+        self._command = tuple(command)
+        self._holder = secrets.token_hex(8)
+        self._running: _Running | None = None
+        self._looked_on = ""
+        self._lock = Lock()
+        self._closed = False
+
+    def turn(self) -> None:
+        """Start what waits, or note how far it has come."""
+        with self._lock:
+            if self._closed:
+                return
+            if self._running is not None:
+                self._follow(self._running)
+                return
+            self._ask_by_the_clock(self._jobs.nightly(), self._store.now())
+            if (job := self._jobs.take(self._holder)) is not None:
+                self._running = self._started(job)
+
+    def close(self) -> None:
+        """End a training that runs; it begins again where the service is started next."""
+        with self._lock:
+            self._closed = True
+            running, self._running = self._running, None
+            if running is not None:
+                running.end()
+                self._jobs.give_back(running.job.id, self._holder)
+
+    def _ask_by_the_clock(self, nightly: Nightly, now: datetime) -> None:
+        today = now.replace(hour=nightly.hour, minute=0, second=0, microsecond=0)
+        # For an hour: a service that starts at noon does not train then.
+        is_time = today <= now < today + timedelta(hours=1)
+        if not nightly.is_on or not is_time or self._looked_on == today.isoformat():
+            return
+        if self._jobs.asked_since(today, by=CLOCK):
+            return
+        if self._jobs.new_labels() < nightly.new_labels:
+            self._looked_on = today.isoformat()
+            log.info("no training tonight: there are too few new labels")
+            return
+        try:
+            self._jobs.ask(by=CLOCK)
+        except AlreadyAsked:
+            log.info("no training tonight: one runs already")
+
+    def _started(self, job: Job) -> _Running | None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        said = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  read as long as it runs
+        complained = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  the same
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=complained,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            )
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+        except OSError as problem:
+            said.close()
+            complained.close()
+            self._failed(job, f"the training cannot be started: {problem.strerror}")
+            return None
+        log.info("training begins", extra={"job": job.id})
+        return _Running(job, process, said, complained)
+
+    def _follow(self, running: _Running) -> None:
+        progress, answer = _read(running.said)
+        if running.process.poll() is None:
+            if not self._jobs.hears(running.job.id, self._holder, **progress):
+                log.info("training was stopped", extra={"job": running.job.id})
+                self._running = None
+                running.end()
+            return
+        self._running = None
+        problem = "" if running.process.returncode == 0 else _told(running)
+        running.end()
+        if problem:
+            self._failed(running.job, problem)
+            return
+        self._jobs.ended(running.job.id, result=answer)
+        self._metrics.training_ended(failed=False)
+        log.info("training ended", extra={"version": answer.get("version")})
+
+    def _failed(self, job: Job, problem: str) -> None:
+        self._jobs.ended(job.id, result={}, problem=problem)
+        self._metrics.training_ended(failed=True)
+        log.error("a training failed", extra={"job": job.id})
+
+
+def _read(said: IO[bytes]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """How far a training says it is, and what it answered at last."""
+    progress: dict[str, Any] = {"stage": "", "share": 0.0, "seconds_left": None}
+    said.seek(0)
+    text = said.read().decode("utf-8", "replace")
+    lines, _, rest = text.rpartition("\n")
+    answer = ""
+    for line in (*lines.split("\n"), rest):
+        body = _object(line)
+        if body is not None and "stage" in body:
+            progress |= {key: body[key] for key in progress if key in body}
+        else:
+            answer += line + "\n"
+    return progress, _object(answer) or {}
+
+
+def _object(text: str) -> dict[str, Any] | None:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _told(running: _Running) -> str:
+    """The end of what a failed command complained of."""
+    size = running.complained.seek(0, os.SEEK_END)
+    running.complained.seek(max(0, size - _TAIL_BYTES))
+    words = running.complained.read().decode("utf-8", "replace").strip()
+    return words or f"the training ended with {running.process.returncode}"
