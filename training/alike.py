@@ -1,22 +1,26 @@
-"""Which labelled comments are alike: near-duplicates, padded copies and kin by text or link.
+"""Which labelled comments are alike: near-duplicates, texts after one pattern, the same links.
 
 Knows texts, links and sketches. Does not know what labels say, nor what being alike is worth.
 """
 
+import re
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 from joblib import Parallel, delayed
 
 from model.campaigns import Look, look_of
 from model.facts import gather
-from model.memory import ALIKE, CONTAINED, COPIES, TELLING_RUNS, Sketch, SketchIndex
+from model.memory import ALIKE, COPIES, TELLING_RUNS, Sketch, SketchIndex
 from model.signs import letters_as_read
 from training.examples import Commented, submission_of
 
-KIN = 0.25
-"""The share of the shorter text's runs from which two texts have a pattern in common."""
+PATTERN = 0.25
+"""The share of the shorter text's runs from which two texts are after one pattern, or padded."""
+
+# Nobody's, by RFC 2606: texts that were made up for a test or a manual link there.
+_RESERVED = re.compile(r"(^|\.)example\.(com|net|org)$")
 
 CHUNK = 500
 
@@ -25,15 +29,14 @@ CHUNK = 500
 class Alike:
     """Comments grouped, an entry for each in order: of equal numbers are near-duplicates.
 
-    `links` is equal for those that link to the same domains. `padded` are pairs of groups one of
-    which holds the other's text whole among other words, `kin` those that share a good part of
-    theirs; `domains` what each comment links to, less what everybody links to.
+    `links` is equal for those that link to the same domains. `patterns` are pairs of groups whose
+    texts have a good part in common; `domains` what each comment links to, less what everybody
+    links to and what is nobody's.
     """
 
     group: tuple[int, ...]
     links: tuple[frozenset[int], ...]
-    padded: frozenset[tuple[int, int]]
-    kin: frozenset[tuple[int, int]]
+    patterns: frozenset[tuple[int, int]]
     domains: tuple[frozenset[str], ...]
 
 
@@ -50,9 +53,10 @@ def alike(comments: Sequence[Commented], *, jobs: int = 1) -> Alike:
     return Alike(
         group=tuple(group),
         links=tuple(look.sketch.hosts for _, look in looks),
-        padded=frozenset(groups.padded),
-        kin=frozenset(groups.kin),
-        domains=tuple(look.domains for _, look in looks),
+        patterns=frozenset(groups.patterns),
+        domains=tuple(
+            frozenset(d for d in look.domains if not _RESERVED.search(d)) for _, look in looks
+        ),
     )
 
 
@@ -67,8 +71,7 @@ class _Groups:
     """
 
     def __init__(self) -> None:
-        self.padded: set[tuple[int, int]] = set()
-        self.kin: set[tuple[int, int]] = set()
+        self.patterns: set[tuple[int, int]] = set()
         self._index = SketchIndex()
         self._kept: list[tuple[Sketch, int]] = []
         self._sizes: dict[int, int] = defaultdict(int)
@@ -81,34 +84,31 @@ class _Groups:
         if known is not None:
             return known
         near = list(self._near(sketch))
-        likeness, nearest = max(((like, -group) for like, _, group in near), default=(0.0, 0))
+        likeness, nearest = max(near, default=(0.0, 0), key=lambda one: (one[0], -one[1]))
         if likeness >= ALIKE:
-            group = -nearest
+            group = nearest
         else:
             group, self._groups = self._groups, self._groups + 1
         self._same[letters] = group
-        for _, shared, other in near:
-            if other != group:
-                pair = (min(group, other), max(group, other))
-                if shared >= CONTAINED:
-                    self.padded.add(pair)
-                self.kin.add(pair)
+        self.patterns |= {
+            (min(group, other), max(group, other)) for _, other in near if other != group
+        }
         if sketch.minhash is not None and self._sizes[group] < COPIES:
             self._sizes[group] += 1
             self._index.put(str(len(self._kept)), sketch)
             self._kept.append((sketch, group))
         return group
 
-    def _near(self, sketch: Sketch) -> Iterable[tuple[float, float, int]]:
-        """Likeness, the share of the shorter one that both have, and the group of what is near."""
+    def _near(self, sketch: Sketch) -> Iterator[tuple[float, int]]:
+        """Likeness and group of what is a near-duplicate, or after the same pattern."""
         for key in self._index.like(sketch):
             other, group = self._kept[int(key)]
             likeness = sketch.likeness(other)
             least = min(sketch.runs, other.runs)
             # The union is the sum of both less what they share: solved for what they share.
             shared = likeness / (1 + likeness) * (sketch.runs + other.runs) / least
-            if likeness >= ALIKE or (shared >= KIN and least >= TELLING_RUNS):
-                yield likeness, min(shared, 1.0), group
+            if likeness >= ALIKE or (shared >= PATTERN and least >= TELLING_RUNS):
+                yield likeness, group
 
 
 class Unions:

@@ -61,21 +61,32 @@ def bound(
     fewer than `FEWEST` of those has no bound. All hold within a ten-thousandth, the last family's
     exactly.
     """
+    allowed = [_allowed(places, weights, family, lenience) for family in families]
     for _ in range(_ROUNDS):
-        if not any([_bound(places, weights, family, lenience) for family in families]):
+        pairs = zip(families, allowed, strict=True)
+        if not any([_bound(places, weights, family.units, share) for family, share in pairs]):
             break
 
 
-def _bound(places: Sequence[int], weights: list[float], family: Family, lenience: float) -> bool:
-    """Bring one family within its bound; whether any of it was beyond."""
-    number = sum(
-        sum(weights[at] > 0 for at in of) >= family.established for of in family.units.values()
-    )
-    totals = {key: sum(weights[at] for at in of) for key, of in family.units.items()}
-    whole = rest = sum(weights[at] for at in places)
-    if number < FEWEST or not whole:
-        return False
-    share = max(family.share, lenience / number * sum(totals.values()) / whole)
+def _allowed(
+    places: Sequence[int], weights: Sequence[float], family: Family, lenience: float
+) -> float:
+    weighing = [sum(weights[at] > 0 for at in of) for of in family.units.values()]
+    number = sum(labels >= family.established for labels in weighing)
+    if number < FEWEST:
+        return 1.0
+    return max(family.share, lenience / number * sum(parts(family.units, places, weights).values()))
+
+
+def _bound(
+    places: Sequence[int],
+    weights: list[float],
+    units: Mapping[Any, Sequence[int]],
+    share: float,
+) -> bool:
+    """Take what is beyond a share off units; whether any was."""
+    totals = {key: sum(weights[at] for at in of) for key, of in units.items()}
+    rest = sum(weights[at] for at in places)
     over: list[Any] = []
     limit = share * rest
     for key in sorted(totals, key=lambda key: (-totals[key], str(key))):
@@ -86,6 +97,6 @@ def _bound(places: Sequence[int], weights: list[float], family: Family, lenience
         # Each of those over it has just the limit, which is its share of all there is then.
         limit = share * max(0.0, rest) / (1 - share * len(over))
     for key in over:
-        for at in family.units[key]:
+        for at in units[key]:
             weights[at] *= limit / totals[key]
     return bool(over)
