@@ -1,19 +1,21 @@
-"""The command `duyet models`: list, show, promote, roll back and sign the versions of a registry.
+"""The command `duyet models`: list, show, compare, promote, roll back and sign versions.
 
 Knows the terminal. What may be promoted is ruled in `model.promotion`, whose signatures count
 in `model.guard`.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 
+from duyet.cli import LazyCommand
 from duyet.promoting import champion_of, ruling_in, tell_refusal
 from model.refusals import RegistryError
 from model.registry import CHAMPION, Registry
@@ -37,12 +39,36 @@ _why_option = click.option("--why", required=True, help="Written down with the m
 _who_option = click.option("--who", default=OPERATOR, show_default=True, help="Who moves it.")
 
 
+class ModelsGroup(click.Group):
+    """The group whose commands that measure are imported when they are called."""
+
+    later: Mapping[str, LazyCommand] = MappingProxyType(
+        {
+            "compare": LazyCommand(
+                "duyet.model_reports:compare", "Compare a model with another on labelled comments."
+            ),
+            "report": LazyCommand("duyet.model_reports:report", "Put a model on a page."),
+        }
+    )
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, by name."""
+        return sorted([*super().list_commands(ctx), *self.later])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        found = super().get_command(ctx, cmd_name)
+        return self.later[cmd_name].load() if found is None and cmd_name in self.later else found
+
+
 @click.group(
     "models",
+    cls=ModelsGroup,
     epilog="""\b
 Examples:
   duyet models list
   duyet models show challenger
+  duyet models compare challenger labelled.jsonl.gz -o report.html
   duyet models promote challenger --why "finds last week's campaign"
   duyet models rollback --why "flags thanks"
   duyet models sign 0123456789ab --why "fitted on our own machine"
@@ -50,7 +76,7 @@ Examples:
 A running service takes up the new champion within seconds, without dropping a request.""",
 )
 def models() -> None:
-    """List, show, promote, roll back and sign models."""
+    """List, show, compare, promote, roll back and sign models."""
 
 
 @models.command("list")

@@ -7,7 +7,7 @@ masked and cut short. Knows no arithmetic but which way a figure should move.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from model.json_form import JsonFormError, from_json, json_of
@@ -317,6 +317,21 @@ class Comparison:
     def figure(self, name: str) -> Figure | None:
         """The figure of that name over all comments, None where they cannot tell."""
         return next((figure for figure in self.figures if figure.name == name), None)
+
+    def without_texts(self) -> "Comparison":
+        """The comparison to be kept: of comments that the store has, their names alone.
+
+        The store shows who may see them, and forgets them in time; a registry is copied to
+        places that know neither.
+        """
+        flips = tuple(
+            replace(
+                flip,
+                examples=tuple(replace(e, text="") if e.id else e for e in flip.examples),
+            )
+            for flip in self.flips
+        )
+        return replace(self, flips=flips)
 
     def to_json(self) -> str:
         """The comparison as JSON with sorted keys: equal comparisons are equal bytes."""

@@ -104,7 +104,8 @@ def test_a_better_ranking_is_seen_through_noise_that_both_share():
         NAMES, a_pair(0.05), rates={"found": 0.01}, random=np.random.default_rng(RANDOM)
     )
 
-    assert ranking.is_better and not ranking.is_worse
+    assert ranking.is_better
+    assert not ranking.is_worse
     # The intervals of the two overlap; that of their difference is clear of nought.
     assert ranking.champion.high > ranking.challenger.low
     assert found.difference.value >= 0

@@ -1,6 +1,5 @@
 """The challenger's shadow: what is compared, counted and kept, and what must never happen."""
 
-import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from service.shadow import MOST_WAITING
 from service.storage import Retention
 from service.storage.figures import Scope
 from service.storage.shadows import FLIPS_KEPT, Shadows
-from tests.both_models import POLICY, SENT, Desk, open_desk
+from tests.both_models import AT, POLICY, SENT, Desk, open_desk
 
 
 @pytest.fixture
@@ -124,11 +123,10 @@ def test_a_broken_challenger_is_said_once_and_tried_again_later(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     good, broken = desk.challenged(), desk.version(2.0, -9.0, seed=6)
+    desk.registry.move(CHALLENGER, broken, who="t", why="t", at=AT)
     table = desk.registry.root / "versions" / broken / "table.npy"
     whole = table.read_bytes()
     table.write_bytes(whole[: len(whole) // 2])
-    names = desk.registry.root / "names.json"
-    names.write_text(json.dumps(json.loads(names.read_text()) | {CHALLENGER: broken}))
     with caplog.at_level(logging.ERROR):
         for _ in range(3):
             desk.serving.refresh()
@@ -154,8 +152,7 @@ def test_a_challenger_that_vanishes_from_the_disk_goes_on_until_its_name_moves(d
     desk.serving.refresh()
     desk.check()
     desk.catch_up()
-    (desk.registry.root / "names.json").unlink()
-    desk.serving.refresh()
+    desk.name(CHALLENGER, desk.registry.names()[CHAMPION])
 
     assert desk.counted() == {"other": 1.0}
     assert desk.serving.challenger() is None

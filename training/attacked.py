@@ -13,9 +13,6 @@ from training.contenders import Compared, Contender, Options, judgements
 from training.evaluation import Judged
 from training.paired import Bools, Pair, share_figure
 
-ATTACKED_OF_EACH = 100
-"""Spam comments, and genuine ones, that are disguised: drawn by lot from those there are."""
-
 
 def attack_table(
     both: Compared,
@@ -29,12 +26,12 @@ def attack_table(
     Attacks that change none of the comments are left out. The disguise of a comment depends on
     the seed, the attack and the comment alone.
     """
-    if not options.attacks:
+    if not options.attacked:
         return
     chosen = np.zeros(len(both.examples), np.bool_)
     for positive in (True, False):
         rows = np.flatnonzero(both.of(Head.SPAM, positive=positive))
-        chosen[random.permutation(rows)[:ATTACKED_OF_EACH]] = True
+        chosen[random.permutation(rows)[: options.attacked]] = True
     sample = both.where(chosen)
     for name, attack in ATTACKS.items():
         disguised, changed = _disguised(sample, name, attack, options.seed)

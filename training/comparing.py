@@ -11,6 +11,7 @@ from datetime import datetime
 import numpy as np
 
 from model.comparison import Calibration, CalibrationPoint, Comparison, Curve, Figure, Note, Slice
+from model.manifest import Manifest
 from model.outcome import Head, Outcome
 from model.policy import Policy
 from model.promise import comments_needed
@@ -47,13 +48,14 @@ def compare(
     *,
     at: datetime,
     options: Options | None = None,
-    histogram: Mapping[str, object] | None = None,
+    manifest: Manifest | None = None,
 ) -> Comparison:
     """Judge every comment as both versions do, and say what differs.
 
     Synthetic comments, which nobody posted, stand in the slice of their source alone, unless
-    there are no others. `histogram` is the champion's, from its manifest. Costs about a
-    millisecond for each comment and version, half a minute on one core for the attacks, and
+    there are no others. `manifest` is the champion's: how it scored when it was measured, and
+    what it was fitted to. Costs about a
+    millisecond for each comment and version, ten seconds for the attacks, and
     some seconds for the intervals. Raises ValueError without comments.
     """
     if not labelled.examples:
@@ -84,9 +86,9 @@ def compare(
         curves=tuple(_curve(real, head) for head in heads),
         calibration=tuple(_calibration(real, head) for head in heads),
         attacks=tuple(attack_table(real, (champion, challenger), options, random)),
-        drift=tuple(drift_of(real, histogram or {})),
+        drift=tuple(drift_of(real, manifest.histogram if manifest else {})),
         data=data_card(real, labelled),
-        notes=tuple(_notes(both, real, challenger, options.policy)),
+        notes=tuple(_notes(both, challenger, options.policy, manifest)),
     )
 
 
@@ -234,9 +236,16 @@ _KINDS: Mapping[str, Callable[[int, Compared], str]] = {
 # ------------------------------------------------------------------ notes
 
 
-def _notes(both: Compared, real: Compared, challenger: Contender, policy: Policy) -> Iterator[Note]:
+def _notes(
+    both: Compared, challenger: Contender, policy: Policy, manifest: Manifest | None
+) -> Iterator[Note]:
+    real = both.real()
     if challenger.judged == "unknown":
         yield Note("may_have_seen")
+    learned = {str(told.get("name")) for told in manifest.data} if manifest else set()
+    seen = learned & set(real.pair.champion.source)
+    if seen:
+        yield Note("champion_may_have_seen", {"sources": len(seen)})
     genuine = int(real.of(Head.SPAM, positive=False).sum())
     needed = comments_needed(policy.reject_risk) if policy.reject_risk else 0
     if genuine < needed:

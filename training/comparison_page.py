@@ -1,18 +1,12 @@
 """The page of a comparison: first whether to promote, then everything that says so.
 
-One file that loads nothing: styles and drawings stand in it, no script does, and its own policy
-forbids whatever might have slipped in. Same comparison, same bytes. Strangers' texts are
-escaped, and were masked when the comparison was made.
+Same comparison, same bytes. Strangers' texts are escaped, and were masked when the comparison was
+made; figures have words, numbers and drawings here, and no arithmetic.
 """
 
-import hashlib
-from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from model.comparison import (
     FIGURES,
@@ -28,13 +22,14 @@ from model.comparison import (
     Slice,
 )
 from model.promotion import ALL, Bounds, Reason, Ruling, promotable
-from training.attacked import ATTACKED_OF_EACH
+from model.registry import Registry
 from training.comparing import LEAST_IN_A_SLICE
 from training.drawing import Axis, Line, change_bar, histogram, plot, share_bar
+from training.page import QUARTERS, of_1000, percent_ticks, rendered
 from training.wording import LANGUAGES, Words, words_in
 
-_TEMPLATES = Path(__file__).parent / "templates"
-_WITHOUT_SHADOW = Bounds(shadow_comments=0, shadow_hours=0)
+WITHOUT_SHADOW = Bounds(shadow_comments=0, shadow_hours=0)
+"""The promotion rule by the figures alone."""
 
 ANSWERS = (
     "genuine_rejected",
@@ -46,6 +41,9 @@ ANSWERS = (
 )
 """The figures that are told as gains or losses, the costly mistake first."""
 
+REASONS_SHOWN = 8
+"""Of the reasons for the answer; the others are told when asked for."""
+
 IN_SLICES = ("genuine_held", "spam_caught", "toxic_caught")
 
 
@@ -54,48 +52,50 @@ class Answer:
     """A figure as a sentence: so many of 1,000 more, what that is, and how sure it is."""
 
     amount: str
+    of: str
     what: str
     detail: str
 
 
-def pages_of(comparison: Comparison) -> dict[str, str]:
-    """The page in every language, by the name of its file in the registry."""
-    return {f"report.{tag}.html": comparison_page(comparison, tag) for tag in LANGUAGES}
+def keep(registry: Registry, comparison: Comparison) -> Path:
+    """Put a comparison and its pages into a registry, without texts of the store's comments.
+
+    Gives the folder. Raises RegistryError when either version is not there.
+    """
+    kept = comparison.without_texts()
+    pages = {f"report.{tag}.html": comparison_page(kept, tag, in_desk=True) for tag in LANGUAGES}
+    return registry.add_report(kept, pages)
 
 
 def comparison_page(
-    comparison: Comparison, language: str = "en", *, ruling: Ruling | None = None
+    comparison: Comparison,
+    language: str = "en",
+    *,
+    ruling: Ruling | None = None,
+    in_desk: bool = False,
 ) -> str:
     """The page. `ruling` is what it begins with; by default that of the figures alone.
+
+    `in_desk` links comments whose text is not there to the moderators' page of them.
 
     Raises KeyError for a language that it has no words for.
     """
     words = words_in(language)
-    ruling = ruling or promotable(comparison, None, _WITHOUT_SHADOW)
-    style = (_TEMPLATES / "comparison.css").read_text("utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    answers = _answers(comparison, words)
-    return environment.get_template("comparison.html").render(
+    ruling = ruling or promotable(comparison, None, WITHOUT_SHADOW)
+    told = dict(
         c=comparison,
-        words=words,
+        in_desk=in_desk,
         ruling=ruling,
-        reasons=[(reason.refuses, said(reason, words)) for reason in _ordered(ruling)],
-        style=Markup(style),  # our own file
-        style_hash=_digest(style),
-        answers=answers,
+        reasons=[(r.refuses, said(r, words, comparison)) for r in _ordered(ruling)],
+        reasons_shown=REASONS_SHOWN,
+        answers=_answers(comparison, words),
         figures=[_row(figure, comparison, words) for figure in _sorted(comparison.figures)],
         harms=[_flip(flip, words) for flip in comparison.flips if flip.is_harm],
         gains=[_flip(flip, words) for flip in comparison.flips if not flip.is_harm],
         slices=_slices(comparison, words),
         in_slices=[name for name in IN_SLICES if _is_in_slices(comparison, name)],
         attacks=_attacks(comparison, words),
-        attacked=words.number(ATTACKED_OF_EACH),
+        attacked=words.number(_most_attacked(comparison)),
         least=words.number(LEAST_IN_A_SLICE),
         curves=[_curve(curve, comparison, words) for curve in comparison.curves],
         calibration=[_calibration(one, words) for one in comparison.calibration],
@@ -103,15 +103,16 @@ def comparison_page(
         card=_card(comparison, words),
         notes=[_note(note.code, note.values, words) for note in comparison.notes],
     )
+    return rendered("comparison.html", words, told)
 
 
-def said(reason: Reason, words: Words) -> str:
-    """A reason of the promotion rule as a sentence."""
-    told = {name: _value(name, value, words) for name, value in reason.values.items()}
-    where = ""
+def said(reason: Reason, words: Words, comparison: Comparison | None = None) -> str:
+    """A reason of the promotion rule as a sentence, about the comparison that it is from."""
+    told = {name: _value(name, value, words, comparison) for name, value in reason.values.items()}
+    where, kind = "", str(reason.values.get("kind", "site"))
     if reason.values.get("slice", ALL) != ALL:
-        name = _slice_name(str(reason.values.get("kind", "")), str(reason.values["slice"]), words)
-        where = words("reason.where", slice=name)
+        name = _slice_name(kind, str(reason.values["slice"]), words)
+        where = words("reason.where", kind=f"{words.known(f'slice.{kind}', kind)}: ", slice=name)
     needed = ("figure", "champion", "challenger", "risk", "allowed", "share")
     return words(f"reason.{reason.code}", **(dict.fromkeys(needed, "–") | told), where=where)
 
@@ -137,31 +138,26 @@ def _answers(comparison: Comparison, words: Words) -> dict[str, list[Answer]]:
 def _answer(figure: Figure, words: Words) -> Answer:
     change = figure.difference
     value = change.value or 0.0
-    is_gain = (value > 0) == (figure.better == "higher")
-    word = "win" if is_gain else "cost"
+    label, _, became = figure.name.partition("_")
+    what = figure.name if figure.name == "spam_rejected" else became
     low, high = sorted((abs(change.low or 0.0), abs(change.high or 0.0)))
     if change.low is not None and change.high is not None and change.low < 0 < change.high:
-        low_text, high_text = (_of_1000(x, words, signed=True) for x in (change.low, change.high))
+        low_text, high_text = (of_1000(x, words, signed=True) for x in (change.low, change.high))
     else:
-        low_text, high_text = _of_1000(low, words), _of_1000(high, words)
+        low_text, high_text = of_1000(low, words), of_1000(high, words)
     detail = words(
         "between",
         low=low_text,
         high=high_text,
-        champion=_of_1000(figure.champion.value or 0.0, words),
-        challenger=_of_1000(figure.challenger.value or 0.0, words),
+        champion=of_1000(figure.champion.value or 0.0, words),
+        challenger=of_1000(figure.challenger.value or 0.0, words),
     )
     return Answer(
-        amount=_of_1000(abs(value), words),
-        what=words(f"{word}.{figure.name}"),
+        amount=of_1000(abs(value), words),
+        of=words(f"of_1000.{label}"),
+        what=words(f"{'more' if value > 0 else 'fewer'}.{what}"),
         detail=detail if change.low is not None else "",
     )
-
-
-def _of_1000(share: float, words: Words, *, signed: bool = False) -> str:
-    amount = 1000 * share
-    decimals = 0 if abs(amount) >= 10 or amount == 0 else 1
-    return words.change(amount, decimals) if signed else words.number(amount, decimals)
 
 
 # ------------------------------------------------------------------ figures and parts
@@ -178,8 +174,8 @@ def _row(figure: Figure, comparison: Comparison, words: Words) -> dict[str, obje
     limit = max((abs(x) for x in (figure.difference.low, figure.difference.high) if x), default=0.0)
     return {
         "name": _figure_name(figure.name, words, comparison),
-        "champion": words.percent(figure.champion.value),
-        "challenger": words.percent(figure.challenger.value),
+        "champion": _level(figure.name, figure.champion.value, words),
+        "challenger": _level(figure.name, figure.challenger.value, words),
         **_change(figure, words, max(limit, 0.002)),
         "rows": words.number(figure.rows),
     }
@@ -195,8 +191,17 @@ def _change(figure: Figure, words: Words, limit: float) -> dict[str, object]:
     }
 
 
+def _level(name: str, value: float | None, words: Words) -> str:
+    """A figure of one version: an area under a curve is no percentage."""
+    if value is not None and name.endswith("ranking"):
+        return words.number(value, 4)
+    return words.percent(value)
+
+
 def _points(value: float | None, words: Words) -> str:
-    return "–" if value is None else words.change(100 * value, 2 if abs(value) < 0.01 else 1)
+    if not value:
+        return "–" if value is None else words.number(0)
+    return words.change(100 * value, 2 if abs(value) < 0.01 else 1)
 
 
 def _range(interval: Interval, words: Words) -> str:
@@ -213,7 +218,9 @@ def _figure_name(name: str, words: Words, comparison: Comparison | None = None) 
     if comparison is not None:
         is_spam = name.startswith("spam")
         risk = comparison.promise_risk if is_spam else comparison.queue_risk
-    return words.known(f"figure.{name}", name).format(risk=words.percent(risk))
+    if f"figure.{name}" not in words.texts:
+        return name  # not ours: never a text to fill in
+    return words(f"figure.{name}", risk=words.risk(risk))
 
 
 def _is_in_slices(comparison: Comparison, name: str) -> bool:
@@ -282,7 +289,9 @@ def _flip(flip: Flip, words: Words) -> dict[str, object]:
         for example in flip.examples
     ]
     count = words("flips.count", count=words.number(flip.count), of=words.number(flip.of))
-    return {"move": move, "count": count, "examples": examples, "label": flip.label}
+    # As on the queue page: nobody has to read insults who only wants the figures.
+    is_folded = flip.label in ("toxic", "clean")
+    return {"move": move, "count": count, "examples": examples, "is_folded": is_folded}
 
 
 def _scores(before: float | None, after: float | None, words: Words) -> str:
@@ -311,15 +320,12 @@ def _attacks(comparison: Comparison, words: Words) -> list[dict[str, object]]:
     ]
 
 
+def _most_attacked(comparison: Comparison) -> int:
+    figures = (f for a in comparison.attacks for f in (a.spam_caught, a.genuine_held))
+    return max((figure.rows for figure in figures), default=0)
+
+
 # ------------------------------------------------------------------ drawings
-
-
-def _percent_ticks(words: Words, shares: Sequence[float]) -> tuple[tuple[float, str], ...]:
-    return tuple((share, f"{words.number(100 * share, _places(share))} %") for share in shares)
-
-
-def _places(share: float) -> int:
-    return 2 if 0 < share < 0.001 else 1 if 0 < share < 0.01 else 0
 
 
 def _curve(curve: Curve, comparison: Comparison, words: Words) -> dict[str, object]:
@@ -328,9 +334,9 @@ def _curve(curve: Curve, comparison: Comparison, words: Words) -> dict[str, obje
     risk = comparison.promise_risk if is_spam else comparison.queue_risk
     x = Axis(
         words.known(f"curve.x.{head}", head), 1e-4, 1.0,
-        _percent_ticks(words, (1e-4, 1e-3, 1e-2, 1e-1, 1.0)), is_log=True,
+        percent_ticks(words, (1e-4, 1e-3, 1e-2, 1e-1, 1.0)), is_log=True,
     )  # fmt: skip
-    y = Axis(words("curve.y"), 0.0, 1.0, _percent_ticks(words, (0.0, 0.25, 0.5, 0.75, 1.0)))
+    y = Axis(words("curve.y"), 0.0, 1.0, percent_ticks(words, QUARTERS))
     lines = [
         Line("champion", tuple(zip(curve.rates, curve.champion, strict=True))),
         Line("challenger", tuple(zip(curve.rates, curve.challenger, strict=True))),
@@ -341,7 +347,7 @@ def _curve(curve: Curve, comparison: Comparison, words: Words) -> dict[str, obje
 
 
 def _calibration(one: Calibration, words: Words) -> dict[str, object]:
-    ticks = _percent_ticks(words, (0.0, 0.25, 0.5, 0.75, 1.0))
+    ticks = percent_ticks(words, QUARTERS)
     x, y = Axis(words("calibration.x"), 0.0, 1.0, ticks), Axis("", 0.0, 1.0, ticks)
     lines = [
         Line(key, tuple((point.score, point.share) for point in points), with_dots=True)
@@ -356,8 +362,8 @@ def _calibration(one: Calibration, words: Words) -> dict[str, object]:
 def _drift(one: Drift, words: Words) -> dict[str, object]:
     then, now = (_shares(counts) for counts in (one.then, one.now))
     top = max([*then, *now, 0.01])
-    x = Axis(words("calibration.x"), 0.0, 1.0, _percent_ticks(words, (0.0, 0.25, 0.5, 0.75, 1.0)))
-    y = Axis("", 0.0, top, _percent_ticks(words, (0.0, top / 2, top)))
+    x = Axis(words("calibration.x"), 0.0, 1.0, percent_ticks(words, QUARTERS))
+    y = Axis("", 0.0, top, percent_ticks(words, (0.0, top)))
     title = words.known(f"label.{one.label}", one.label)
     said = f"{words('drift')}: {title}"
     index = "–" if one.stability is None else words.number(one.stability, 2)
@@ -416,21 +422,23 @@ def _share_rows(
 
 
 def _note(code: str, values: Mapping[str, str | int | float], words: Words) -> str:
-    if f"note.{code}" not in words.texts:
+    told = {name: _value(name, value, words) for name, value in values.items()}
+    try:
+        return words(f"note.{code}", **told)
+    except KeyError:  # a note of another version of this program
         return code
-    return words(f"note.{code}", **{k: _value(k, v, words) for k, v in values.items()})
 
 
-_SHARES = frozenset({"champion", "challenger", "risk", "allowed", "share"})
+_SHARES = frozenset({"champion", "challenger", "share"})
 
 
-def _value(name: str, value: str | int | float, words: Words) -> str:
+def _value(
+    name: str, value: str | int | float, words: Words, comparison: Comparison | None = None
+) -> str:
     if isinstance(value, str):
-        return _figure_name(value, words) if name == "figure" else value
+        return _figure_name(value, words, comparison) if name == "figure" else value
+    if name in ("risk", "allowed"):
+        return words.risk(float(value))
     if name in _SHARES:
         return words.percent(float(value))
     return words.number(value, 0 if float(value).is_integer() else 1)
-
-
-def _digest(style: str) -> str:
-    return b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -3,7 +3,8 @@
 Knows how a comment is judged as it was when it came, and what it weighs. Knows no figure.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,12 +21,17 @@ from model.submission import History
 from training.evaluation import Floats, Judged
 from training.examples import submission_of
 from training.paired import Bools, Pair
+from training.resolving import Bounds, resolved
 
 CHUNK = 500
 """Examples judged in one task."""
 
 STORE = "duyet:"
 """How the source of a label from an installation's store begins; the site's name follows."""
+
+
+MEASURING = Bounds(most_inverse=math.inf, half_life_days=math.inf)
+"""How labels are held against each other to be measured on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,8 @@ class Contender:
 class Labelled:
     """The comments to compare on, and what was left out of them.
 
-    `weights` are what each counts before its chance of review, by default its own weight.
+    `weights` are what each counts; by default its own weight by the inverse of its chance of
+    review.
     """
 
     examples: tuple[LabelledExample, ...]
@@ -68,13 +75,14 @@ class Labelled:
 class Options:
     """How to compare. `jobs` is a number of processes, -1 for one a core.
 
-    `attacks` disguises comments as well, which takes half a minute.
+    `attacked` spam comments, and genuine ones, are disguised in every way, drawn by lot from
+    those there are: 100 of each take some ten seconds, 0 leaves the table out.
     """
 
     policy: Policy = field(default_factory=Policy)
     seed: int = 0
     jobs: int = 1
-    attacks: bool = True
+    attacked: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +149,34 @@ def judged_by_both(
     return Compared(examples, Pair(*sides), head, folds)
 
 
+def labelled_of(examples: Iterable[LabelledExample], *, jobs: int = 1) -> Labelled:
+    """Examples to compare on, held against each other as for training (`training.resolving`).
+
+    Unlike there, an old label counts as much as a new one, and the inverse of the chance of
+    review is not bounded: what is measured should be true of all comments, at the price of a
+    wider interval.
+    """
+    found = resolved(examples, MEASURING, jobs=jobs)
+    return Labelled(
+        examples=found.examples,
+        weights=found.weights,
+        conflicts=len(found.conflicts),
+        campaigns=len(found.campaigns),
+        left_out=found.left_out,
+    )
+
+
 def weights_of(labelled: Labelled) -> Floats:
-    """What each example counts: its weight by the inverse of its chance of having been reviewed.
+    """What each example counts.
 
     People see all that was queued and a random share of the rest; each of those few stands
     for the many like it that nobody looked at (Horvitz and Thompson 1952). Where nobody drew, the
     chance is unknown and the weight stays.
     """
-    own = labelled.weights or tuple(e.weight for e in labelled.examples)
-    chance = [e.provenance.chance or 1.0 for e in labelled.examples]
-    return np.asarray(np.array(own, float) / np.array(chance, float), float)
+    if labelled.weights:
+        return np.array(labelled.weights, float)
+    told = [e.weight / (e.provenance.chance or 1.0) for e in labelled.examples]
+    return np.array(told, float)
 
 
 def judgements(

@@ -14,7 +14,7 @@ from model.comparison import Interval
 
 _BAR_WIDTH, _BAR_HEIGHT = 160, 20
 _WIDTH, _HEIGHT = 360, 232
-_LEFT, _RIGHT, _TOP, _BOTTOM = 42, 12, 10, 38
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 22, 10, 38
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from model.addresses import mask_addresses
 from model.comparison import Flip, FlipExample
+from model.decision import LabelledExample
 from model.outcome import Head, Outcome
 from training.contenders import Compared
 from training.paired import Bools
@@ -32,6 +33,7 @@ _LABELS = (
 _MOVES = tuple((a, b) for a in Outcome for b in Outcome if a != b)
 _LINK = re.compile(r"(?P<host>(?:https?|hxxps?|ftp)://[^\s/?#<>\"']{1,80})[^\s<>\"']*", re.I)
 _TAIL = re.compile(r"(?P<host>\b[\w-]{1,63}(?:\.[\w-]{1,63}){1,4})[/?#][^\s<>\"']+")
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _NUMBER = re.compile(r"\d(?:[\s.\-()]{0,2}\d){5,}")
 
 
@@ -80,7 +82,7 @@ def _examples(both: Compared, moved: Bools, most: int) -> Iterator[FlipExample]:
             continue
         told.add(text)
         yield FlipExample(
-            id=str(both.examples[row].extra.get("comment_id") or ""),
+            id=_store_id(both.examples[row]),
             text=text,
             language=one.read_as[row],
             source=plain_name(one.source[row]),
@@ -126,6 +128,11 @@ def _readable(text: str) -> str:
         else:
             kept.append("\ufffd" if kind[0] == "C" else character)
     return "".join(kept)
+
+
+def _store_id(example: LabelledExample) -> str:
+    told = example.extra.get("comment_id")
+    return told if isinstance(told, str) and _ID.fullmatch(told) else ""
 
 
 def _score(value: float) -> float | None:

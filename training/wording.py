@@ -11,6 +11,7 @@ LANGUAGES = ("en", "vi")
 
 _MARKS = {"en": (",", "."), "vi": (".", ",")}  # between thousands, before decimals
 _MINUS = "\u2212"
+NO_BREAK = "\u00a0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,12 @@ class Words:
         """A share as a percentage, "–" for none; small ones with two decimals."""
         if share is None:
             return "–"
-        return f"{self.number(100 * share, _decimals(share))} %"
+        return f"{self.number(100 * share, _decimals(share))}{NO_BREAK}%"
+
+    def risk(self, share: float) -> str:
+        """A share that somebody stated, with no more decimals than it has, and two at most."""
+        written = f"{100 * share:.2f}".rstrip("0")
+        return f"{self.number(100 * share, len(written.partition('.')[2]))}{NO_BREAK}%"
 
 
 def words_in(language: str) -> Words:

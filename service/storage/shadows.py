@@ -189,7 +189,7 @@ class Shadows:
             connection.execute(shadow_hours.delete().where(shadow_hours.c.hour < first))
 
     def of(self, champion: str, challenger: str) -> Shadowed:
-        """How a challenger did beside a champion."""
+        """How a challenger did beside a champion on all sites; `hours` are those with comments."""
         c, h = shadow_days.c, shadow_hours.c
         by_kind = sa.select(c.was, c.would, sa.func.sum(c.times)).group_by(c.was, c.would)
         by_kind = by_kind.where(c.challenger == challenger, c.champion == champion)

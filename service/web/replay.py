@@ -260,7 +260,7 @@ def _site(desk: Desk, caller: Caller, site_id: str) -> Site:
 
 
 def _registry(request: Request) -> Registry:
-    own: Registry = request.app.state.models
+    own: Registry = request.app.state.registry
     return own if own.versions() else Registry(SHIPPED)
 
 
