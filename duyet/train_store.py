@@ -26,7 +26,10 @@ from model.registry import (
     registry_at,
 )
 from service.commands.opening import installation
+from training.against import compared_with_champion
 from training.card import card_of, is_research_only
+from training.contenders import Options as Comparing
+from training.contenders import labelled_of
 from training.fit import NotEnough
 from training.models_option import own_models
 from training.own import OWN, OwnRecipe
@@ -45,24 +48,34 @@ ONLY_WITH_FILES = {
 """Options that say something of a fit to files alone."""
 
 
+BOTH = Comparing(jobs=-1)
+
+
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A version that was added as challenger, and where the registry's names point then."""
+    """A version that was added as challenger, and where the registry's names point then.
+
+    `compared` says whether there is a report on it against the champion.
+    """
 
     version: str
     own: OwnVersion
     names: dict[str, str]
+    compared: bool
 
 
 def train_from_store(
     examples: Sequence[LabelledExample],
     registry: Registry,
     recipe: OwnRecipe = OWN,
+    how: Comparing = BOTH,
     *,
-    jobs: int = -1,
     progress: Tell = lambda _, __: None,
 ) -> Trained:
     """Move the champion by what an installation's people said; add that as challenger.
+
+    With a report against the champion, where there are labels that neither has seen; `how` says
+    how to compare, and in how many processes all of it is done.
 
     Raises NotEnough, and RegistryError where the version to move does not load.
     """
@@ -70,12 +83,50 @@ def train_from_store(
     progress("labels", 1.0)
     home, base = base_of(registry)
     own = own_version(
-        labels, home.load(base), home.manifest(base), recipe, jobs=jobs, progress=progress
+        labels, home.load(base), home.manifest(base), recipe, jobs=how.jobs, progress=progress
     )
     version = registry.add(own.manifest, own.moved.final.table, extra={CARD: card_of(own.manifest)})
+    compared = _compared(registry, version, own, examples, how)
+    progress("comparison", 1.0)
     why = f"{base} moved by {len(own.examples):,} labels"
     registry.move(CHALLENGER, version, who="duyet train", why=why, at=datetime.now(UTC))
-    return Trained(version, own, registry.names())
+    return Trained(version, own, registry.names(), compared)
+
+
+def _compared(
+    registry: Registry,
+    version: str,
+    own: OwnVersion,
+    examples: Sequence[LabelledExample],
+    how: Comparing,
+) -> bool:
+    """Keep a report against the champion, on labels that neither has seen; whether there is one.
+
+    Of a champion that labels moved, those are the labels given since.
+    """
+    since = str(registry.manifest(CHAMPION).recipe.get("labels_until", ""))
+    fold = {
+        (example.id, example.label): fold
+        for example, fold in zip(own.examples, own.moved.fold_of, strict=True)
+    }
+    found = labelled_of(examples)
+    kept = [
+        (example, weight, fold[example.id, example.label])
+        for example, weight in zip(found.examples, found.weights, strict=True)
+        if (example.id, example.label) in fold and example.provenance.at > since
+    ]
+    if not kept:
+        return False
+    told, weights, folds = (tuple(column) for column in zip(*kept, strict=True))
+    comparison = compared_with_champion(
+        registry,
+        version,
+        replace(own.moved, fold_of=folds),
+        replace(found, examples=told, weights=weights),
+        at=datetime.now(UTC),
+        options=how,
+    )
+    return comparison is not None
 
 
 def base_of(registry: Registry) -> tuple[Registry, str]:
@@ -113,8 +164,13 @@ Then: duyet models show challenger""",
     show_default=True,
     help="How to tell how far it is, without FILE: a bar, or lines of JSON on standard output.",
 )
+@click.option(
+    "--no-attacks",
+    is_flag=True,
+    help="Without FILE, leave the table of disguises out of the report on it: half as long.",
+)
 @click.pass_context
-def train(context: click.Context, /, *, form: str, **options: Any) -> None:
+def train(context: click.Context, /, *, form: str, no_attacks: bool, **options: Any) -> None:
     """Fit a model, and add it to a registry as `challenger`.
 
     Without FILE, to the installation's own labels, which are what its moderators decided, its
@@ -138,7 +194,7 @@ def train(context: click.Context, /, *, form: str, **options: Any) -> None:
     for name, option in ONLY_WITH_FILES.items():
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             raise click.UsageError(f"{option} goes with FILE", context)
-    _from_store(options, form)
+    _from_store(options, form, attacks=not no_attacks)
 
 
 def _params() -> list[click.Parameter]:
@@ -157,7 +213,7 @@ def _params() -> list[click.Parameter]:
 train.params = [*_params(), *train.params]
 
 
-def _from_store(options: dict[str, Any], form: str) -> None:
+def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
     root = options["out"] or own_models()
     recipe = OWN if options["seed"] is None else replace(OWN, seed=options["seed"])
     with shown(form, STAGES) as progress:
@@ -166,9 +222,9 @@ def _from_store(options: dict[str, Any], form: str) -> None:
         progress("labels", 0.5)
         try:
             registry = Registry(root) if Registry(root).versions() else registry_at(root)
-            trained = train_from_store(
-                examples, registry, recipe, jobs=options["jobs"] or -1, progress=progress
-            )
+            jobs = options["jobs"] or -1
+            how = Comparing(jobs=jobs) if attacks else Comparing(jobs=jobs, attacked=0)
+            trained = train_from_store(examples, registry, recipe, how, progress=progress)
         except (NotEnough, RegistryError) as problem:
             raise click.ClickException(str(problem)) from None
     answer = {"registry": str(root), "names": trained.names, **_answer(trained)}
@@ -191,6 +247,7 @@ def _answer(trained: Trained) -> dict[str, Any]:
         "labels": dict(sorted(Counter(e.label.word for e in trained.own.examples).items())),
         "left_out": manifest.recipe["left_out"],
         "research_only": is_research_only(manifest),
+        "compared": trained.compared,
         "warnings": blind_spots(manifest),
     }
 
@@ -206,4 +263,11 @@ def _told(answer: dict[str, Any], root: Path) -> Iterator[str]:
         yield "It comes from research-only data and must not be given away."
     yield ""
     yield f"Its card: duyet models show {version} --models {root}"
+    if answer["compared"]:
+        yield (
+            f"What it wins and costs: duyet models report {version} --against champion "
+            f"--models {root} -o report.html"
+        )
+    else:
+        yield "It is not compared with the champion, which has seen all of these labels."
     yield f'To serve it: duyet models promote {version} --models {root} --why "…"'
