@@ -48,7 +48,7 @@ ONLY_WITH_FILES = {
 """Options that say something of a fit to files alone."""
 
 
-BOTH = Comparing(jobs=-1)
+ON_ALL_CORES = Comparing(jobs=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def train_from_store(
     examples: Sequence[LabelledExample],
     registry: Registry,
     recipe: OwnRecipe = OWN,
-    how: Comparing = BOTH,
+    how: Comparing = ON_ALL_CORES,
     *,
     progress: Tell = lambda _, __: None,
 ) -> Trained:
