@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from duyet.own_comparison import compared_with_champion
+from model.comparison import Comparison
 from model.decision import LabelledExample
 from model.registry import (
     CHALLENGER,
@@ -23,15 +25,12 @@ from model.registry import (
     Manifest,
     Registry,
     RegistryError,
-    registry_at,
 )
 from service.commands.opening import installation
-from training.against import compared_with_champion
 from training.card import card_of, is_research_only
 from training.contenders import Options as Comparing
-from training.contenders import labelled_of
 from training.fit import NotEnough
-from training.models_option import own_models
+from training.models_option import own_models, registry_to_move
 from training.own import OWN, OwnRecipe
 from training.own_version import STAGES, OwnVersion, own_version
 from training.progress import FORMS, Tell, shown, write_line
@@ -53,15 +52,12 @@ ON_ALL_CORES = Comparing(jobs=-1)
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A version that was added as challenger, and where the registry's names point then.
-
-    `compared` says whether there is a report on it against the champion.
-    """
+    """A version that was added as challenger, and where the registry's names point then."""
 
     version: str
     own: OwnVersion
     names: dict[str, str]
-    compared: bool
+    comparison: Comparison | None
 
 
 def train_from_store(
@@ -74,9 +70,7 @@ def train_from_store(
 ) -> Trained:
     """Move the champion by what an installation's people said; add that as challenger.
 
-    With a report against the champion, where there are labels that neither has seen; `how` says
-    how to compare, and in how many processes all of it is done.
-
+    `how` is for the comparison with the champion, its jobs for all of it.
     Raises NotEnough, and RegistryError where the version to move does not load.
     """
     labels = resolved(examples, jobs=1)
@@ -86,47 +80,11 @@ def train_from_store(
         labels, home.load(base), home.manifest(base), recipe, jobs=how.jobs, progress=progress
     )
     version = registry.add(own.manifest, own.moved.final.table, extra={CARD: card_of(own.manifest)})
-    compared = _compared(registry, version, own, examples, how)
-    progress("comparison", 1.0)
     why = f"{base} moved by {len(own.examples):,} labels"
     registry.move(CHALLENGER, version, who="duyet train", why=why, at=datetime.now(UTC))
-    return Trained(version, own, registry.names(), compared)
-
-
-def _compared(
-    registry: Registry,
-    version: str,
-    own: OwnVersion,
-    examples: Sequence[LabelledExample],
-    how: Comparing,
-) -> bool:
-    """Keep a report against the champion, on labels that neither has seen; whether there is one.
-
-    Of a champion that labels moved, those are the labels given since.
-    """
-    since = str(registry.manifest(CHAMPION).recipe.get("labels_until", ""))
-    fold = {
-        (example.id, example.label): fold
-        for example, fold in zip(own.examples, own.moved.fold_of, strict=True)
-    }
-    found = labelled_of(examples)
-    kept = [
-        (example, weight, fold[example.id, example.label])
-        for example, weight in zip(found.examples, found.weights, strict=True)
-        if (example.id, example.label) in fold and example.provenance.at > since
-    ]
-    if not kept:
-        return False
-    told, weights, folds = (tuple(column) for column in zip(*kept, strict=True))
-    comparison = compared_with_champion(
-        registry,
-        version,
-        replace(own.moved, fold_of=folds),
-        replace(found, examples=told, weights=weights),
-        at=datetime.now(UTC),
-        options=how,
-    )
-    return comparison is not None
+    progress("comparing", 0.0)
+    comparison = compared_with_champion(registry, version, own, examples, how)
+    return Trained(version, own, registry.names(), comparison)
 
 
 def base_of(registry: Registry) -> tuple[Registry, str]:
@@ -221,7 +179,7 @@ def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
             examples = list(at.store.labelled())
         progress("labels", 0.5)
         try:
-            registry = Registry(root) if Registry(root).versions() else registry_at(root)
+            registry = registry_to_move(options["out"])
             jobs = options["jobs"] or -1
             how = Comparing(jobs=jobs) if attacks else Comparing(jobs=jobs, attacked=0)
             trained = train_from_store(examples, registry, recipe, how, progress=progress)
@@ -247,7 +205,7 @@ def _answer(trained: Trained) -> dict[str, Any]:
         "labels": dict(sorted(Counter(e.label.word for e in trained.own.examples).items())),
         "left_out": manifest.recipe["left_out"],
         "research_only": is_research_only(manifest),
-        "compared": trained.compared,
+        "compared": trained.comparison is not None,
         "warnings": blind_spots(manifest),
     }
 
