@@ -6,7 +6,8 @@ In this process, over SQLite, with the project's own texts. First the processor 
 on the hot path, with no shadow at all and with one that has no challenger, batch by batch in turn.
 Then comments that arrive one by one at a steady rate, in blocks without and with a challenger in
 turn: what a caller waits, and the processor time of the whole process. Ratios are within a run, so
-that other work on the machine is in both.
+that other work on the machine is in both. At last the texts are judged while one in eight is
+decided and learnt from, and judged again by the same champion: none may have another outcome.
 """
 
 import argparse
@@ -18,20 +19,26 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
 
 import training
+from model.decision import Decision, RejectReason
+from model.outcome import Outcome
 from model.policy import Policy
 from model.registry import CHALLENGER, CHAMPION, Registry, registry_at
 from model.submission import Author, Submission
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.metrics import Metrics
-from service.moderation import Moderation
+from service.moderation import Answered, Moderation
+from service.replay import replayed, setups_of
 from service.serving import Serving
 from service.shadow import Shadow
 from service.storage import Site, Store, utc_now
+from service.storage.past import Stretch
+from service.storage.tables import EPOCH
 
 OWN_TEXTS = Path(training.__file__).parent / "texts"
 POLICY = Policy(flood_seconds=0)
@@ -194,6 +201,44 @@ def measure_waiting(rate: float, blocks: int, seconds: float) -> None:
     print(f"processor time of a comment: {micro[0]:.0f} µs without, {micro[1]:.0f} µs with")
 
 
+async def _judged_and_decided(of: Parts, sent: Sequence[Submission], one_in: int) -> None:
+    """All of them, and of every few one decided by what a person would mostly say."""
+    for at in range(0, len(sent), 16):
+        answers = await of.moderation.check(of.site, sent[at : at + 16])
+        for answer in answers[::one_in]:
+            if isinstance(answer, Answered) and answer.verdict.scores is not None:
+                is_spam = answer.verdict.scores.spam > 0.3
+                outcome = Outcome.REJECT if is_spam else Outcome.ACCEPT
+                reason = RejectReason.SPAM if is_spam else None
+                decision = Decision(outcome, reason, "an", of.store.now())
+                of.store.decide(None, answer.id, decision)
+
+
+def measure_replay() -> None:
+    """What the champion says again of what it judged, while its site was learnt."""
+    sent = texts()
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        parts(Path(directory), has_shadow=False) as of,
+    ):
+        asyncio.run(_judged_and_decided(of, sent, 8))
+        champion = of.serving.champion()
+        assert champion is not None, "the shipped one"
+        stretch = Stretch.between(None, EPOCH, of.store.now() + timedelta(days=1))
+        busy = time.process_time()
+        found = replayed(of.store, stretch, setups_of([of.site], champion))
+        micro = 1e6 * (time.process_time() - busy) / found.judged
+        with of.store.reads() as connection:
+            moved = connection.exec_driver_sql(
+                "SELECT count(*) FROM verdicts WHERE explanation LIKE '%\"added\":%'"
+                " AND explanation NOT LIKE '%\"added\":0.0,%'"
+            ).scalar_one()
+    print(
+        f"replay: {found.judged} comments, in {moved} of them the site's layer had a part;"
+        f" {found.total} with another outcome; {micro:.0f} µs of processor time each"
+    )
+
+
 def main() -> None:
     """Measure as asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -205,6 +250,7 @@ def main() -> None:
     chosen = parser.parse_args()
     measure_hot_path(chosen.rounds, chosen.size)
     measure_waiting(chosen.rate, chosen.blocks, chosen.seconds)
+    measure_replay()
 
 
 if __name__ == "__main__":
