@@ -72,7 +72,7 @@ def parts(directory: Path, *, has_shadow: bool) -> Iterator[Parts]:
     """A new installation in a directory, with the shipped champion."""
     metrics = Metrics()
     registry = registry_at(directory / "models")
-    serving = Serving(registry.root, metrics)
+    serving = Serving(registry, metrics)
     serving.refresh()
     keyring = Keyring.open(directory / "secrets")
     store = Store.open(f"sqlite:///{directory / 'duyet.db'}", keyring)
@@ -186,7 +186,7 @@ def measure_waiting(rate: float, blocks: int, seconds: float) -> None:
             used[version].append((time.process_time() - busy) / int(rate * seconds))
         came = of.came()
     print(f"{rate:g} comments a second, {blocks} blocks of {seconds:g} s each way; shadow: {came}")
-    for percent in (10, 25, 50, 95):
+    for percent in (10, 50, 95):
         # A low percentile is what a caller waits while nothing else on the machine is in the way.
         without, with_one = (
             [1000 * high(block, percent) for block in waits[version]]

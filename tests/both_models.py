@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from model.outcome import HeadThresholds, Thresholds
 from model.policy import Policy
+from model.promotion import Shadowed
 from model.registry import CHALLENGER, CHAMPION, Registry
 from model.submission import Author, Submission
 from service.deliverability import Deliverability
@@ -24,8 +25,9 @@ from service.shadow import Shadow
 from service.storage import Site, Store
 from service.storage.engine import open_engine
 from service.storage.schema import upgrade
-from service.storage.shadows import Shadowed, Shadows
+from service.storage.shadows import Shadows
 from service.storage.tables import shadow_flips
+from tests.api.service import models_in
 from tests.judging_cases import a_manifest, a_table
 from tests.storage.cases import Clock
 
@@ -114,8 +116,8 @@ def open_desk(directory: Path, policy: Policy = POLICY) -> Iterator[Desk]:
     (directory / "duyet.db").write_bytes(_migrated())
     store = Store.open(f"sqlite:///{directory / 'duyet.db'}", keyring, now=clock)
     site, _ = store.add_site("bao", policy)
-    registry = Registry(directory / "models")
-    serving = Serving(registry.root, metrics, clock=ticks)
+    registry = models_in(directory)
+    serving = Serving(registry, metrics, clock=ticks)
     shadow = Shadow(store, serving, metrics)
     moderation = Moderation(
         store,

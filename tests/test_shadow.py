@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from model.outcome import Outcome, Scores
+from model.promotion import Shadowed
 from model.registry import CHALLENGER, CHAMPION
 from model.rejudging import compared
 from model.verdict import Learnt
@@ -17,7 +18,7 @@ from service.serving import RETRY_SECONDS
 from service.shadow import MOST_WAITING
 from service.storage import Retention
 from service.storage.figures import Scope
-from service.storage.shadows import FLIPS_KEPT, Shadowed, Shadows
+from service.storage.shadows import FLIPS_KEPT, Shadows
 from tests.both_models import AT, POLICY, SENT, Desk, open_desk
 
 

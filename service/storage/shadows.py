@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from model.outcome import Outcome
+from model.promotion import Shadowed
 from model.rejudging import Compared
 from service.storage.counts import Counts, add, day_of, tally
 from service.storage.figures import Scope
@@ -129,20 +130,6 @@ def _key(kind: Kind) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Shadowed:
-    """How a challenger did beside a champion, on all sites.
-
-    Of `comments`, which came in `hours` different hours, `agreed` had the same outcome;
-    `would_be` counts the others, as "accept>reject" and so on.
-    """
-
-    comments: int
-    hours: int
-    agreed: int
-    would_be: Mapping[str, int]
-
-
 Way = tuple[Outcome, Outcome]
 """What the champion made of comments, and what the challenger."""
 
@@ -199,7 +186,7 @@ class Shadows:
             connection.execute(shadow_hours.delete().where(shadow_hours.c.hour < first))
 
     def of(self, champion: str, challenger: str) -> Shadowed:
-        """How a challenger did beside a champion."""
+        """How a challenger did beside a champion on all sites; `hours` are those with comments."""
         c, h = shadow_days.c, shadow_hours.c
         by_kind = sa.select(c.was, c.would, sa.func.sum(c.times)).group_by(c.was, c.would)
         by_kind = by_kind.where(c.challenger == challenger, c.champion == champion)

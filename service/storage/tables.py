@@ -500,6 +500,8 @@ waiting = sa.Table(
     _text("codes"),
     _text("domains"),
     _maybe_text("campaign"),  # its id, "" for none, NULL when nobody has looked yet
+    sa.Column("teaches", sa.Double, nullable=False, server_default=sa.text("0")),
+    sa.Column("cell", sa.BigInteger, nullable=False, server_default=sa.text("0")),
 )
 # What the index of campaigns holds. Databases go by it only where a statement says so itself, word
 # for word: that a campaign equals a value which they are told later does not tell them.
@@ -516,6 +518,8 @@ sa.Index(
 sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
 sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)
 sa.Index("ix_waiting_doubt", waiting.c.doubt, waiting.c.comment_id)
+sa.Index("ix_waiting_teaches", waiting.c.teaches, waiting.c.comment_id)
+sa.Index("ix_waiting_cell", waiting.c.cell, waiting.c.site_id)
 for _head in ("spam", "toxicity"):
     _columns = (waiting.c.site_id, waiting.c[f"{_head}_bin"], waiting.c[f"{_head}_level"])
     sa.Index(f"ix_waiting_{_head}_bin", *_columns)
@@ -859,6 +863,17 @@ digests = sa.Table(
     sqlite_with_rowid=False,
 )
 sa.Index("ix_digests_due_at", digests.c.due_at)
+
+# ------------------------------------------------------------------ labels
+
+label_findings = sa.Table(  # the last report on labels and the last audit: figures and ids alone
+    "label_findings",
+    metadata,
+    _id("kind", primary_key=True),  # report, audit
+    _time("at"),
+    _text("body"),
+    sqlite_with_rowid=False,
+)
 
 # ------------------------------------------------------------------ the installation
 

@@ -29,8 +29,10 @@ from service.web import (
     digests,
     entry,
     erasure,
+    labels,
     live,
     log,
+    models,
     people,
     queue,
     raids,
@@ -61,6 +63,8 @@ PARTS = (
     replay,
     log,
     dashboard,
+    models,
+    labels,
     status,
     digests,
 )
@@ -77,17 +81,20 @@ def install(
     histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
     registry: Registry = Registry(SHIPPED),  # noqa: B008  frozen
+    shadow_of: models.ShadowOf = models.no_shadow,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
-    `histograms` gives those of models' manifests, `registry` is where the models are that can
-    be tried on what is stored; `poll_seconds` is how often it is looked for what is new, while
-    somebody wants to know, and `most_listeners` how many may.
+    `histograms` gives those of models' manifests, and `shadow_of` what a challenger would have
+    said; `registry` is where models are promoted, and tried on what is stored. `poll_seconds` is
+    how often it is looked for what is new, while somebody wants to know, and `most_listeners` how
+    many may.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.histograms = histograms
     app.state.registry = registry
+    app.state.shadow_of = shadow_of
     app.state.replay_seconds = SECONDS
     app.state.desk = Desk(
         store,

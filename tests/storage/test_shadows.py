@@ -8,11 +8,12 @@ import sqlalchemy as sa
 
 from model.outcome import Outcome
 from model.policy import Policy
+from model.promotion import Shadowed
 from service.storage import Retention, Site, Store
 from service.storage.counts import day_of
 from service.storage.figures import Scope
 from service.storage.past import PastComment, Stretch, count_past, first_past, past_page
-from service.storage.shadows import FLIPS_KEPT, Flipped, Kind, Shadowed, Shadows, Tally
+from service.storage.shadows import FLIPS_KEPT, Flipped, Kind, Shadows, Tally
 from service.storage.tables import EPOCH, shadow_flips
 from tests.storage.cases import Clock, many, put, reject, verdict
 
