@@ -160,7 +160,9 @@ def promote(
             tell_refusal(ruling, wanted, as_json=as_json)
             raise click.exceptions.Exit(1)
         at = datetime.now(UTC)
-        registry.move(CHAMPION, wanted, who=who, why=why, at=at, overrode=against)
+        registry.move(
+            CHAMPION, wanted, who=who, why=why, at=at, overrode=against, instead_of=before
+        )
         _tell_champion(wanted, before, as_json=as_json)
 
 

@@ -186,6 +186,7 @@ def promote(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Resp
             why=why or "the rule allowed it",
             at=desk.now(),
             overrode=overrode,
+            instead_of=standing.champion or None,
         )
     except RegistryError:
         raise Refusal(409, "model_not_moved") from None
