@@ -773,6 +773,59 @@ queue_samples = sa.Table(  # how long the queue was; "" for all sites, and no ro
     sqlite_with_rowid=False,
 )
 
+# ------------------------------------------------------------------ the challenger's shadow
+
+# Of comments scored by both, what the champion made of them (`was`) and the challenger (`would`),
+# each without a site's layer; `layered` counts where the layer had made something else of it.
+shadow_days = sa.Table(
+    "shadow_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("language", primary_key=True),
+    _id("challenger", primary_key=True),
+    _id("champion", primary_key=True),
+    _id("was", primary_key=True),
+    _id("would", primary_key=True),
+    _number("times"),
+    _number("layered"),
+    sqlite_with_rowid=False,
+)
+
+shadow_hours = sa.Table(  # how long a challenger has been looked at: the hours with comments
+    "shadow_hours",
+    metadata,
+    _id("challenger", primary_key=True),
+    _id("champion", primary_key=True),
+    _id("hour", primary_key=True),
+    _number("times"),
+    sqlite_with_rowid=False,
+)
+
+shadow_flips = sa.Table(  # of each kind those with the least `draw`: a fair sample, and small
+    "shadow_flips",
+    metadata,
+    _id("comment_id", primary_key=True),  # goes with its comment
+    _id("challenger", primary_key=True),
+    _id("champion", primary_key=True),
+    _id("site_id"),
+    _text("was"),
+    _text("would"),
+    _text("language"),
+    _time("at"),
+    _number("draw"),
+    sqlite_with_rowid=False,
+)
+sa.Index(
+    "ix_shadow_flips_site_id",
+    shadow_flips.c.site_id,
+    shadow_flips.c.challenger,
+    shadow_flips.c.champion,
+    shadow_flips.c.was,
+    shadow_flips.c.would,
+    shadow_flips.c.draw,
+)
+
 # ------------------------------------------------------------------ commenters' pages, and digests
 
 appeals = sa.Table(  # goes with its comment

@@ -8,8 +8,8 @@ from alembic import op
 
 from service.storage.tables import UtcTime
 
-revision = "0020"
-down_revision = "0019"
+revision = "0021"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
