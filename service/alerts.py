@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from model.outcome import Head, Outcome
-from service.estimates import Share
+from service.estimates import Share, wilson
 from service.outcomes import Estimates
 
 
@@ -50,6 +50,9 @@ class Bounds:
     rejected_turned: float = 0.05
     """Of what the machine rejected, restored later."""
 
+    least_turned: int = 5
+    """Comments turned around, from which on a share of them is told."""
+
 
 BOUNDS = Bounds()
 
@@ -64,12 +67,20 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
+class Turned:
+    """Of what the machine did to `of` comments, how many `times` somebody did the opposite."""
+
+    times: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """What is seen of a site.
 
     `risk` is the share of genuine comments that may be rejected, None where the site promises
     none; `came` how many came lately; `drifts` indices of scores; `shifts` by the name of a shape
-    or "language"; `turned` the shares turned around of what was accepted and rejected. `right` is
+    or "language"; `turned` what was turned around of what was accepted and rejected. `right` is
     estimated from the last four weeks, `right_before` from those before.
     """
 
@@ -80,7 +91,7 @@ class Seen:
     queued_before: Share | None = None
     drifts: Mapping[Head, float] = field(default_factory=dict)
     shifts: Mapping[str, Shift] = field(default_factory=dict)
-    turned: Mapping[Outcome, Share] = field(default_factory=dict)
+    turned: Mapping[Outcome, Turned] = field(default_factory=dict)
     right: Estimates | None = None
     right_before: Estimates | None = None
 
@@ -141,7 +152,10 @@ def _turned(seen: Seen, bounds: Bounds) -> _Found:
         (Outcome.ACCEPT, Kind.ACCEPTED_TURNED, bounds.accepted_turned),
         (Outcome.REJECT, Kind.REJECTED_TURNED, bounds.rejected_turned),
     ):
-        share = seen.turned.get(outcome)
+        turned = seen.turned.get(outcome)
+        if turned is None or turned.times < bounds.least_turned:
+            continue
+        share = wilson(turned.times, turned.of)
         if share is not None and share.low > bound:
             yield kind, "", share.middle, bound
 

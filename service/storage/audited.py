@@ -58,10 +58,11 @@ def judged_in(connection: sa.Connection, scope: Scope, by: By) -> Found:
         connection, scope, table, by, "said", "decided", of=sums
     ):
         if times > 0:
-            decided[key][said, word] = Drawn(float(weight), float(squares), int(times))
+            drawn = Drawn(float(weight), float(squares), int(times))
+            decided[key][said, word] = drawn
             # Whatever is drawn waits, and was counted as that when it came.
-            came[key][QUEUE] -= times
-            came[key][said] += times
+            came[key][QUEUE] -= drawn.times
+            came[key][said] += drawn.times
     for key, word, times, opinions in _sums(
         connection, scope, decision_days, by, "outcome", of=("times", "opinions")
     ):

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from model.judging import NO_MODEL
 from model.outcome import Head, Outcome
 from service import drift
-from service.alerts import Seen, Shift
+from service.alerts import Seen, Shift, Turned
 from service.estimates import Share, wilson
 from service.outcomes import Estimates, Judged, estimates
 from service.storage.audited import By, judged_in
@@ -180,21 +180,20 @@ def _queued(came: Mapping[str, float]) -> Share | None:
     return wilson(came.get(Outcome.QUEUE.word, 0.0), sum(came.values()))
 
 
-def _turned(connection: sa.Connection, now: datetime) -> dict[str, dict[Outcome, Share]]:
+def _turned(connection: sa.Connection, now: datetime) -> dict[str, dict[Outcome, Turned]]:
     first = now.date() - timedelta(days=REVERSAL_DAYS - 1)
     start = first_id(datetime.combine(first, time(), UTC))
     c = arrival_days.c
     came = sa.select(c.site_id, c.outcome, sa.func.sum(c.times)).where(c.day >= first.isoformat())
-    found: dict[str, dict[Outcome, Share]] = defaultdict(dict)
+    found: dict[str, dict[Outcome, Turned]] = defaultdict(dict)
     turned = {
         outcome: turned_by_site(connection, None, start, outcome.word)
         for outcome in (Outcome.ACCEPT, Outcome.REJECT)
     }
     for site_id, word, times in connection.execute(came.group_by(c.site_id, c.outcome)):
         if (outcome := Outcome.of(word)) in turned:
-            share = wilson(turned[outcome].get(site_id, 0), float(times))
-            if share is not None:
-                found[site_id][outcome] = share
+            of = int(times)
+            found[site_id][outcome] = Turned(min(of, turned[outcome].get(site_id, 0)), of)
     return found
 
 
