@@ -24,6 +24,7 @@ from service.storage.statistics import Statistics
 from service.storage.tables import arrival_days, audit_language_days, language_days, shape_days
 from service.storage.watched import Days, days_before, seen
 from tests.storage.cases import (
+    SUBMISSION,
     VERDICT,
     Clock,
     accept,
