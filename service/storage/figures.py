@@ -19,7 +19,6 @@ from service.storage.statistics import Record
 from service.storage.store import Store
 from service.storage.tables import (
     arrival_days,
-    audit_days,
     comments,
     decision_days,
     decisions,
@@ -71,15 +70,6 @@ class Language:
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
-    """Comments drawn at random: how many, and the sums of 1 / chance and of its square."""
-
-    times: int
-    weight: float
-    squares: float
-
-
-@dataclass(frozen=True, slots=True)
 class Figures:
     """All that the dashboard shows of a scope."""
 
@@ -96,8 +86,6 @@ class Figures:
     scores: Mapping[tuple[date, str, str], tuple[int, ...]]
     """By day, model and head: how many scores in each of twenty bins."""
     languages: Mapping[str, Language]
-    audits: Mapping[tuple[str, str], Audited]
-    """By what the machine had said and what a person decided."""
 
 
 def read(store: Store, scope: Scope) -> Figures:
@@ -116,7 +104,6 @@ def _read(connection: sa.Connection, scope: Scope, now: datetime) -> Figures:
         reasons=_reasons(connection, scope),
         scores=_scores(connection, scope),
         languages=_languages(connection, scope),
-        audits=_audits(connection, scope),
     )
 
 
@@ -215,16 +202,6 @@ def _languages(connection: sa.Connection, scope: Scope) -> dict[str, Language]:
     return {
         language: Language(arrived.get(language, {}), *decided.get(language, (0, 0, 0)))
         for language in {*arrived, *decided}
-    }
-
-
-def _audits(connection: sa.Connection, scope: Scope) -> dict[tuple[str, str], Audited]:
-    c = audit_days.c
-    found = _sums(connection, scope, (c.said, c.decided), c.times, c.weight, c.squares)
-    return {
-        (said, decided): Audited(int(times), weight, squares)
-        for said, decided, times, weight, squares in found
-        if times > 0
     }
 
 

@@ -21,6 +21,7 @@ from service.storage.audited import By, judged_in
 from service.storage.figures import REVERSAL_DAYS, Scope, turned_by_site
 from service.storage.partitions import first_id
 from service.storage.records import Site
+from service.storage.review import SiteIds
 from service.storage.shapes import SHAPES
 from service.storage.store import Store
 from service.storage.tables import arrival_days, language_days, score_days, shape_days
@@ -35,6 +36,11 @@ LANGUAGE = "language"
 
 Histograms = Callable[[str], Mapping[str, object]]
 """By its version the histogram of a model's manifest, {} where there is none."""
+
+
+def no_histogram(_: str) -> Mapping[str, object]:
+    """Of no model anything is known."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,20 @@ def _seen(
     ]
 
 
+def shifts(store: Store, site_ids: SiteIds) -> Mapping[str, Mapping[str, Shift]]:
+    """By site, how far the shares of each shape's steps and of languages moved."""
+
+    def found(connection: sa.Connection) -> Mapping[str, Mapping[str, Shift]]:
+        spans = _spans(connection, store.now().date(), site_ids)
+        earliest = min((span.before.first for span in spans.values()), default=None)
+        if earliest is None:
+            return {}
+        shapes = _by_shape(connection, earliest, site_ids)
+        return {site_id: _shifts(shapes[site_id], span) for site_id, span in spans.items()}
+
+    return store.read_aside(found)
+
+
 def _estimated(found: Mapping[str, Mapping[Outcome, Judged]]) -> dict[str, Estimates]:
     return {site_id: estimates(counts) for site_id, counts in found.items()}
 
@@ -107,21 +127,21 @@ def _estimated(found: Mapping[str, Mapping[Outcome, Judged]]) -> dict[str, Estim
 # ------------------------------------------------------------------ which days
 
 
-def _spans(connection: sa.Connection, today: date) -> dict[str, Span]:
+def _spans(connection: sa.Connection, today: date, site_ids: SiteIds = None) -> dict[str, Span]:
     recent = Days(today - timedelta(days=RECENT_DAYS - 1), today)
     c = arrival_days.c
     lately = (
         sa.select(c.site_id, c.model, sa.func.sum(c.times))
-        .where(c.day >= recent.first.isoformat(), c.model != NO_MODEL)
+        .where(c.day >= recent.first.isoformat(), c.model != NO_MODEL, *_on(c.site_id, site_ids))
         .group_by(c.site_id, c.model)
     )
     models: dict[str, dict[str, int]] = defaultdict(dict)
     for site_id, model, times in connection.execute(lately):
         models[site_id][model] = int(times)
-    firsts = sa.select(c.site_id, c.model, sa.func.min(c.day)).group_by(c.site_id, c.model)
+    firsts = sa.select(c.site_id, c.model, sa.func.min(c.day)).where(*_on(c.site_id, site_ids))
     first_days = {
         (site_id, model): date.fromisoformat(day)
-        for site_id, model, day in connection.execute(firsts)
+        for site_id, model, day in connection.execute(firsts.group_by(c.site_id, c.model))
     }
     came_first: dict[str, date] = {}
     for (site_id, _), day in first_days.items():
@@ -134,6 +154,10 @@ def _spans(connection: sa.Connection, today: date) -> dict[str, Span]:
         before = days_before(began, recent, is_new_here=is_new_here)
         found[site_id] = Span(recent, before, model)
     return found
+
+
+def _on(column: sa.Column[str], site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...]:
+    return () if site_ids is None else (column.in_(list(site_ids)),)
 
 
 def days_before(began: date, recent: Days, *, is_new_here: bool) -> Days:
@@ -208,7 +232,9 @@ class _Shaped:
     """By the name of a shape, or `LANGUAGE`."""
 
 
-def _by_shape(connection: sa.Connection, first: date) -> dict[str, _Shaped]:
+def _by_shape(
+    connection: sa.Connection, first: date, site_ids: SiteIds = None
+) -> dict[str, _Shaped]:
     read: dict[str, dict[date, float]] = defaultdict(lambda: defaultdict(float))
     steps: dict[str, dict[str, _Counts]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(float)))
@@ -216,7 +242,7 @@ def _by_shape(connection: sa.Connection, first: date) -> dict[str, _Shaped]:
     c = shape_days.c
     shapes = sa.select(c.site_id, c.day, c.shape, c.step, c.texts_read, c.times)
     for site_id, on, shape, step, texts, times in connection.execute(
-        shapes.where(c.day >= first.isoformat())
+        shapes.where(c.day >= first.isoformat(), *_on(c.site_id, site_ids))
     ):
         day = date.fromisoformat(on)
         steps[site_id][shape][day][step] += float(times)
@@ -225,7 +251,7 @@ def _by_shape(connection: sa.Connection, first: date) -> dict[str, _Shaped]:
     d = language_days.c
     languages = (
         sa.select(d.site_id, d.day, d.language, sa.func.sum(d.times))
-        .where(d.day >= first.isoformat())
+        .where(d.day >= first.isoformat(), *_on(d.site_id, site_ids))
         .group_by(d.site_id, d.day, d.language)
     )
     for site_id, on, language, times in connection.execute(languages):

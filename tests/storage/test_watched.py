@@ -1,7 +1,7 @@
 """What is watched of a site, read from the counts, and alerts that stand, on either database."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -22,7 +22,7 @@ from service.storage.jobs import Jobs
 from service.storage.standing_alerts import STANDS, StandingAlerts
 from service.storage.statistics import Statistics
 from service.storage.tables import arrival_days, audit_language_days, language_days, shape_days
-from service.storage.watched import Days, days_before, seen
+from service.storage.watched import Days, days_before, no_histogram, seen
 from tests.storage.cases import (
     SUBMISSION,
     VERDICT,
@@ -36,10 +36,6 @@ from tests.storage.cases import (
 )
 
 ENGLISH = submission("Thank you for this, it was what I was looking for and it works.")
-
-
-def no_histogram(_: str) -> Mapping[str, object]:
-    return {}
 
 
 def counted(store: Store, clock: Clock) -> None:
