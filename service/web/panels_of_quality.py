@@ -31,12 +31,13 @@ class Quality:
 
     def makers(self) -> Mapping[str, Callable[[], Panel]]:
         """By the key of a panel what makes it, in the order of the page."""
+        several = len(self._found[By.SITE]) > 1
         return {
             "reversals": self._reversals,
             "reasons": self._reasons,
             "audits": self._audits,
             "audits-languages": self._by_language,
-            "audits-sites": self._by_site,
+            **({"audits-sites": self._by_site} if several else {}),
             "languages": self._languages,
         }
 
@@ -123,7 +124,7 @@ class Quality:
     def _by_site(self) -> Panel:
         found = self._found[By.SITE]
         names = {site_id: plain_name(self._sites.get(site_id, site_id)) for site_id in found}
-        return self._told_apart("audits-sites", found if len(found) > 1 else {}, names)
+        return self._told_apart("audits-sites", found, names)
 
     def _told_apart(self, key: str, found: Found, names: Mapping[str, str]) -> Panel:
         t = self._t
