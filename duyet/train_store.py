@@ -26,6 +26,7 @@ from model.registry import (
     registry_at,
 )
 from service.commands.opening import installation
+from service.storage.erasure import Erasure, Erasures
 from training.card import card_of, is_research_only
 from training.fit import NotEnough
 from training.models_option import own_models
@@ -46,6 +47,25 @@ ONLY_WITH_FILES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Gone:
+    """How many comments of people who were erased are gone since some version came.
+
+    So many of them were `labelled`: versions since then may have been fitted to these, and none
+    is among the labels of the next.
+    """
+
+    comments: int = 0
+    labelled: int = 0
+
+    @property
+    def written(self) -> dict[str, int]:
+        """As a recipe has it; nothing where nobody is gone."""
+        if not self.comments:
+            return {}
+        return {"erased": self.labelled, "erased_comments": self.comments}
+
+
+@dataclass(frozen=True, slots=True)
 class Trained:
     """A version that was added as challenger, and where the registry's names point then."""
 
@@ -61,8 +81,11 @@ def train_from_store(
     *,
     jobs: int = -1,
     progress: Tell = lambda _, __: None,
+    erasures: Sequence[Erasure] = (),
 ) -> Trained:
     """Move the champion by what an installation's people said; add that as challenger.
+
+    Of the `erasures` those since its parent came are told in its card and report.
 
     Raises NotEnough, and RegistryError where the version to move does not load.
     """
@@ -70,12 +93,31 @@ def train_from_store(
     progress("labels", 1.0)
     home, base = base_of(registry)
     own = own_version(
-        labels, home.load(base), home.manifest(base), recipe, jobs=jobs, progress=progress
+        labels,
+        home.load(base),
+        home.manifest(base),
+        recipe,
+        jobs=jobs,
+        progress=progress,
     )
+    gone = gone_since(registry, base, erasures)
+    recipe_told = {**own.manifest.recipe, **gone.written}
+    own = replace(own, manifest=replace(own.manifest, recipe=recipe_told))
     version = registry.add(own.manifest, own.moved.final.table, extra={CARD: card_of(own.manifest)})
     why = f"{base} moved by {len(own.examples):,} labels"
     registry.move(CHALLENGER, version, who="duyet train", why=why, at=datetime.now(UTC))
     return Trained(version, own, registry.names())
+
+
+def gone_since(registry: Registry, version: str, erasures: Sequence[Erasure]) -> Gone:
+    """What was erased since a version came: since a name first pointed at it.
+
+    All of it where no name did. Raises RegistryError as the registry does.
+    """
+    moves = [datetime.fromisoformat(m["at"]) for m in registry.moves() if m["to"] == version]
+    since = min(moves, default=None)
+    gone = [erasure for erasure in erasures if since is None or erasure.at > since]
+    return Gone(sum(e.comments for e in gone), sum(e.labelled for e in gone))
 
 
 def base_of(registry: Registry) -> tuple[Registry, str]:
@@ -163,11 +205,17 @@ def _from_store(options: dict[str, Any], form: str) -> None:
     with shown(form, STAGES) as progress:
         with installation() as at:
             examples = list(at.store.labelled())
+            erasures = Erasures(at.store).since(None, None)
         progress("labels", 0.5)
         try:
             registry = Registry(root) if Registry(root).versions() else registry_at(root)
             trained = train_from_store(
-                examples, registry, recipe, jobs=options["jobs"] or -1, progress=progress
+                examples,
+                registry,
+                recipe,
+                jobs=options["jobs"] or -1,
+                progress=progress,
+                erasures=erasures,
             )
         except (NotEnough, RegistryError) as problem:
             raise click.ClickException(str(problem)) from None
@@ -190,6 +238,7 @@ def _answer(trained: Trained) -> dict[str, Any]:
         "moved": manifest.recipe["moved"],
         "labels": dict(sorted(Counter(e.label.word for e in trained.own.examples).items())),
         "left_out": manifest.recipe["left_out"],
+        "erased_comments": manifest.recipe.get("erased_comments", 0),
         "research_only": is_research_only(manifest),
         "warnings": blind_spots(manifest),
     }
@@ -202,6 +251,8 @@ def _told(answer: dict[str, Any], root: Path) -> Iterator[str]:
     yield f"It is {answer['parent']}, its head for {moved} moved by {labels}."
     for why, count in answer["left_out"].items():
         yield f"{count:,} labels were left out: {why}."
+    if erased := answer["erased_comments"]:
+        yield f"{erased:,} comments of people who were erased are gone since that came."
     if answer["research_only"]:
         yield "It comes from research-only data and must not be given away."
     yield ""
