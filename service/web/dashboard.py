@@ -14,12 +14,14 @@ from starlette.responses import Response
 from service.storage import Role
 from service.storage.figures import Scope, today
 from service.storage.grounds import advice
+from service.storage.shadows import Shadows
 from service.storage.watched import Histograms
 from service.web.alerts import told
 from service.web.board import Board, read_all
 from service.web.csv_rows import csv_lines
 from service.web.desk import Caller, Desk, TheDesk, Viewer
 from service.web.panels import MOST_ROWS, csv_rows
+from service.web.panels_shadow import ShadowPanels
 from service.web.rendering import PageRoute, Refusal, attachment, page
 from service.web.texts import texts_for
 
@@ -71,7 +73,10 @@ def dashboard(
     return page(
         request,
         "dashboard.html",
-        panels=_board(request, caller, desk, choice).all(),
+        panels=[
+            *_board(request, caller, desk, choice).all(),
+            *_shadow_panels(request, caller, desk, choice).all(),
+        ],
         alerts=told(texts_for(request), desk.store, scope.sites, sites),
         # A model is of all sites: whoever administers fewer has no say in it.
         advice=advice(desk.store) if caller.sites_as(Role.ADMIN) is None else (),
@@ -80,6 +85,7 @@ def dashboard(
         periods=[(number, f"/dashboard?{choice.query(days=number)}") for number in PERIODS],
         sites=sorted(sites.items(), key=lambda item: item[1]),
         most_rows=MOST_ROWS,
+        may_try=caller.may(Role.ADMIN, choice.site_id or None),
         now=desk.now(),
     )
 
@@ -88,7 +94,9 @@ def as_csv(
     request: Request, caller: Viewer, desk: TheDesk, key: str, site: str = "", days: str = ""
 ) -> Response:
     """The table of one panel, with all its rows."""
-    panel = _board(request, caller, desk, Choice.of(caller, site, days)).one(key)
+    choice = Choice.of(caller, site, days)
+    panel = _shadow_panels(request, caller, desk, choice).one(key)
+    panel = panel or _board(request, caller, desk, choice).one(key)
     if panel is None:
         raise Refusal(404, "nothing_here")
     return attachment(csv_lines(panel.header, csv_rows(panel)), f"{panel.key}.csv", "text/csv")
@@ -99,3 +107,9 @@ def _board(request: Request, caller: Caller, desk: Desk, choice: Choice) -> Boar
     histograms: Histograms = request.app.state.histograms
     names = {one.id: one.name for one in caller.visible(desk.store.sites())}
     return Board(texts_for(request), read_all(desk.store, scope), scope, histograms, names)
+
+
+def _shadow_panels(request: Request, caller: Caller, desk: Desk, choice: Choice) -> ShadowPanels:
+    scope = choice.scope(caller, desk)
+    names = {one.id: one.name for one in caller.visible(desk.store.sites())}
+    return ShadowPanels(texts_for(request), Shadows(desk.store).shadowing(scope), scope, names)

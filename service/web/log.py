@@ -42,7 +42,13 @@ KINDS = (
     "person_erased",
     "alert_begun",
     "alert_ended",
+    "training_asked",
+    "training_done",
+    "training_failed",
+    "training_stopped",
+    "nightly_set",
     "history_imported",
+    "labels_looked_at",
     "campaign_found",
     "campaign_timed",
     "campaign_left",
@@ -249,7 +255,7 @@ class _Words:
             said = str(body.get("reason") or body.get(by))
             key = f"{key}.{said}" if f"log_line.{key}.{said}" in t.sentences else key
         values: dict[str, object] = defaultdict(str)
-        for name in ("by", "comments", "records", "format", "role", "moderator", "name"):
+        for name in ("by", "comments", "records", "format", "role", "moderator", "name", "version"):
             value = str(body.get(name) or "…")
             values[name] = plain_name(self._names.get(value, value))
         return t(f"log_line.{key}", who=who, **values)

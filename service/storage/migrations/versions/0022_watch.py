@@ -11,8 +11,8 @@ from alembic import op
 
 from service.storage.tables import UtcTime
 
-revision = "0020"
-down_revision = "0019"
+revision = "0022"
+down_revision = "0021"
 branch_labels = None
 depends_on = None
 
