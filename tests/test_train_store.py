@@ -1,0 +1,87 @@
+"""`duyet train` without a FILE: from what people of an installation said, to a challenger."""
+
+import csv
+import json
+import random
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from model.features import Spec
+from model.registry import CHALLENGER, CHAMPION, Registry
+from tests.judging_cases import a_manifest
+from tests.test_commands import Desk, desk, empty  # noqa: F401  fixtures
+
+FEW = Spec(bits=10, chars=(), words=(1,), marked=())
+WORDS = {
+    "approved": "ga tàu chuyến muộn vé đường ray station platform late ticket",
+    "spam": "seo backlink guest post agency rank từ khóa dịch vụ giá rẻ zalo",
+}
+
+
+@pytest.fixture
+def blog(tmp_path, monkeypatch, capsysbinary):
+    """An installation with a site of 60 comments that were decided, and a small champion."""
+    desk = Desk(tmp_path / "var", monkeypatch, capsysbinary)
+    desk("migrate")
+    desk("sites", "add", "blog")
+    draw = random.Random(2)
+    with (tmp_path / "old.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "status", "content", "permalink", "written_at"])
+        for at, status in zip(range(60), list(WORDS) * 30, strict=True):
+            said = " ".join(draw.choices(WORDS[status].split(), k=9))
+            article = f"https://blog.example/{at // 2 % 12}"
+            rows.writerow([at, status, f"{said} {at}", article, f"2026-05-{at // 3 + 1:02}"])
+    assert desk("import", str(tmp_path / "old.csv"), "--site", "blog")[0] == 0
+    table = np.random.default_rng(1).normal(0, 0.3, (2**FEW.bits, 2)).astype(np.float32)
+    registry = Registry(tmp_path / "var" / "models")
+    base = registry.add(a_manifest(spec=FEW), table)
+    registry.move(CHAMPION, base, who="a test", why="to begin with", at=datetime.now(UTC))
+    yield desk
+    desk.close()
+
+
+def models(desk: Desk) -> Registry:
+    return Registry(desk.settings.data_dir / "models")
+
+
+def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog):
+    before = models(blog).names()[CHAMPION]
+
+    status, out, said = blog("train", "--progress", "json", "--jobs", "1")
+
+    assert status == 0, said
+    *lines, last = [json.loads(line) for line in out.splitlines()]
+    assert [line["done"] for line in lines] == sorted(line["done"] for line in lines)
+    assert {line["stage"] for line in lines} == {"labels", "features", "fits", "promise", "figures"}
+    assert (last["stage"], last["done"], last["parent"]) == ("added", 1.0, before)
+    assert last["labels"] == {"clean": 30, "ham": 30, "spam": 30}
+    assert models(blog).names() == {CHAMPION: before, CHALLENGER: last["version"]}
+    _, card, _ = blog("models", "show", "challenger")
+    assert f"Version `{before}`, its head for spam moved" in card
+    assert "duyet:blog" in card
+
+    # Once it is champion it is not what the same labels move again.
+    blog("models", "promote", "challenger", "--why", "learnt")
+    again = blog.json("train", "--jobs", "1")
+    assert (again["version"], again["parent"]) == (last["version"], before)
+
+
+def test_too_few_labels_are_told_in_a_line(desk):
+    status, out, said = desk("train", "--jobs", "1")
+
+    assert (status, out) == (1, "")
+    assert said.startswith("duyet: too few labels to learn from: 0 spam, 0 ham")
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [(["--promote"], "--promote goes with FILE"), (["-"], "--out says where")],
+)
+def test_what_does_not_go_together_is_a_wrong_call(desk, call, told):
+    status, _, said = desk("train", *call)
+
+    assert status == 2
+    assert told in said
