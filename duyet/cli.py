@@ -99,7 +99,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
             "training.evaluate_command:evaluate_command", "Measure a model on labelled comments."
         ),
         "train": LazyCommand("duyet.train_store:train", "Fit a model on labelled comments."),
-        "models": LazyCommand("duyet.offline:models", "List, show, promote and roll back models."),
+        "models": LazyCommand(
+            "duyet.offline:models", "List, show, compare, promote and roll back models."
+        ),
     },
 }
 

@@ -6,14 +6,16 @@ scikit-learn.
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 
+from duyet.cli import LazyCommand
 from model.classifier import Classifier
 from model.judging import OfflineJudge
 from model.language import LANGUAGES
@@ -148,19 +150,43 @@ def _written(bodies: Iterable[dict[str, object]]) -> int:
 # ------------------------------------------------------------------ models
 
 
+class ModelsGroup(click.Group):
+    """The group whose commands that measure are imported when they are called."""
+
+    later: Mapping[str, LazyCommand] = MappingProxyType(
+        {
+            "compare": LazyCommand(
+                "duyet.model_reports:compare", "Compare a model with another on labelled comments."
+            ),
+            "report": LazyCommand("duyet.model_reports:report", "Put a model on a page."),
+        }
+    )
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command, by name."""
+        return sorted([*super().list_commands(ctx), *self.later])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        found = super().get_command(ctx, cmd_name)
+        return self.later[cmd_name].load() if found is None and cmd_name in self.later else found
+
+
 @click.group(
     "models",
+    cls=ModelsGroup,
     epilog="""\b
 Examples:
   duyet models list
   duyet models show challenger
+  duyet models compare challenger labelled.jsonl.gz -o report.html
   duyet models promote 0123456789ab --why "finds last week's campaign"
   duyet models rollback --why "flags thanks"
 
 A running service takes up the new champion within seconds, without dropping a request.""",
 )
 def models() -> None:
-    """List, show, promote and roll back models."""
+    """List, show, compare, promote and roll back models."""
 
 
 @models.command("list")

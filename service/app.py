@@ -34,7 +34,7 @@ from service.metrics import Metrics
 from service.moderation import Moderation
 from service.rates import RateLimits
 from service.readiness import Readiness
-from service.serving import Serving
+from service.serving import Serving, registry_of
 from service.settings import Settings, load_settings
 from service.spool import Spool
 from service.status_links import StatusLinks
@@ -79,7 +79,7 @@ def build(
 ) -> App:
     """The app over a store; it closes that and `tracing` when it ends. `now` is its clock."""
     metrics = Metrics()
-    serving = Serving(settings.models_dir, metrics)
+    serving = Serving(registry_of(settings), metrics)
     deliverability = Deliverability()
     spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
     rates = RateLimits(Buckets(settings.sqlalchemy_url), usual=settings.rate_limit)

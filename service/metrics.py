@@ -159,9 +159,15 @@ class Metrics:
             "1 for the model version that serves under this name, 0 for one that did.",
             ["name", "version"],
         )
+        self._registry_refused = Gauge(
+            "duyet_model_refused",
+            "1 while the registry of models is not believed, by why; the last champion serves.",
+            ["reason"],
+        )
         self._build = Gauge("duyet_build_info", "1 for the version of the program.", ["version"])
         self._build.set((metadata.version("duyet"),), 1)
         self._served: dict[str, str] = {}
+        self._refused_for = ""
         self._watches = {head.value: Watch(()) for head in HEADS}
         self._watching = Lock()
         self._all: tuple[Instrument, ...] = tuple(
@@ -296,6 +302,16 @@ class Metrics:
                 self._watches[head.value] = Watch(expected_of(histogram or {}, head.value))
                 self._drift.forget((head.value,))
                 self._share.forget((head.value,))
+
+    def registry_is_refused(self, reason: str) -> None:
+        """Set why the registry is not believed, one of model.refusals.Refusal; "" when it is."""
+        if reason == self._refused_for:
+            return
+        if self._refused_for:
+            self._registry_refused.set((self._refused_for,), 0)
+        if reason:
+            self._registry_refused.set((reason,), 1)
+        self._refused_for = reason
 
     # -------------------------------------------------------------- showing
 

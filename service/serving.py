@@ -1,17 +1,20 @@
 """The model that serves: the registry's champion, swapped when its name moves.
 
-The last good one stays in use when the new one cannot be loaded. Loading is slow (tens of
-milliseconds) and happens off the event loop; a swap is one assignment, so a batch that is
-being judged keeps the model it began with.
+The last good one stays in use when the new one cannot be loaded, or when the registry is not
+what it was: unsigned, changed, older. Loading is slow (tens of milliseconds) and happens off
+the event loop; a swap is one assignment, so a batch that is being judged keeps the model it
+began with.
 """
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 
 from model.classifier import Classifier
-from model.registry import CHAMPION, Registry, RegistryError
+from model.guard import Guard
+from model.refusals import Refusal, RegistryError
+from model.registry import CHAMPION, RELEASED, Registry
 from service.metrics import Metrics
+from service.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -28,14 +31,24 @@ _UNUSABLE = (
 )
 
 
+def registry_of(settings: Settings) -> Registry:
+    """The registry of an installation, believed only as far as its keys reach.
+
+    Makes the key that signs where it is missing. Raises service.keyring.KeyringError.
+    """
+    guard = Guard.open(settings.secrets_dir, settings.trusted_model_keys, released=RELEASED)
+    return Registry(settings.models_dir, guard)
+
+
 class Serving:
     """The champion of a registry, as of the last `refresh`."""
 
-    def __init__(self, models: Path, metrics: Metrics) -> None:
-        self._registry = Registry(models)
+    def __init__(self, registry: Registry, metrics: Metrics) -> None:
+        self._registry = registry
         self._metrics = metrics
         self._champion: Classifier | None = None
         self._failed = ""
+        self._refusal = ""
 
     def champion(self) -> Classifier | None:
         """The model to score with; None when none could be loaded yet."""
@@ -56,6 +69,7 @@ class Serving:
         try:
             version = self._registry.names().get(CHAMPION, "")
             if self._champion is not None and self._champion.version == version:
+                self._is_well()
                 return
             champion = self._registry.load(CHAMPION)
             histogram = self._registry.manifest(champion.version).histogram
@@ -66,11 +80,30 @@ class Serving:
             if failed != self._failed:
                 self._failed = failed
                 log.error("the champion cannot be loaded: %s", failed)
+            self._refusal = (
+                problem.refusal if isinstance(problem, RegistryError) else Refusal.UNREADABLE
+            )
+            self._metrics.registry_is_refused(self._refusal)
             return
-        self._failed = ""
+        self._is_well()
         self._metrics.model_is(CHAMPION, self._champion.version, histogram)
         log.info("champion is %s", self._champion.version)
 
     def problems(self) -> tuple[str, ...]:
         """Why this is not ready to score; empty when it is."""
         return () if self._champion else ("model: no champion could be loaded",)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What should be looked at though it scores; empty when all is well."""
+        if self._champion is None or not self._refusal:
+            return ()
+        return (
+            f"model: the registry is refused ({self._refusal}); "
+            f"{self._champion.version} goes on serving",
+        )
+
+    def _is_well(self) -> None:
+        if self._failed:
+            log.warning("the registry is believed again")
+        self._failed = self._refusal = ""
+        self._metrics.registry_is_refused("")

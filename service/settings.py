@@ -28,6 +28,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from model.signing import PUBLIC_KEY
 from service.mail import WHAT_IT_LOOKS_LIKE, Mailer, Server, sender_of
 
 PREFIX = "DUYET_"
@@ -123,6 +124,7 @@ class Settings(BaseSettings):
     retention_days: int = Field(default=0, ge=0, le=36_500)
     spoken_retention_days: int = Field(default=0, ge=0, le=36_500)
     models: Path | None = None
+    trusted_model_keys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list_of)] = ()
     workers: int = Field(default=1, ge=1, le=64)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         "info"
@@ -273,6 +275,13 @@ class Settings(BaseSettings):
                 sender_of(value)
         except ValueError:
             _wrong("an email address in ASCII, or NAME <ADDRESS>")
+        return value
+
+    @field_validator("trusted_model_keys")
+    @classmethod
+    def _are_public_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(PUBLIC_KEY.fullmatch, value)):
+            _wrong("public keys as `duyet models key` prints them, separated by commas")
         return value
 
     @field_validator("trusted_proxies")

@@ -30,6 +30,7 @@ MAY_IMPORT = {
 
 ONLY_THIRD_PARTY = {
     "confusable_homoglyphs",
+    "cryptography",
     "disposable_email_domains",
     "email_validator",
     "idna",
@@ -179,6 +180,13 @@ def test_the_domain_uses_the_standard_library_numpy_and_readers_of_text() -> Non
     known = sys.stdlib_module_names | ONLY_THIRD_PARTY | {"model"}
 
     assert [str(found) for found in imports_of("model") if found.top not in known] == []
+
+
+def test_one_module_of_the_domain_signs() -> None:
+    """Signatures are checked where a registry is read (docs/adr/0032), and nothing else is."""
+    signing = {each.module.name for each in imports_of("model") if each.top == "cryptography"}
+
+    assert signing == {"model.signing"}
 
 
 def test_the_domain_has_no_door_to_the_outside() -> None:

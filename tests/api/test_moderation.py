@@ -31,7 +31,7 @@ from service.moderation import (
 from service.pace import Pace
 from service.serving import Serving
 from service.storage import Site, Store, StoreUnavailable
-from tests.api.service import PROBLEM, Clock, Service, a_comment, model_at, running
+from tests.api.service import PROBLEM, Clock, Service, a_comment, model_at, models_in, running
 from tests.judging_cases import a_manifest, a_table
 from tests.migrated import lay_database
 
@@ -52,7 +52,7 @@ async def door(
     site, _ = store.add_site("blog", policy or Policy(audit_rate=0))
     model_at(directory / "models")
     metrics = Metrics()
-    serving = Serving(directory / "models", metrics)
+    serving = Serving(Registry(directory / "models"), metrics)
     serving.refresh()
     with Deliverability() as deliverability:
         moderation = Moderation(
@@ -138,7 +138,7 @@ def move(registry: Registry, version: str) -> None:
 
 def test_a_champion_that_is_corrupt_leaves_the_last_good_one_at_work(tmp_path: Path) -> None:
     with running(tmp_path / "var") as service:
-        registry = Registry(tmp_path / "var" / "models")
+        registry = models_in(tmp_path / "var")
         good = registry.names()[CHAMPION]
         bad = registry.add(a_manifest(), a_table(7))
         good_again = registry.add(a_manifest(), a_table(9, scale=0.01))
@@ -151,6 +151,7 @@ def test_a_champion_that_is_corrupt_leaves_the_last_good_one_at_work(tmp_path: P
         during += [service.post(a_comment("Vẫn hỏng")).json() for _ in range(5)]
         ready = service.get("/readyz").status_code
         names.write_text("{}")
+        registry.sign([], who="t", why="t", at=datetime(2026, 1, 2, tzinfo=UTC))
         move(registry, good_again)
         until(service, good_again)
 
@@ -171,7 +172,7 @@ def test_a_champion_that_is_nonsense_neither_stops_the_start_nor_the_next_swap(
     with running(tmp_path / "var") as service:
         first = service.post(a_comment("Chưa có máy")).json()
         ready = service.get("/readyz").status_code
-        move(registry, good)
+        move(models_in(tmp_path / "var"), good)
         until(service, good)
 
     assert (first["verdict"], first["scores"], ready) == ("queue", None, 503)
