@@ -11,7 +11,7 @@ import pytest
 from model.features import Spec
 from model.registry import CHALLENGER, CHAMPION, Registry
 from tests.judging_cases import a_manifest
-from tests.test_commands import Desk, desk, empty  # noqa: F401  fixtures
+from tests.test_commands import Desk
 
 FEW = Spec(bits=10, chars=(), words=(1,), marked=())
 WORDS = {
@@ -21,11 +21,18 @@ WORDS = {
 
 
 @pytest.fixture
-def blog(tmp_path, monkeypatch, capsysbinary):
-    """An installation with a site of 60 comments that were decided, and a small champion."""
+def installed(tmp_path, monkeypatch, capsysbinary):
+    """An installation with a site."""
     desk = Desk(tmp_path / "var", monkeypatch, capsysbinary)
     desk("migrate")
     desk("sites", "add", "blog")
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def blog(installed, tmp_path):
+    """It has 60 comments that were decided, and a small champion."""
     draw = random.Random(2)
     with (tmp_path / "old.csv").open("w", newline="") as file:
         rows = csv.writer(file)
@@ -34,13 +41,12 @@ def blog(tmp_path, monkeypatch, capsysbinary):
             said = " ".join(draw.choices(WORDS[status].split(), k=9))
             article = f"https://blog.example/{at // 2 % 12}"
             rows.writerow([at, status, f"{said} {at}", article, f"2026-05-{at // 3 + 1:02}"])
-    assert desk("import", str(tmp_path / "old.csv"), "--site", "blog")[0] == 0
+    assert installed("import", str(tmp_path / "old.csv"), "--site", "blog")[0] == 0
     table = np.random.default_rng(1).normal(0, 0.3, (2**FEW.bits, 2)).astype(np.float32)
     registry = Registry(tmp_path / "var" / "models")
     base = registry.add(a_manifest(spec=FEW), table)
     registry.move(CHAMPION, base, who="a test", why="to begin with", at=datetime.now(UTC))
-    yield desk
-    desk.close()
+    return installed
 
 
 def models(desk: Desk) -> Registry:
@@ -69,8 +75,8 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog):
     assert (again["version"], again["parent"]) == (last["version"], before)
 
 
-def test_too_few_labels_are_told_in_a_line(desk):
-    status, out, said = desk("train", "--jobs", "1")
+def test_too_few_labels_are_told_in_a_line(installed):
+    status, out, said = installed("train", "--jobs", "1")
 
     assert (status, out) == (1, "")
     assert said.startswith("duyet: too few labels to learn from: 0 spam, 0 ham")
@@ -80,8 +86,8 @@ def test_too_few_labels_are_told_in_a_line(desk):
     ("call", "told"),
     [(["--promote"], "--promote goes with FILE"), (["-"], "--out says where")],
 )
-def test_what_does_not_go_together_is_a_wrong_call(desk, call, told):
-    status, _, said = desk("train", *call)
+def test_what_does_not_go_together_is_a_wrong_call(installed, call, told):
+    status, _, said = installed("train", *call)
 
     assert status == 2
     assert told in said
