@@ -10,7 +10,7 @@ day for people to work the queue by risk, in which a share of what needs nobody 
 Three arms see the same comments: `no learning` has the champion alone; `layer` has the site's layer
 and memory over it; `loop` has both, and versions moved by what people decided, each compared,
 shadowed and promoted by rule, in simulated time. Nobody knows anything before its day. The same
-seed gives the same year. `--short` is eight weeks of it, in about a minute when there is a champion.
+seed gives the same year. `--short` is eight weeks of it.
 """
 
 import argparse
@@ -97,7 +97,7 @@ SHORT = replace(
 _BEFORE = frozenset({"SucKhoe", "GiaoDuc", "KhoaHoc", "GiaiTri", "ThoiSu"})
 """Topics of Vietnamese news until the shift; the others after it."""
 
-POLICY = Policy(audit_rate=0.1)
+POLICY = Policy(audit_rate=0.25)
 RULES = Rules()
 
 
@@ -185,8 +185,9 @@ def told(arms: Mapping[str, Arm], plan: Plan) -> Iterator[str]:
     """The year as Markdown."""
     yield table(rows_of(arms, plan))
     yield ""
-    yield "| arm | spam rejected | spam stopped | genuine rejected | genuine held | minutes a week |"
-    yield "| --- | --- | --- | --- | --- | --- |"
+    titles = ("arm", "spam rejected", "spam stopped", "genuine rejected", "genuine held")
+    yield f"| {' | '.join([*titles, 'minutes a week'])} |"
+    yield "| --- |" + " --- |" * len(titles)
     for arm in arms.values():
         cells = [
             str(share_of(arm.weeks, parts, whole, seed=plan.seed))

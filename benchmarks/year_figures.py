@@ -186,7 +186,8 @@ def _panel(panel: Panel, top: int, spans: Sequence[tuple[str, float, float]]) ->
         )
     if panel.line is not None:
         parts.append(
-            f'<path d="M{LEFT} {y(panel.line):.1f}h{WIDE}" stroke="#b00020" stroke-dasharray="5 4"/>'
+            f'<path d="M{LEFT} {y(panel.line):.1f}h{WIDE}" stroke="#b00020" '
+            'stroke-dasharray="5 4"/>'
         )
     for curve, colour in zip(panel.curves.values(), COLOURS, strict=False):
         points = " ".join(f"{x(at):.1f},{y(value):.1f}" for at, value in enumerate(curve))

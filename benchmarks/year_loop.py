@@ -7,7 +7,7 @@ learnt from, each judged by the challenger's fold that has not either.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -109,10 +109,11 @@ class Loop:
         if self.challenger is not None:
             self._shadow(self.challenger, today)
             self._rule_on(self.challenger, day)
-        if self.challenger is None and day % self.rules.every == self.rules.every - 1:
-            if len(self.site.labels) - self._labels_then >= self.rules.fresh:
-                self._labels_then = len(self.site.labels)
-                self._train(day)
+        is_time = day % self.rules.every == self.rules.every - 1
+        fresh = len(self.site.labels) - self._labels_then
+        if self.challenger is None and is_time and fresh >= self.rules.fresh:
+            self._labels_then = len(self.site.labels)
+            self._train(day)
 
     # ------------------------------------------------------------------ train and compare
 
