@@ -17,7 +17,13 @@ from model.manifest import Manifest
 from model.promotion import promotable
 from model.registry import CHAMPION, SHIPPED, Registry, RegistryError
 from training.comparing import compare as compared
-from training.comparison_page import WITHOUT_SHADOW, comparison_page, keep, said
+from training.comparison_page import (
+    REASONS_SHOWN,
+    WITHOUT_SHADOW,
+    comparison_page,
+    keep,
+    said,
+)
 from training.contenders import Contender, Labelled, Options, labelled_of
 from training.examples import STDIN
 from training.models_option import models_option, registry_to_read
@@ -133,8 +139,11 @@ def told(comparison: Comparison) -> Iterable[str]:
     yield f"{comparison.challenger} against {comparison.champion}, on {comparison.rows:,} labels"
     yield words("answer.yes" if ruling.may else "answer.no")
     yield ""
-    for reason in sorted(ruling.reasons, key=lambda reason: not reason.refuses):
+    reasons = sorted(ruling.reasons, key=lambda reason: not reason.refuses)
+    for reason in reasons[:REASONS_SHOWN]:
         yield f"  {'✕' if reason.refuses else '✓'} {said(reason, words, comparison)}"
+    if len(reasons) > REASONS_SHOWN:
+        yield f"    {words('reasons.more', n=str(len(reasons) - REASONS_SHOWN))}, on the page"
     yield ""
     yield f"  {'':<44}{'old':>9}{'new':>9}{'change, in points':>22}"
     for figure in comparison.figures:

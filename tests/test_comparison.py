@@ -116,5 +116,5 @@ def test_a_figure_is_better_only_beyond_its_interval(name, low, high, better, wo
     "ends", [(None, 0.1, 0.2), (0.5, 0.6, 0.7), (0.5, None, 0.7), (float("nan"), None, None)]
 )
 def test_an_interval_holds_its_value(ends):
-    with pytest.raises(ValueError, match="interval|figure"):
+    with pytest.raises(ValueError, match=r"interval|figure"):
         Interval(*ends)

@@ -22,7 +22,9 @@ from model.outcome import Head
 from model.policy import Policy
 from model.promise import ANY
 from model.registry import CHALLENGER, CHAMPION, Manifest, Registry, RegistryError
+from training.against import compared_with_champion
 from training.card import card_of, is_research_only, threshold_text
+from training.contenders import Options as Comparing
 from training.fit import Fitted, NotEnough, fit, manifest_of
 from training.held_out import failures, gathered, histograms, judged_held_out, measured_held_out
 from training.reading import examples_of, files_argument, tell_left_out
@@ -141,7 +143,9 @@ def trained_into(
     """
     fitted, measured = fitted_and_measured(examples, recipe, jobs=options.jobs)
     manifest = described(fitted, measured, examples, recipe)
-    return manifest, _added(registry, manifest, fitted, options)
+    names = _added(registry, manifest, fitted, options)
+    _compare(registry, names, fitted, examples, options)
+    return manifest, names
 
 
 def fitted_and_measured(
@@ -247,6 +251,21 @@ def _added(
         raise click.ClickException(str(problem)) from None
 
 
+def _compare(
+    registry: Registry,
+    names: dict[str, str],
+    fitted: Fitted,
+    examples: Sequence[LabelledExample],
+    options: Options,
+) -> None:
+    """Keep a report on the new version against the champion, unless it is that itself."""
+    at, how = datetime.now(UTC), Comparing(jobs=options.jobs)
+    try:
+        compared_with_champion(registry, names[CHALLENGER], fitted, examples, at=at, options=how)
+    except RegistryError as problem:
+        click.echo(f"warning: not compared with the champion: {problem}", err=True)
+
+
 def _answer(manifest: Manifest, version: str) -> dict[str, Any]:
     return {
         "version": version,
@@ -283,6 +302,10 @@ def _told(answer: dict[str, Any], out: Path) -> Iterable[str]:
     yield ""
     yield f"Its card: duyet models show {version} --models {out}"
     if names.get(CHAMPION) != version:
+        yield (
+            f"What it wins and costs: duyet models report {version} --against champion "
+            f"--models {out} -o report.html"
+        )
         yield f'To serve it: duyet models promote {version} --models {out} --why "…"'
 
 

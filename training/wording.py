@@ -48,8 +48,8 @@ class Words:
         return f"{self.number(100 * share, _decimals(share))}{NO_BREAK}%"
 
     def risk(self, share: float) -> str:
-        """A share that somebody stated, with no more decimals than it has."""
-        written = f"{100 * share:.4f}".rstrip("0")
+        """A share that somebody stated, with no more decimals than it has, and two at most."""
+        written = f"{100 * share:.2f}".rstrip("0")
         return f"{self.number(100 * share, len(written.partition('.')[2]))}{NO_BREAK}%"
 
 

@@ -122,6 +122,7 @@ sites = sa.Table(
     _number("last_reset"),
     sa.Column("rate_limit", sa.Double, nullable=True),  # comments a second; None is the setting's
     sa.Column("rules_version", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("shares_campaigns", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 rate_buckets = sa.Table(  # worth nothing after a minute: may be emptied at any time
@@ -408,9 +409,13 @@ campaigns = sa.Table(  # near-duplicates that are seen and decided as one
     _time("made_at"),
     _maybe_text("act_id"),
     _maybe_time("follows_until"),
+    _maybe_text("kin"),  # the same for campaigns of other sites that are alike
+    # Whether the site's own comments make it one, or only together with those of other sites.
+    sa.Column("own", sa.Boolean, nullable=False, server_default=sa.true()),
     sqlite_with_rowid=False,
 )
 sa.Index("ix_campaigns_site_id", campaigns.c.site_id, campaigns.c.id)
+sa.Index("ix_campaigns_kin", campaigns.c.kin)
 
 # No key to `comments`: what is forgotten there is counted no more.
 campaign_members = sa.Table(

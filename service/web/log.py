@@ -44,6 +44,7 @@ KINDS = (
     "campaign_found",
     "campaign_timed",
     "campaign_left",
+    "campaigns_shared",
     "rules_author",
     "rules_lists",
     "rules_raid",
