@@ -39,7 +39,7 @@ from model.classifier import Classifier
 from model.decision import LabelledExample
 from model.policy import Policy
 from model.site_layer import Anchors
-from training.own import OWN, OwnRecipe
+from training.own import OWN, OwnRecipe, Rows, read_texts
 from training.rehearsal import own_texts
 
 CASINO, ADVERTS, USUAL_SPAM = "casino", "adverts", "usual spam"
@@ -149,7 +149,7 @@ class Plan:
 
     script: Script
     champion: Classifier
-    rehearsed: Sequence[LabelledExample]
+    rehearsed: Rows
     recipe: OwnRecipe = OWN
     policy: Policy = POLICY
     rules: Rules = RULES
@@ -289,8 +289,8 @@ def main() -> None:
     options = _options()
     champion, _ = begun_with(options.data, options.champion)
     script = SHORT if options.short else YEAR
-    texts = own_texts()[:: options.texts]
-    recipe = replace(OWN, folds=options.folds, hold=OWN.hold * options.texts)
+    recipe = replace(OWN, folds=options.folds)
+    texts = read_texts(own_texts(), champion.spec, recipe, jobs=1)
     plan = Plan(
         script,
         champion,
@@ -317,7 +317,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--champion", type=Path, default=Path("var/year"), help="a registry")
     parser.add_argument("--short", action="store_true", help="eight weeks")
     parser.add_argument("--every", type=int, default=7, help="days between trainings")
-    parser.add_argument("--texts", type=int, default=4, help="rehearse one of so many texts")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, help="where to draw the curves, an SVG")

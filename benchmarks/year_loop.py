@@ -23,7 +23,7 @@ from model.promotion import USUAL, Bounds, Code, Ruling, Shadowed, ruling_on
 from training.comparing import compare
 from training.contenders import MEASURING, Contender, Labelled, Options
 from training.fit import NotEnough
-from training.own import Moved, OwnRecipe, own_model
+from training.own import Moved, OwnRecipe, Rows, own_model
 from training.resolving import resolved
 
 
@@ -89,7 +89,7 @@ class Loop:
 
     site: Site
     recipe: OwnRecipe
-    rehearsed: Sequence[LabelledExample]
+    rehearsed: Rows
     rules: Rules
     base: Classifier = field(init=False)
     learnt: frozenset[str] = frozenset()

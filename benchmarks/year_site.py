@@ -5,7 +5,7 @@ audit draw. Nothing is known before its day. Knows no store and no clock; the lo
 versions is in `benchmarks.year_loop`.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -68,7 +68,7 @@ class Site:
     waiting: list[Came] = field(default_factory=list)
     decided: list[Decided] = field(default_factory=list)
     labels: list[LabelledExample] = field(default_factory=list)
-    seconds: Counter[int] = field(default_factory=Counter)
+    seconds: defaultdict[int, float] = field(default_factory=lambda: defaultdict(float))
     experience: Experience | None = None
     _seen: Counter[str] = field(default_factory=Counter)
     _rejected: Counter[str] = field(default_factory=Counter)

@@ -102,7 +102,7 @@ class Rows:
 def own_model(
     examples: Sequence[LabelledExample],
     champion: Classifier,
-    rehearsed: Sequence[LabelledExample],
+    rehearsed: "Sequence[LabelledExample] | Rows",
     recipe: OwnRecipe = OWN,
     *,
     jobs: int = -1,
@@ -116,8 +116,11 @@ def own_model(
     """
     own = _rows(examples, units_of(examples), champion.spec, recipe, jobs=jobs)
     progress("features", 0.5)
-    topics = np.array([topic_of(example) for example in rehearsed], np.str_)
-    texts = _rows(rehearsed, topics, champion.spec, recipe, jobs=jobs)
+    texts = (
+        rehearsed
+        if isinstance(rehearsed, Rows)
+        else read_texts(rehearsed, champion.spec, recipe, jobs=jobs)
+    )
     progress("features", 1.0)
     heads = tuple(head for head in HEADS if _may_move(head, own, recipe))
     if not heads:
@@ -162,6 +165,14 @@ def units_of(examples: Sequence[LabelledExample]) -> NDArray[np.str_]:
 
 
 # ------------------------------------------------------------------ rows
+
+
+def read_texts(
+    rehearsed: Sequence[LabelledExample], spec: Spec, recipe: OwnRecipe = OWN, *, jobs: int = -1
+) -> Rows:
+    """The rehearsed texts as `own_model` takes them: for whoever moves a champion many times."""
+    topics = np.array([topic_of(example) for example in rehearsed], np.str_)
+    return _rows(rehearsed, topics, spec, recipe, jobs=jobs)
 
 
 def _rows(
