@@ -14,8 +14,9 @@ seed gives the same year. `--short` is eight weeks of it.
 """
 
 import argparse
+import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -156,12 +157,20 @@ class Plan:
     seed: int = 7
 
 
-def run(plan: Plan, sent: Sequence[Sent], name: str) -> Arm:
-    """One arm through the year."""
+def run(
+    plan: Plan,
+    sent: Sequence[Sent],
+    name: str,
+    *,
+    noted: Callable[[Move], None] = lambda _: None,
+) -> Arm:
+    """One arm through the year; `noted` is told of each version when it is ruled on."""
     begun = time.process_time()
     anchors = Anchors.of(plan.champion.spec)
     site = Site(name, plan.script, plan.policy, plan.champion, anchors, name != NOTHING, plan.seed)
-    loop = Loop(site, plan.recipe, plan.rehearsed, plan.rules) if name == LOOP else None
+    loop = (
+        Loop(site, plan.recipe, plan.rehearsed, plan.rules, noted=noted) if name == LOOP else None
+    )
     by_day: list[list[Sent]] = [[] for _ in range(plan.script.days)]
     for one in sent:
         by_day[one.day].append(one)
@@ -302,13 +311,17 @@ def main() -> None:
     sent = sent_in(script, pools_of(options.data), options.seed)
     spam = sum(one.positive for one in sent)
     print(f"champion {champion.version}; {len(sent):,} comments, {spam:,} of them spam", flush=True)
-    arms = {name: run(plan, sent, name) for name in (NOTHING, LAYER, LOOP)}
+    arms = {name: run(plan, sent, name, noted=_shown) for name in (NOTHING, LAYER, LOOP)}
     for line in told(arms, plan):
         print(line)
     took = ", ".join(f"{arm.name} {arm.seconds:.0f}" for arm in arms.values())
     print(f"\nseconds of a processor: {took}")
     if options.out is not None:
         options.out.write_text(picture(arms, plan), encoding="utf-8")
+
+
+def _shown(move: Move) -> None:
+    print(f"day {move.day}: {move.version} {move.step.value}", file=sys.stderr, flush=True)
 
 
 def _options() -> argparse.Namespace:

@@ -7,7 +7,7 @@ learnt from, each judged by the challenger's fold that has not either.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -96,6 +96,7 @@ class Loop:
     challenger: Challenger | None = None
     moves: list[Move] = field(default_factory=list)
     made: int = 0
+    noted: Callable[[Move], None] = lambda _: None
     _past: list[tuple[Classifier, frozenset[str]]] = field(default_factory=list)
     _since: int = 0
     _labels_then: int = 0
@@ -205,7 +206,11 @@ class Loop:
 
     def _note(self, challenger: Challenger, day: int, step: Step, why: tuple[str, ...]) -> None:
         version = challenger.classifier.version
-        self.moves.append(Move(day, version, len(challenger.learnt), step, why))
+        self._move(Move(day, version, len(challenger.learnt), step, why))
+
+    def _move(self, move: Move) -> None:
+        self.moves.append(move)
+        self.noted(move)
 
     # ------------------------------------------------------------------ watch
 
@@ -220,7 +225,7 @@ class Loop:
             return
         version, labels = self.site.classifier.version, len(self.learnt)
         why = (f"at least {100 * low:.1f} % of genuine comments rejected, by the audit sample",)
-        self.moves.append(Move(day, version, labels, Step.ROLLED_BACK, why))
+        self._move(Move(day, version, labels, Step.ROLLED_BACK, why))
         classifier, self.learnt = self._past.pop()
         self.site.serve(classifier)
         self._since = day + 1
