@@ -117,7 +117,7 @@ def own_model(
     own = _rows(examples, units_of(examples), champion.spec, recipe, jobs=jobs)
     progress("features", 0.5)
     texts = (
-        rehearsed
+        replace(rehearsed, fold=_folds(rehearsed.unit, recipe))
         if isinstance(rehearsed, Rows)
         else read_texts(rehearsed, champion.spec, recipe, jobs=jobs)
     )
@@ -192,8 +192,12 @@ def _rows(
         sent=sparse.vstack([none, *(sent for _, sent, _ in parts)], format="csr"),
         bare=sparse.vstack([none, *(bare for _, _, bare in parts)], format="csr"),
         unit=unit,
-        fold=np.array([_fold(name, recipe) for name in unit.tolist()], np.intp),
+        fold=_folds(unit, recipe),
     )
+
+
+def _folds(unit: NDArray[np.str_], recipe: OwnRecipe) -> NDArray[np.intp]:
+    return np.array([_fold(name, recipe) for name in unit.tolist()], np.intp)
 
 
 def _fold(unit: str, recipe: OwnRecipe) -> int:
