@@ -344,7 +344,6 @@ def _catch_up(settings: Settings, store: Store) -> None:
         metrics,
         spool=None,
         post=None,
-        trainings=None,
         now=lambda: datetime.now(UTC),
     )
     for chore in chores:

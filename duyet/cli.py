@@ -98,9 +98,15 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "evaluate": LazyCommand(
             "training.evaluate_command:evaluate_command", "Measure a model on labelled comments."
         ),
+        "replay": LazyCommand(
+            "service.commands.replay:replay", "Judge stored comments again, before a change."
+        ),
         "train": LazyCommand("duyet.train_store:train", "Fit a model on labelled comments."),
+        "labels": LazyCommand(
+            "duyet.labels:labels", "Report on labels, find wrong ones, say what to label next."
+        ),
         "models": LazyCommand(
-            "duyet.offline:models", "List, show, compare, promote and roll back models."
+            "duyet.model_commands:models", "List, compare, promote, roll back and sign models."
         ),
     },
 }

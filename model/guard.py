@@ -67,13 +67,22 @@ class LastSeen:
         )
 
     def note(self, count: int, digest: str) -> None:
-        """Remember this if it is newer than what was seen. Raises RegistryError, OSError."""
+        """Remember this if it is newer than what was seen. Raises RegistryError.
+
+        By this process alone where the file cannot be written: what serves must go on.
+        """
         newest = self.newest()
         if newest is not None and count <= newest[0]:
             return
         self._known = (count, digest)
         if not self._is_kept:
             return
+        try:
+            self._write(count, digest)
+        except OSError:
+            return
+
+    def _write(self, count: int, digest: str) -> None:
         with self._alone():
             read = self._read()
             if read is None or count > read[0]:
@@ -86,7 +95,10 @@ class LastSeen:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            raise RegistryError(f"{self._path} cannot be read; restore it from a backup") from None
+            raise RegistryError(
+                f"{self._path} cannot be read; restore it, or delete it to believe the names that "
+                "are signed now"
+            ) from None
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ _KEYS = {"at", "name", "from", "to", "who", "why"}
 class Standing:
     """Which version each name points to, after `count` moves.
 
-    `head` is `chained` of the lines of those moves; "" where nobody signed.
+    `head` is `chained` of the lines of those moves. Where nobody signs, nothing is counted.
     """
 
     names: Mapping[str, str]
@@ -48,7 +48,7 @@ def standing_of(text: str) -> tuple[Standing, Signature | None]:
         if isinstance(body.get("names"), str) or "names" not in body:
             return Standing(_names(body)), None
         count, head = body["count"], body["head"]
-        if type(count) is not int or not isinstance(head, str):
+        if type(count) is not int or count < 1 or not isinstance(head, str):
             raise ValueError
         return Standing(_names(body["names"]), count, head), Signature.from_body(body)
     except (ValueError, AttributeError, TypeError, KeyError, RecursionError):

@@ -21,6 +21,10 @@ class Refusal(StrEnum):
     """It was signed with a key that is not trusted here."""
     ROLLED_BACK = "rolled_back"
     """It is older than what was seen before, or another history."""
+    AWAY = "away"
+    """The place that is shared does not answer."""
+    OVERTAKEN = "overtaken"
+    """Somebody else moved a name at the same time."""
     UNFIT = "unfit"
     """It is whole, and cannot be used: other features, or other scores than it was fitted to."""
 

@@ -40,6 +40,7 @@ from model.moves import Standing, chained, in_force, line_of, lines_in, move_of,
 from model.refusals import Refusal
 from model.refusals import RegistryError as RegistryError  # noqa: PLC0414  likewise
 from model.reports import Reports
+from model.shared import Shared
 from model.signing import Kind, Signature
 from model.versions import Versions
 
@@ -66,11 +67,13 @@ class Registry:
     """A directory of model versions.
 
     Without a `guard` it holds for true what its digests agree with: enough for files that
-    nobody else may write. With one, what is read must be signed, and what is written is.
+    nobody else may write. With one, what is read must be signed, and what is written is. One
+    that is `shared` has in `root` what this machine brought from there.
     """
 
     root: Path
     guard: Guard | None = None
+    shared: Shared | None = None
 
     @property
     def _versions(self) -> Versions:
@@ -90,10 +93,17 @@ class Registry:
         """Which version each name points to. Raises RegistryError."""
         return dict(self._standing().names)
 
+    def is_signed(self) -> bool:
+        """Whether somebody, whoever, signed where names point. Raises RegistryError."""
+        return self._written()[0].count > 0
+
     def resolve(self, name: str) -> str:
         """The version behind a name, or the version of that name. Raises RegistryError."""
         names, versions = self.names(), self.versions()
         version = names.get(name, name)
+        if version not in versions and self.shared is not None:
+            self.shared.fetch(version)
+            versions = self.versions()
         if version not in versions:
             known = ", ".join([*sorted(names), *versions]) or "none"
             raise RegistryError(
@@ -104,6 +114,19 @@ class Registry:
     def manifest(self, name: str) -> Manifest:
         """The manifest of a version or name. Raises RegistryError."""
         return self._versions.manifest(self.resolve(name))
+
+    def manifest_of(self, version: str) -> Manifest:
+        """The manifest of a version, wherever names point, and if they cannot be believed.
+
+        Raises RegistryError.
+        """
+        if version not in self.versions():
+            raise RegistryError(f"no version {version!r} in this registry", Refusal.ABSENT)
+        return self._versions.manifest(version)
+
+    def is_right(self, version: str) -> bool:
+        """Whether a version is believed and every file of it is as it was written."""
+        return version in self.versions() and self._versions.is_right(version)
 
     def load(self, name: str = CHAMPION) -> Classifier:
         """A version, checked, its table in memory. Raises RegistryError."""
@@ -121,7 +144,7 @@ class Registry:
 
         Raises RegistryError when either is not here or the comparison cannot be read.
         """
-        pair = self.resolve(challenger), self.resolve(champion)
+        pair = self._pair(challenger, champion)
         try:
             return self._reports.comparison(*pair)
         except RegistryError:
@@ -135,12 +158,19 @@ class Registry:
 
         Raises RegistryError where it is not what was written.
         """
-        pair = self.resolve(challenger), self.resolve(champion)
+        pair = self._pair(challenger, champion)
         try:
             return self._reports.file(*pair, f"report.{language}.html")
         except RegistryError:
             with self._alone():  # perhaps it was being written
                 return self._reports.file(*pair, f"report.{language}.html")
+
+    def _pair(self, challenger: str, champion: str) -> tuple[str, str]:
+        """Two versions, and their report brought here."""
+        pair = self.resolve(challenger), self.resolve(champion)
+        if self.shared is not None:
+            self.shared.fetch_report(*pair)
+        return pair
 
     # -------------------------------------------------------------- writing
 
@@ -161,6 +191,7 @@ class Registry:
         with self._writing() as building:
             version = self._versions.build(building, manifest, table, extra)
             self._versions.place(building, version)
+            self._publish("versions", version)
         return version
 
     def add_report(self, comparison: Comparison, pages: Mapping[str, str] = _NOTHING) -> Path:
@@ -172,7 +203,9 @@ class Registry:
         for version in (comparison.challenger, comparison.champion):
             self.resolve(version)
         with self._writing():
-            return self._reports.keep(comparison, pages)
+            folder = self._reports.keep(comparison, pages)
+            self._publish(*folder.relative_to(self.root).parts)
+        return folder
 
     def move(
         self,
@@ -218,15 +251,17 @@ class Registry:
 
         For an operator who knows that they are right: whatever signed them before, or brought
         them back, is passed over from now on. Versions must agree with their digests. A name
-        whose version would not load then is dropped. Raises RegistryError.
+        whose version is not believed then is dropped. Raises RegistryError.
         """
         if self.guard is None:
             raise RegistryError("there is no key here to sign with", Refusal.UNSIGNED)
+        self._take_as_it_lies()
         with self._writing():
             for version in versions:
                 self._versions.vouch(version)
-            before = self._written()[0]
+                self._publish("versions", version)
             lines = self._all_lines()
+            before = self._as_it_lies(lines)
             kept = {name: to for name, to in before.names.items() if self._versions.is_right(to)}
             for name in sorted(kept):
                 move = {"name": name, "from": kept[name], "to": kept[name], "who": who}
@@ -243,8 +278,10 @@ class Registry:
         """
         if self.guard is None or self.guard.last_seen is None:
             return False
+        if self.guard.last_seen.newest() is None:
+            self._take_as_it_lies()
         standing, signature = self._written()
-        if self.guard.last_seen.newest() is not None or signature is not None or standing.head:
+        if self.guard.last_seen.newest() is not None or signature is not None or standing.count:
             return False
         if not standing.names:
             return False
@@ -257,22 +294,27 @@ class Registry:
 
     def _standing(self) -> Standing:
         """Where names point, believed by the guard. Raises RegistryError."""
+        if self.shared is not None:
+            self.shared.pull(self._believe, self._versions.is_right)
         standing, signature = self._written()
+        self._believe(standing, signature)
+        if signature is not None and self.guard is not None and self.guard.last_seen is not None:
+            self.guard.last_seen.note(standing.count, digest_of_state(standing.body()))
+        return standing
+
+    def _believe(self, standing: Standing, signature: Signature | None) -> None:
         if self.guard is None:
-            return standing
+            return
         if signature is None and not standing.names:
             if self.guard.last_seen is not None and self.guard.last_seen.newest() is not None:
                 raise RegistryError(
                     f"{_NAMES} is gone; restore it, or `duyet models sign` begins anew",
                     Refusal.ROLLED_BACK,
                 )
-            return standing
+            return
         self.guard.check(_NAMES, Kind.NAMES, standing.body(), signature)
         if self.guard.last_seen is not None:
-            digest = digest_of_state(standing.body())
-            self.guard.last_seen.check(standing.count, digest)
-            self.guard.last_seen.note(standing.count, digest)
-        return standing
+            self.guard.last_seen.check(standing.count, digest_of_state(standing.body()))
 
     def _written(self) -> tuple[Standing, Signature | None]:
         path = self.root / _NAMES
@@ -280,10 +322,19 @@ class Registry:
             return Standing({}), None
         return standing_of(read_at_most(path, _MOST_NAMES).decode("utf-8", "replace"))
 
+    def _as_it_lies(self, lines: Sequence[bytes]) -> Standing:
+        """Where names point, whoever said so; where the moves left them if nothing says it."""
+        try:
+            standing = self._written()[0]
+        except RegistryError:
+            standing = Standing({})
+        moved = {str(move["name"]): str(move["to"]) for move in map(move_of, lines)}
+        return standing if standing.names else replace(standing, names=moved)
+
     def _lines(self, standing: Standing) -> list[bytes]:
         """The lines of the moves that led to where names point. Raises RegistryError."""
         lines = self._all_lines()
-        if self.guard is None and not standing.head:
+        if self.guard is None and not standing.count:
             return lines
         found = in_force(lines, standing.head)
         if found is None:
@@ -308,24 +359,38 @@ class Registry:
 
     def _stand(self, standing: Standing, lines: Sequence[bytes]) -> None:
         """Write down the moves and, with them in force, where names point."""
-        if self.guard is None and standing.head:
+        if self.guard is None and standing.count:
             raise RegistryError(
                 "this registry is signed, and there is no key here to sign with",
                 Refusal.UNSIGNED,
             )
+        names = standing.unsigned()
+        if self.guard is not None:
+            seen = self.guard.last_seen.newest() if self.guard.last_seen is not None else None
+            count = max(standing.count, seen[0] if seen is not None else 0) + 1
+            standing = Standing(standing.names, count, chained(lines))
+            names = standing.signed(self.guard.signature(Kind.NAMES, standing.body()))
+        moves = b"".join(line + b"\n" for line in lines).decode()
+        if self.shared is not None:
+            before = self.root / _NAMES
+            self.shared.stand(
+                before.read_bytes() if before.is_file() else None, names=names, moves=moves
+            )
         # Written down first: a move that is in force but was never noted could not be undone,
         # one that was noted and cut short is seen by where the next one starts.
-        write_whole(self.root / _MOVES, b"".join(line + b"\n" for line in lines).decode())
-        if self.guard is None:
-            write_whole(self.root / _NAMES, standing.unsigned())
-            return
-        seen = self.guard.last_seen.newest() if self.guard.last_seen is not None else None
-        count = max(standing.count, seen[0] if seen is not None else 0) + 1
-        standing = Standing(standing.names, count, chained(lines))
-        signature = self.guard.signature(Kind.NAMES, standing.body())
-        write_whole(self.root / _NAMES, standing.signed(signature))
-        if self.guard.last_seen is not None:
-            self.guard.last_seen.note(count, digest_of_state(standing.body()))
+        write_whole(self.root / _MOVES, moves)
+        write_whole(self.root / _NAMES, names)
+        if self.guard is not None and self.guard.last_seen is not None:
+            self.guard.last_seen.note(standing.count, digest_of_state(standing.body()))
+
+    def _take_as_it_lies(self) -> None:
+        """Bring here what a shared place has, whoever signed it: somebody is to vouch for it."""
+        if self.shared is not None:
+            self.shared.pull(lambda *_: None, self._versions.is_right, at_once=True)
+
+    def _publish(self, *folder: str) -> None:
+        if self.shared is not None:
+            self.shared.publish(self.root.joinpath(*folder))
 
     # -------------------------------------------------------------- one writer at a time
 
@@ -358,14 +423,14 @@ class Registry:
             os.close(handle)
 
 
-def registry_at(root: Path, guard: Guard | None = None) -> Registry:
+def registry_at(root: Path, guard: Guard | None = None, shared: Shared | None = None) -> Registry:
     """The registry in a directory; an empty one begins with the shipped champion.
 
     The copy is complete or absent, whenever the process ends, and two that start at once
     make the same. Raises RegistryError, also where the guard has seen names that are gone, and
     where the package does not hold the version that it was released with.
     """
-    registry = Registry(root, guard)
+    registry = Registry(root, guard, shared)
     if registry.names():
         return registry
     version = Registry(SHIPPED).resolve(CHAMPION)
@@ -374,5 +439,6 @@ def registry_at(root: Path, guard: Guard | None = None) -> Registry:
         if not registry.names():  # another process may have been first
             shutil.copytree(SHIPPED / "versions" / version, copy, dirs_exist_ok=True)
             registry._versions.place(copy, version)
+            registry._publish("versions", version)
             registry._stand(Standing({CHAMPION: version}), [])
     return registry

@@ -27,6 +27,7 @@ from model.refusals import Refusal, RegistryError
 from model.registry import CHAMPION, RELEASED, Registry
 from service.keyring import Keyring, KeyringError
 from service.mail import Unsent
+from service.serving import bucket_of
 from service.settings import Settings
 from service.storage import Store, StoreError, utc_now
 from service.storage.digests import Digests
@@ -49,6 +50,8 @@ _AGAINST: Mapping[Refusal, str] = {
     Refusal.UNSIGNED: "`duyet models sign`, if you know whose it is",
     Refusal.FOREIGN: "add the key to DUYET_TRUSTED_MODEL_KEYS, or `duyet models sign`",
     Refusal.ROLLED_BACK: "find out who put it there; `duyet models sign` if that was you",
+    Refusal.AWAY: "see that the bucket of DUYET_MODELS_URL answers (AWS_ENDPOINT_URL, AWS_REGION)",
+    Refusal.OVERTAKEN: "look again",
     Refusal.UNFIT: "`duyet models rollback`, or promote one that loads",
 }
 _ANYBODY = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
@@ -338,7 +341,7 @@ def model(at: Patient) -> Findings:
         guard = Guard.to_read(
             at.settings.secrets_dir, at.settings.trusted_model_keys, released=RELEASED
         )
-        registry = Registry(at.settings.models_dir, guard)
+        registry = Registry(at.settings.models_dir, guard, bucket_of(at.settings))
         champion = registry.load(CHAMPION)
         registry.moves()
     except KeyringError as problem:

@@ -72,7 +72,7 @@ def lay_out(settings: Settings) -> None:
         registry = registry_of(settings)
         if registry.adopt(who=STARTER, why=ADOPTED, at=utc_now()):
             log.warning("the registry of models was not signed; its versions are now signed")
-        registry_at(registry.root, registry.guard)
+        registry_at(registry.root, registry.guard, registry.shared)
     except RegistryError as problem:
         log.error("there is no model to serve, every comment will be queued: %s", problem)
     except OSError as problem:

@@ -58,6 +58,7 @@ _SHOWN = frozenset(
 )
 RATES = "0, or a number of comments a second from 0.01 to 1000000"
 SHORTEST_RETENTION_DAYS = 8
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?")
 _POSTGRES = ("postgresql://", "postgresql+psycopg://")
 
 # What would be right, for the settings that pydantic itself refuses.
@@ -124,6 +125,7 @@ class Settings(BaseSettings):
     retention_days: int = Field(default=0, ge=0, le=36_500)
     spoken_retention_days: int = Field(default=0, ge=0, le=36_500)
     models: Path | None = None
+    models_url: str = ""
     trusted_model_keys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list_of)] = ()
     workers: int = Field(default=1, ge=1, le=64)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
@@ -275,6 +277,13 @@ class Settings(BaseSettings):
                 sender_of(value)
         except ValueError:
             _wrong("an email address in ASCII, or NAME <ADDRESS>")
+        return value
+
+    @field_validator("models_url")
+    @classmethod
+    def _is_bucket(cls, value: str) -> str:
+        if value and not _BUCKET.fullmatch(value):
+            _wrong("s3://BUCKET or s3://BUCKET/PREFIX")
         return value
 
     @field_validator("trusted_model_keys")

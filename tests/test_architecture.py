@@ -36,6 +36,7 @@ ONLY_THIRD_PARTY = {
     "idna",
     "nh3",
     "numpy",
+    "obstore",
     "publicsuffixlist",
     "rensa",
 }
@@ -77,11 +78,13 @@ BROAD_EXCEPTS = {
     ("model.judging", "_facts"): "one reading of a submission",
     ("model.judging", "_recalled"): "one look at what was learnt",
     ("model.judging", "_scored"): "one score",
+    ("model.rejudging", "log_odds_of"): "one score",
     ("model.rules", "hits"): "one rule",
     ("service.api.direct", "__call__"): "the edge of one route, as in service.problems",
     ("service.api.guard", "__call__"): "the edge of protocols with words of their own",
     ("service.learning", "_advance"): "the learning of one site",
     ("service.moderation", "_answers"): "one batch, to find the one submission at fault",
+    ("service.shadow", "_compared"): "one comment in the challenger's shadow",
     ("service.problems", "__call__"): "the edge, behind which the server prints what it gets",
 }
 """The only places that may catch whatever comes."""
@@ -182,11 +185,14 @@ def test_the_domain_uses_the_standard_library_numpy_and_readers_of_text() -> Non
     assert [str(found) for found in imports_of("model") if found.top not in known] == []
 
 
-def test_one_module_of_the_domain_signs() -> None:
-    """Signatures are checked where a registry is read (docs/adr/0032), and nothing else is."""
-    signing = {each.module.name for each in imports_of("model") if each.top == "cryptography"}
+@pytest.mark.parametrize(
+    ("library", "module"), [("cryptography", "model.signing"), ("obstore", "model.bucket")]
+)
+def test_what_a_registry_needs_is_used_in_one_module(library: str, module: str) -> None:
+    """Docs/adr/0032 and 0038 say why the domain has them at all."""
+    users = {each.module.name for each in imports_of("model") if each.top == library}
 
-    assert signing == {"model.signing"}
+    assert users == {module}
 
 
 def test_the_domain_has_no_door_to_the_outside() -> None:

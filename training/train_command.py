@@ -27,6 +27,7 @@ from training.card import card_of, is_research_only, threshold_text
 from training.contenders import Options as Comparing
 from training.fit import Fitted, NotEnough, fit, manifest_of
 from training.held_out import failures, gathered, histograms, judged_held_out, measured_held_out
+from training.models_option import registry_to_write
 from training.reading import examples_of, files_argument, tell_left_out
 from training.recipes import RECIPES, TIERS, Recipe
 from training.report import Measured
@@ -127,7 +128,7 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
     rows = examples_of(files, skip_bad=skip_bad, left_out=left_out)
     found = gathered(rows, recipe, research=research)
     tell_left_out(left_out + found.left_out)
-    manifest, names = trained_into(Registry(out), found.examples, recipe, options)
+    manifest, names = trained_into(registry_to_write(out), found.examples, recipe, options)
     for warning in blind_spots(manifest):
         click.echo(f"warning: {warning}", err=True)
     answer = {"registry": str(out), "names": names, **_answer(manifest, names[CHALLENGER])}

@@ -1,6 +1,7 @@
 """The one door under strain: broken parts, callers who leave, many at once, long texts."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -158,6 +159,42 @@ def test_a_champion_that_is_corrupt_leaves_the_last_good_one_at_work(tmp_path: P
     assert {answer["model"] for answer in during} == {good}
     assert all(answer["scores"] for answer in during)
     assert ready == 200
+
+
+def test_an_old_registry_put_back_is_refused_and_told_while_the_newest_model_serves(
+    tmp_path: Path,
+) -> None:
+    models = tmp_path / "var" / "models"
+    with running(tmp_path / "var") as service:
+        registry = models_in(tmp_path / "var")
+        newest = registry.add(a_manifest(), a_table(9, scale=0.01))
+        shutil.copytree(models, tmp_path / "old")
+        move(registry, newest)
+        until(service, newest)
+        (models / "names.json").write_bytes((tmp_path / "old" / "names.json").read_bytes())
+        refused = warned(service)
+        during = [service.post(a_comment("Vẫn chấm")).json()["model"] for _ in range(5)]
+        ready = service.get("/readyz")
+        counted = service.get("/metrics").text
+        registry.sign([], who="lan", why="restored", at=datetime(2026, 1, 3, tzinfo=UTC))
+        until(service, registry.names()[CHAMPION])
+        after = service.get("/readyz").json()
+
+    assert refused == [f"model: the registry is refused (rolled_back); {newest} goes on serving"]
+    assert set(during) == {newest}
+    assert ready.status_code == 200
+    assert 'duyet_model_refused{reason="rolled_back"} 1.0' in counted
+    assert after == {"status": "ready"}
+    assert registry.names()[CHAMPION] != newest
+
+
+def warned(service: Service) -> object:
+    """What readiness warns of, within three seconds."""
+    for _ in range(60):
+        if warnings := service.get("/readyz").json().get("warnings"):
+            return warnings
+        time.sleep(0.05)
+    return pytest.fail("nobody looked")
 
 
 @pytest.mark.parametrize("probes", [(("x", (1.0, 2.0, 3.0)),), (("x", ("a", "b")),)])
