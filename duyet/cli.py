@@ -98,7 +98,7 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "evaluate": LazyCommand(
             "training.evaluate_command:evaluate_command", "Measure a model on labelled comments."
         ),
-        "train": LazyCommand("training.train_command:train", "Fit a model on labelled comments."),
+        "train": LazyCommand("duyet.train_store:train", "Fit a model on labelled comments."),
         "models": LazyCommand("duyet.offline:models", "List, show, promote and roll back models."),
     },
 }

@@ -63,6 +63,36 @@ class Label:
         return "toxic" if self.positive else "clean"
 
 
+class WordOf(StrEnum):
+    """Whose word a label is, from what counts least to what counts most."""
+
+    FILE = "file"
+    IMPORT = "import"
+    REPORT = "report"
+    DECISION = "decision"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a label comes from.
+
+    `who` is the moderator, the site that reported, what was imported, or the file: no address.
+    `at` is when it was said, in ISO 8601 with a zone, "" where nobody knows. `chance`, above 0
+    and up to 1, is how likely it was that a person would be asked; None where nobody drew.
+
+    Raises ValueError for a chance outside that.
+    """
+
+    kind: WordOf = WordOf.FILE
+    who: str = ""
+    at: str = ""
+    chance: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.chance is not None and not 0 < self.chance <= 1:
+            raise ValueError("chance must be above 0 and up to 1")
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledExample:
     """One labelled comment, in the form of the labelled files.
@@ -86,6 +116,7 @@ class LabelledExample:
     date: str = ""
     weight: float = 1.0
     extra: Mapping[str, object] = field(default_factory=dict)
+    provenance: Provenance = Provenance()
 
 
 def labels_of(decision: Decision) -> tuple[Label, ...]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from model.decision import Label
+from model.addresses import mask_addresses
+from model.decision import Label, Provenance, WordOf
 from model.outcome import Head
 from model.submission import CommentType
 from training.examples import (
@@ -61,6 +62,39 @@ def test_a_labelled_row_is_read_whole():
     assert example.label == Label(Head.SPAM, False)
     assert (example.id, example.text, example.split) == ("site:1", "Bài viết rất hay", "")
     assert (example.group, example.lang, example.weight) == ("site/post-1", "vi", 1.0)
+
+
+EARLIER = {  # as exports were before labels had their provenance
+    "decided_by": "ann",
+    "decided_at": "2026-01-02T03:04:05+00:00",
+    "reviewed_because": "audit",
+    "review_probability": 0.02,
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "provenance"),
+    [
+        ({}, Provenance(WordOf.FILE, "a.jsonl")),
+        ({"provenance": {"kind": "report", "who": "blog"}}, Provenance(WordOf.REPORT, "blog")),
+        (
+            {"extra": EARLIER},
+            Provenance(WordOf.DECISION, "ann", "2026-01-02T03:04:05+00:00", 0.02),
+        ),
+        (
+            {"extra": EARLIER | {"decided_by": "import wxr", "reviewed_because": "import"}},
+            Provenance(WordOf.IMPORT, "import wxr", "2026-01-02T03:04:05+00:00"),
+        ),
+        (
+            {"extra": EARLIER | {"decided_by": ADDRESS, "reviewed_because": "unasked"}},
+            Provenance(WordOf.DECISION, mask_addresses(ADDRESS), "2026-01-02T03:04:05+00:00"),
+        ),
+    ],
+)
+def test_a_row_tells_whose_word_its_label_is(more, provenance):
+    (example,) = read_examples(io.BytesIO(lines(WHOLE | {"extra": None} | more)), name="a.jsonl")
+
+    assert example.provenance == provenance
 
 
 def test_a_row_becomes_what_the_site_would_have_sent():
@@ -145,6 +179,12 @@ def test_a_surrogate_pair_is_one_character():
         ({"text": "x", "label": "spam", "weight": True}, "weight"),
         ({"text": "x", "label": "spam", "weight": 10**400}, "weight"),
         ({"text": "x", "label": "spam", "extra": "x"}, "extra"),
+        ({"text": "x", "label": "spam", "provenance": {"kind": []}}, "provenance"),
+        ({"text": "x", "label": "spam", "provenance": {"kind": "guess"}}, "provenance"),
+        (
+            {"text": "x", "label": "spam", "provenance": {"kind": "file", "chance": 0}},
+            "provenance",
+        ),
     ],
 )
 def test_a_wrong_field_is_named_with_file_and_line(row, field):

@@ -7,7 +7,7 @@ no address. Imports nothing heavy.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from model.outcome import Outcome
+from model.outcome import Head, Outcome
 from model.registry import Manifest
 
 RESEARCH_TIER = "C"
@@ -73,6 +73,7 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     if is_research_only(manifest):
         yield "**Fitted to research-only data. It must not be given away or used commercially.**"
         yield ""
+    yield from _parent_lines(manifest)
     yield from _data_lines(manifest)
     yield from _promise_lines(manifest)
     yield from _figure_lines(manifest)
@@ -84,6 +85,31 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     yield from _making_lines(manifest)
 
 
+def _parent_lines(manifest: Manifest) -> Iterator[str]:
+    """What was moved to make the version, where it was made so."""
+    recipe = manifest.recipe
+    if "parent" not in recipe:
+        return
+    moved = " and ".join(recipe["moved"])
+    kept = [head.value for head in Head if head.value not in recipe["moved"]]
+    yield "## Where it comes from"
+    yield ""
+    yield f"Version `{_cell(recipe['parent'])}`, its head for {moved} moved by the labels of an"
+    yield "installation."
+    if kept:
+        yield f"There were too few labels to move the one for {' and '.join(kept)}: it is the same."
+    yield f"{recipe['rehearsed']:,} comments written for the project held it in place elsewhere."
+    yield ""
+    for count, what in (
+        (recipe["conflicts"], "disagreements between people were settled"),
+        (recipe["campaigns"], "campaigns of near-duplicates weigh less than two comments each"),
+        *((count, f"labels were left out: {why}") for why, count in recipe["left_out"].items()),
+    ):
+        if count:
+            yield f"* {count:,} {_cell(what)}."
+    yield ""
+
+
 def _data_lines(manifest: Manifest) -> Iterator[str]:
     yield "## Data"
     yield ""
@@ -91,9 +117,18 @@ def _data_lines(manifest: Manifest) -> Iterator[str]:
         yield "Not written down."
         yield ""
         return
+    yield from _sources([source for source in manifest.data if "through" not in source])
+    before = [source for source in manifest.data if "through" in source]
+    if before:
+        yield "What the versions before it were fitted to:"
+        yield ""
+        yield from _sources(before)
+
+
+def _sources(sources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     yield "| source | rows | tier | SHA-256 of the rows |"
     yield "| --- | --- | --- | --- |"
-    for source in manifest.data:
+    for source in sources:
         labels = source.get("labels", {})
         rows = ", ".join(f"{count:,} {label}" for label, count in sorted(labels.items()))
         tier = str(source.get("tier", ""))
@@ -116,6 +151,10 @@ def _promise_lines(manifest: Manifest) -> Iterator[str]:
     yield f"{_UNITS.get(manifest.promise.unit, 'group')}. Where those are too few, nothing is"
     yield "rejected, and queueing goes by all languages together, without a promise."
     yield ""
+    if "parent" in manifest.recipe:
+        yield "Those are the parent's, whose thresholds were raised by how far held-out genuine"
+        yield "comments were moved, and the installation's own, which may raise them further."
+        yield ""
     yield from _markdown(("language", "genuine comments", "groups", "missing for 0.1, 0.5, 1 %"))
     for tag, kept in sorted(manifest.promise.languages.items()):
         lacking = (manifest.promise.missing(tag, risk) for risk in _SHOWN_RISKS)

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
-from model.decision import Label, LabelledExample
+from model.addresses import mask_addresses
+from model.decision import Label, LabelledExample, Provenance, WordOf
 from model.outcome import Head
 from model.submission import Article, Author, CommentType, Submission
 
@@ -31,6 +32,7 @@ LABELS: Mapping[str, Label] = {
 
 _HEADS: Mapping[str, Head] = {head.value: head for head in Head}
 _COMMENT_TYPES: Mapping[str, CommentType] = {kind.value: kind for kind in CommentType}
+_WORDS_OF: Mapping[object, WordOf] = {kind.value: kind for kind in WordOf}
 _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -78,6 +80,7 @@ class Row:
     date: str = ""
     weight: float = 1.0
     extra: Mapping[str, object] = field(default_factory=dict, repr=False)
+    provenance: Provenance = field(default_factory=Provenance)
 
 
 class Commented(Protocol):
@@ -128,7 +131,7 @@ def read_rows(
         if not text.strip():
             continue
         try:
-            row = _row(text, number)
+            row = _row(_object(text), number, name)
         except _Problem as problem:
             bad = ExampleError(problem.problem, file=name, line=number, field=problem.field)
             if on_bad is None:
@@ -174,6 +177,7 @@ def example_of(row: Row, label: Label) -> LabelledExample:
         date=row.date,
         weight=row.weight,
         extra=row.extra,
+        provenance=row.provenance,
     )
 
 
@@ -259,8 +263,7 @@ def _lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
         raise ExampleError(problem, file=name, line=number + 1) from None
 
 
-def _row(line: bytes, number: int) -> Row:
-    body = _object(line)
+def _row(body: Mapping[str, object], number: int, name: str) -> Row:
     label = _label(body)
     return Row(
         line=number,
@@ -280,6 +283,7 @@ def _row(line: bytes, number: int) -> Row:
         date=_text(body, "date"),
         weight=_weight(body),
         extra=_extra(body),
+        provenance=_provenance(body, name),
     )
 
 
@@ -367,3 +371,41 @@ def _extra(body: Mapping[str, object]) -> Mapping[str, object]:
     if not isinstance(value, dict):
         raise _Problem("must be an object", "extra")
     return value
+
+
+def _provenance(body: Mapping[str, object], name: str) -> Provenance:
+    """What an export of ours says of a label; of any other row the file it is in."""
+    value = body.get("provenance")
+    if value is None:
+        return _told_in_extra(_extra(body)) or Provenance(WordOf.FILE, mask_addresses(name))
+    if not isinstance(value, dict):
+        raise _Problem("must be an object", "provenance")
+    kind, chance = value.get("kind"), value.get("chance")
+    who, at = value.get("who", ""), value.get("at", "")
+    if not (isinstance(kind, str) and isinstance(who, str) and isinstance(at, str)):
+        raise _Problem("must have texts as kind, who and at", "provenance")
+    if kind not in _WORDS_OF:
+        raise _Problem("must be of a decision, report, import or file", "provenance")
+    if not (chance is None or _is_chance(chance)):
+        raise _Problem("must have a chance above 0 and up to 1, or null", "provenance")
+    drawn = None if chance is None else float(chance)
+    return Provenance(_WORDS_OF[kind], mask_addresses(who), at, drawn)
+
+
+def _is_chance(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 1
+
+
+def _told_in_extra(extra: Mapping[str, object]) -> Provenance | None:
+    """From an export that was made before labels had their provenance."""
+    who, at = extra.get("decided_by"), extra.get("decided_at")
+    why, chance = extra.get("reviewed_because"), extra.get("review_probability")
+    if not (isinstance(who, str) and isinstance(at, str) and isinstance(why, str)):
+        return None
+    who = mask_addresses(who)
+    if why == "report":
+        return Provenance(WordOf.REPORT, who, at)
+    if who.startswith("import "):
+        return Provenance(WordOf.IMPORT, who, at)
+    drawn = why in ("verdict", "audit") and _is_chance(chance)
+    return Provenance(WordOf.DECISION, who, at, float(chance) if drawn else None)  # type: ignore[arg-type]  # a number: looked at above

@@ -7,6 +7,7 @@ figures into the card, `duyet evaluate --held-out` shows them; both get them her
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -19,7 +20,7 @@ from model.judging import OfflineJudge
 from model.outcome import Head
 from training.evaluation import Floats, Judged, JudgedRow, evaluate, judge_rows
 from training.examples import Row, submission_of
-from training.fit import Fitted, usable
+from training.fit import usable
 from training.recipes import OWN_TEXTS, RESEARCH_ONLY, TIERS, Recipe
 from training.report import Measured
 
@@ -32,6 +33,17 @@ HELD_OUT = "held-out folds"
 HISTOGRAM_BINS = 20
 
 _ROW_FIELDS = tuple({f.name for f in fields(Row)} & {f.name for f in fields(LabelledExample)})
+
+
+class Folded(Protocol):
+    """A fit with one classifier for each fold, which has not seen it: `Fitted` and `Moved` are."""
+
+    @property
+    def final(self) -> Classifier: ...  # noqa: D102
+    @property
+    def classifiers(self) -> tuple[Classifier, ...]: ...  # noqa: D102
+    @property
+    def fold_of(self) -> tuple[int, ...]: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,7 @@ def gathered(
 
 def judged_held_out(
     examples: Sequence[LabelledExample],
-    fitted: Fitted,
+    fitted: Folded,
     *,
     jobs: int = -1,
     progress: Callable[[int], None] = lambda _: None,
@@ -94,7 +106,7 @@ def judged_held_out(
 
 
 def measured_held_out(
-    judged: dict[Head, list[JudgedRow]], fitted: Fitted, *, seed: int
+    judged: dict[Head, list[JudgedRow]], fitted: Folded, *, seed: int
 ) -> list[Measured]:
     """The figures of each head. The promise shown is that of the fit to everything."""
     columns = {head: Judged.of(rows) for head, rows in judged.items()}
@@ -115,7 +127,7 @@ def measured_held_out(
 
 
 def failures(
-    examples: Sequence[LabelledExample], fitted: Fitted, *, each: int = 4
+    examples: Sequence[LabelledExample], fitted: Folded, *, each: int = 4
 ) -> list[dict[str, object]]:
     """The synthetic comments that were judged most wrongly by a fit that had not seen their group.
 

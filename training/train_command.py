@@ -227,6 +227,7 @@ def blind_spots(manifest: Manifest) -> list[str]:
 
 def _canonical(example: LabelledExample) -> bytes:
     body = asdict(example) | {"label": example.label.word}
+    del body["provenance"]  # names the file that a row stood in, which is no property of it
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 

@@ -197,6 +197,7 @@ def _line(example: LabelledExample) -> bytes:
         "user_agent": example.user_agent or None,
         "date": example.date or None,
         "weight": example.weight,
+        "provenance": asdict(example.provenance),
         "extra": example.extra,
     }
     return json.dumps(body, ensure_ascii=False, allow_nan=False).encode() + b"\n"

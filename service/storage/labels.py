@@ -10,14 +10,23 @@ from typing import Any
 import sqlalchemy as sa
 
 from model.addresses import FREEMAIL, mask_addresses
-from model.decision import Label, LabelledExample, ReportKind, labels_of, labels_of_report
+from model.decision import (
+    Label,
+    LabelledExample,
+    Provenance,
+    ReportKind,
+    WordOf,
+    labels_of,
+    labels_of_report,
+)
 from model.outcome import Head
-from service.storage.records import Report, StoredComment
+from service.storage.records import Report, StoredComment, Waiting
 from service.storage.review import SiteIds
 from service.storage.rows import STORED, stored_comment
 from service.storage.tables import comments, decisions, following, reports, sites
 
 _UNASKED = "unasked"  # a person decided what nobody had put in the queue
+_DRAWN = frozenset({Waiting.VERDICT.value, Waiting.AUDIT.value})
 Place = tuple[Any, str]
 
 
@@ -48,7 +57,9 @@ def _spoken_of(site_ids: SiteIds, after: Place | None) -> sa.Select[Any]:
     order = (comments.c.received_at, comments.c.id)
     # What only followed a campaign's decision was seen by nobody.
     followed = sa.exists().where(following.c.decision_id == decisions.c.id)
-    statement = STORED.add_columns(sites.c.name.label("site_name"))
+    statement = STORED.add_columns(
+        sites.c.name.label("site_name"), decisions.c.change.label("decision_change")
+    )
     statement = statement.join(sites, sites.c.id == comments.c.site_id).where(spoken_of, ~followed)
     if site_ids is not None:
         statement = statement.where(comments.c.site_id.in_(list(site_ids)))
@@ -97,7 +108,22 @@ def _examples(
             user_agent=sent.author.user_agent,
             date=comment.received_at.isoformat(),
             extra=_extra(comment, row, reported),
+            provenance=_provenance(comment, row, reported),
         )
+
+
+def _provenance(comment: StoredComment, row: sa.RowMapping, reported: list[Report]) -> Provenance:
+    decision = comment.decision
+    if decision is None:
+        site = mask_addresses(row["site_name"])
+        return Provenance(WordOf.REPORT, site, reported[-1].at.isoformat())
+    # Decisions that came with a site's history are numbered downwards from 0.
+    kind = WordOf.IMPORT if row["decision_change"] <= 0 else WordOf.DECISION
+    who, at = mask_addresses(decision.moderator), decision.at.isoformat()
+    # What a report, an appeal or a moderator's own eye brought up, no draw did.
+    drawn = kind is WordOf.DECISION and row["decision_was_why"] in _DRAWN
+    chance = comment.review_probability if drawn and comment.review_probability > 0 else None
+    return Provenance(kind, who, at, chance)
 
 
 def _email_shape(masked: str) -> str:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from model.decision import RejectReason
+from model.decision import RejectReason, WordOf
 from model.outcome import Head, Outcome
 from model.policy import Policy
 from model.submission import Author
@@ -109,6 +109,7 @@ def test_labels_come_of_what_was_decided_and_trash_gives_none(run: Run) -> None:
     ]
     assert {e.extra["decided_by"] for e in labels} == {"import wxr"}
     assert {e.extra["reviewed_because"] for e in labels} == {"import"}
+    assert {(e.provenance.kind, e.provenance.chance) for e in labels} == {(WordOf.IMPORT, None)}
 
 
 def test_an_imported_author_is_known_when_the_next_comment_comes(run: Run) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from model.decision import RejectReason, ReportKind
+from model.decision import Provenance, RejectReason, ReportKind, WordOf
 from model.outcome import Outcome
 from model.policy import Policy
 from service.keyring import Keyring
@@ -493,6 +493,25 @@ def test_a_report_is_a_label_until_a_person_decides(
 
     assert (reported.label.word, reported.extra["decided_by"]) == ("spam", "site")
     assert list(store.labelled()) == []
+
+
+def test_a_label_tells_whose_word_it_is_and_the_chance_of_being_asked(
+    store: Store, site: Site, clock: Clock
+) -> None:
+    drawn, reported = record(store, *many(2, site, clock))
+    (unasked,) = record(store, asked(site, clock()), by=verdict(Outcome.ACCEPT))
+    at = clock().isoformat()
+    store.decide(None, drawn.id, reject(clock(), by="ann@blog.example"))
+    store.decide(None, unasked.id, reject(clock(), by="bob"))
+    store.report(None, reported.id, ReportKind.SPAM)
+
+    of = {e.extra["comment_id"]: e.provenance for e in store.labelled()}
+
+    assert of == {
+        drawn.id: Provenance(WordOf.DECISION, "a•••@blog.example", at, 1.0),
+        reported.id: Provenance(WordOf.REPORT, site.name, at),
+        unasked.id: Provenance(WordOf.DECISION, "bob", at),
+    }
 
 
 def test_of_reports_that_disagree_the_later_counts(

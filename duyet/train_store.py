@@ -1,0 +1,209 @@
+"""The command `duyet train` whole: to files as `training.train_command` has it, or to the store.
+
+Knows the installation's store and its registry. How labels are weighed, the champion moved and a
+version measured is in `training`.
+"""
+
+import copy
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model.decision import LabelledExample
+from model.registry import (
+    CHALLENGER,
+    CHAMPION,
+    SHIPPED,
+    Manifest,
+    Registry,
+    RegistryError,
+    registry_at,
+)
+from service.commands.opening import installation
+from training.card import card_of, is_research_only
+from training.fit import NotEnough
+from training.models_option import own_models
+from training.own import OWN, OwnRecipe
+from training.own_version import STAGES, OwnVersion, own_version
+from training.progress import FORMS, Tell, shown, write_line
+from training.resolving import resolved
+from training.train_command import CARD, blind_spots
+from training.train_command import train as train_on_files
+
+ONLY_WITH_FILES = {
+    "recipe_name": "--recipe",
+    "research": "--research",
+    "promote": "--promote",
+    "skip_bad": "--skip-bad",
+}
+"""Options that say something of a fit to files alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A version that was added as challenger, and where the registry's names point then."""
+
+    version: str
+    own: OwnVersion
+    names: dict[str, str]
+
+
+def train_from_store(
+    examples: Sequence[LabelledExample],
+    registry: Registry,
+    recipe: OwnRecipe = OWN,
+    *,
+    jobs: int = -1,
+    progress: Tell = lambda _, __: None,
+) -> Trained:
+    """Move the champion by what an installation's people said; add that as challenger.
+
+    Raises NotEnough, and RegistryError where the version to move does not load.
+    """
+    labels = resolved(examples, jobs=1)
+    progress("labels", 1.0)
+    home, base = base_of(registry)
+    own = own_version(
+        labels, home.load(base), home.manifest(base), recipe, jobs=jobs, progress=progress
+    )
+    version = registry.add(own.manifest, own.moved.final.table, extra={CARD: card_of(own.manifest)})
+    why = f"{base} moved by {len(own.examples):,} labels"
+    registry.move(CHALLENGER, version, who="duyet train", why=why, at=datetime.now(UTC))
+    return Trained(version, own, registry.names())
+
+
+def base_of(registry: Registry) -> tuple[Registry, str]:
+    """The version that the champion is or was moved from, and where it lies.
+
+    Never one that labels moved: to move that by the same labels again would count them twice,
+    and what is held out of the fit would not be held out of what it starts from. Raises
+    RegistryError where it is neither in the registry nor the shipped one.
+    """
+    version = registry.resolve(CHAMPION)
+    parent = registry.manifest(version).recipe.get("parent")
+    if parent is None:
+        return registry, version
+    shipped = Registry(SHIPPED)
+    home = registry if parent in registry.versions() else shipped
+    return home, home.resolve(str(parent))
+
+
+@click.command(
+    "train",
+    epilog="""\b
+Examples:
+  duyet train                                  move the champion by what people here decided
+  duyet train --progress json                  the same for a machine, a line for each step
+  duyet train labelled/*.jsonl.gz --out models
+  duyet export labels | duyet train - base.jsonl.gz --out var/models
+
+Then: duyet models show challenger""",
+)
+@click.option(
+    "--progress",
+    "form",
+    type=click.Choice(FORMS),
+    default=FORMS[0],
+    show_default=True,
+    help="How to tell how far it is, without FILE: a bar, or lines of JSON on standard output.",
+)
+@click.pass_context
+def train(context: click.Context, /, *, form: str, **options: Any) -> None:
+    """Fit a model, and add it to a registry as `challenger`.
+
+    Without FILE, to the installation's own labels, which are what its moderators decided, its
+    sites reported and its imports said. They move the champion, as far as so many can; the
+    project's own texts hold it in place elsewhere. Fifty are a beginning: at least five of
+    spam and five of ham.
+
+    With FILE, from scratch. A FILE holds a JSON object a line (`text`, `label`: spam, ham,
+    toxic or clean, and if known `group`, `source`, `lang`; docs/training.md has all keys),
+    plain or gzip; `-` is standard input. Both tasks need examples of both labels.
+
+    Figures and thresholds come from examples whose `group` the judging fit has not seen. They
+    are written into the version's card. The same rows in the same order, recipe and seed give
+    the same bytes of weights, whatever --jobs.
+    """
+    if options["files"]:
+        if options["out"] is None:
+            raise click.UsageError("--out says where a model fitted to FILE goes", context)
+        context.invoke(train_on_files, **options)
+        return
+    for name, option in ONLY_WITH_FILES.items():
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"{option} goes with FILE", context)
+    _from_store(options, form)
+
+
+def _params() -> list[click.Parameter]:
+    """Those of a fit to files, none of them required: what is missing means the store."""
+    theirs = [copy.copy(param) for param in train_on_files.params]
+    for param in theirs:
+        param.required = False
+        if param.name == "out":
+            param.help = (
+                "The registry's directory, made if need be; without FILE the service's.  "
+                "[default: DUYET_MODELS, else models in DUYET_DATA_DIR]"
+            )
+    return theirs
+
+
+train.params = [*_params(), *train.params]
+
+
+def _from_store(options: dict[str, Any], form: str) -> None:
+    root = options["out"] or own_models()
+    recipe = OWN if options["seed"] is None else replace(OWN, seed=options["seed"])
+    with shown(form, STAGES) as progress:
+        with installation() as at:
+            examples = list(at.store.labelled())
+        progress("labels", 0.5)
+        try:
+            registry = Registry(root) if Registry(root).versions() else registry_at(root)
+            trained = train_from_store(
+                examples, registry, recipe, jobs=options["jobs"] or -1, progress=progress
+            )
+        except (NotEnough, RegistryError) as problem:
+            raise click.ClickException(str(problem)) from None
+    answer = {"registry": str(root), "names": trained.names, **_answer(trained)}
+    for warning in answer["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+    if form == "json":
+        write_line({"stage": "added", "done": 1.0, "seconds_left": 0} | answer)
+    elif options["as_json"]:
+        click.echo(json.dumps(answer, ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        click.echo("\n".join(_told(answer, root)))
+
+
+def _answer(trained: Trained) -> dict[str, Any]:
+    manifest: Manifest = trained.own.manifest
+    return {
+        "version": trained.version,
+        "parent": manifest.recipe["parent"],
+        "moved": manifest.recipe["moved"],
+        "labels": dict(sorted(Counter(e.label.word for e in trained.own.examples).items())),
+        "left_out": manifest.recipe["left_out"],
+        "research_only": is_research_only(manifest),
+        "warnings": blind_spots(manifest),
+    }
+
+
+def _told(answer: dict[str, Any], root: Path) -> Iterator[str]:
+    labels = ", ".join(f"{count:,} {word}" for word, count in answer["labels"].items())
+    version, moved = answer["version"], " and ".join(answer["moved"])
+    yield f"version {version} is now {CHALLENGER} in {root}"
+    yield f"It is {answer['parent']}, its head for {moved} moved by {labels}."
+    for why, count in answer["left_out"].items():
+        yield f"{count:,} labels were left out: {why}."
+    if answer["research_only"]:
+        yield "It comes from research-only data and must not be given away."
+    yield ""
+    yield f"Its card: duyet models show {version} --models {root}"
+    yield f'To serve it: duyet models promote {version} --models {root} --why "…"'
