@@ -44,9 +44,7 @@ def lent_urls(
     return [(at, url) for at, url in lent if url is not None]
 
 
-def lent_url(
-    example: LabelledExample, hosts: Sequence[str], share: float, seed: int
-) -> str | None:
+def lent_url(example: LabelledExample, hosts: Sequence[str], share: float, seed: int) -> str | None:
     """The URL that is lent to an example, None for most; `hosts` are those that can be lent."""
     draw = _drawn(example, share, seed)
     if draw is None or not hosts:

@@ -139,23 +139,25 @@ def descending(
     places: int,
     *,
     enough: float,
+    begin: Floats | None = None,
     start: State | None = None,
     most_steps: int = 500,
     noted: Callable[[State], None] = lambda _: None,
 ) -> Walk:
     """A descent as a generator: it yields a point and is sent the loss and the gradient there.
 
-    So several may walk in lockstep, each pass over the rows for all of them. `start` and `noted`
-    are as in `fitted`. Returns the last state, no part of whose gradient is above `enough` but
+    So several may walk in lockstep, each pass over the rows for all of them. It sets out from
+    the point `begin`, None for 0. `start` and `noted` are as in `fitted`. Returns the last state,
+    no part of whose gradient is above `enough` but
     where `most_steps` or rounding ended it.
     """
     state = start
     if state is None:
-        zero = np.zeros(places + 1)
-        loss, gradient = yield zero
-        state = State(zero, loss, gradient)
+        point = np.zeros(places + 1) if begin is None else begin
+        loss, gradient = yield point
+        state = State(point, loss, gradient)
     noted(state)
-    while state.steps < most_steps and _steepest(state) > enough:
+    while state.steps < most_steps and steepest(state) > enough:
         further = yield from _stepped(state)
         if further is None:  # rounding: no point on the way is lower
             break
@@ -281,7 +283,8 @@ def _searched(
     return best
 
 
-def _steepest(state: State) -> float:
+def steepest(state: State) -> float:
+    """The greatest part of the gradient, in absolute value."""
     return float(np.max(np.abs(state.gradient)))
 
 
