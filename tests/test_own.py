@@ -157,7 +157,7 @@ def test_thresholds_are_never_below_the_champion_s_by_what_genuine_comments_were
 def test_says_what_is_lacking(champion, rehearsed):
     few = made(HERE, 6, source="duyet:blog", seed=3)
 
-    with pytest.raises(NotEnough, match="3 spam, 3 ham.*at least 5"):
+    with pytest.raises(NotEnough, match=r"3 spam, 3 ham.*at least 5"):
         own_model(few, champion, rehearsed, jobs=1)
 
 

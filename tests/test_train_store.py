@@ -1,7 +1,9 @@
 """`duyet train` without a FILE: from what people of an installation said, to a challenger."""
 
+import csv
 import json
 import random
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -19,26 +21,73 @@ WORDS = {
 
 
 @pytest.fixture
-def registry(tmp_path, monkeypatch, capsysbinary):
-    """A registry whose champion has few features, in an installation with 60 labels."""
+def installed(tmp_path, monkeypatch, capsysbinary):
+    """An installation with a site."""
     desk = Desk(tmp_path / "var", monkeypatch, capsysbinary)
     desk("migrate")
     desk("sites", "add", "blog")
-    draw = random.Random(2)
-    rows = [
-        {
-            "id": str(at),
-            "content": " ".join(draw.choices(WORDS[status].split(), k=9)) + f" {at}",
-            "status": status,
-            "permalink": f"https://blog.example/{at // 2 % 12}",
-        }
-        for at, status in zip(range(60), list(WORDS) * 30, strict=True)
-    ]
-    (tmp_path / "old.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert desk("import", str(tmp_path / "old.jsonl"), "--site", "blog")[0] == 0
-    registry = Registry(tmp_path / "var" / "models")
-    table = np.random.default_rng(1).normal(0, 0.3, (2**FEW.bits, 2)).astype(np.float32)
-    base = registry.add(a_manifest(spec=FEW), table)
-    registry.move(CHAMPION, base, who="a test", why="to begin with", at=NOW)
-    yield desk, registry
+    yield desk
     desk.close()
+
+
+@pytest.fixture
+def blog(installed, tmp_path):
+    """It has 60 comments that were decided, and a small champion."""
+    draw = random.Random(2)
+    with (tmp_path / "old.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "status", "content", "permalink", "written_at"])
+        for at, status in zip(range(60), list(WORDS) * 30, strict=True):
+            said = " ".join(draw.choices(WORDS[status].split(), k=9))
+            article = f"https://blog.example/{at // 2 % 12}"
+            rows.writerow([at, status, f"{said} {at}", article, f"2026-05-{at // 3 + 1:02}"])
+    assert installed("import", str(tmp_path / "old.csv"), "--site", "blog")[0] == 0
+    table = np.random.default_rng(1).normal(0, 0.3, (2**FEW.bits, 2)).astype(np.float32)
+    registry = Registry(tmp_path / "var" / "models")
+    base = registry.add(a_manifest(spec=FEW), table)
+    registry.move(CHAMPION, base, who="a test", why="to begin with", at=datetime.now(UTC))
+    return installed
+
+
+def models(desk: Desk) -> Registry:
+    return Registry(desk.settings.data_dir / "models")
+
+
+def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog):
+    before = models(blog).names()[CHAMPION]
+
+    status, out, said = blog("train", "--progress", "json", "--jobs", "1")
+
+    assert status == 0, said
+    *lines, last = [json.loads(line) for line in out.splitlines()]
+    assert [line["done"] for line in lines] == sorted(line["done"] for line in lines)
+    assert {line["stage"] for line in lines} == {"labels", "features", "fits", "promise", "figures"}
+    assert (last["stage"], last["done"], last["parent"]) == ("added", 1.0, before)
+    assert last["labels"] == {"clean": 30, "ham": 30, "spam": 30}
+    assert models(blog).names() == {CHAMPION: before, CHALLENGER: last["version"]}
+    _, card, _ = blog("models", "show", "challenger")
+    assert f"Version `{before}`, its head for spam moved" in card
+    assert "duyet:blog" in card
+
+    # Once it is champion it is not what the same labels move again.
+    blog("models", "promote", "challenger", "--why", "learnt")
+    again = blog.json("train", "--jobs", "1")
+    assert (again["version"], again["parent"]) == (last["version"], before)
+
+
+def test_too_few_labels_are_told_in_a_line(installed):
+    status, out, said = installed("train", "--jobs", "1")
+
+    assert (status, out) == (1, "")
+    assert said.startswith("duyet: too few labels to learn from: 0 spam, 0 ham")
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [(["--promote"], "--promote goes with FILE"), (["-"], "--out says where")],
+)
+def test_what_does_not_go_together_is_a_wrong_call(installed, call, told):
+    status, _, said = installed("train", *call)
+
+    assert status == 2
+    assert told in said

@@ -248,11 +248,20 @@ def _moved(
 ) -> tuple[Floats, float]:
     """Weights and bias of a head, fitted without a fold; to everything for None."""
     column = HEADS.index(head)
-    centre = champion.table[:, column].astype(np.float64)
+    weights, bias = champion.table[:, column].astype(np.float64), float(champion.bias[column])
     labelled = _labelled(head, own, recipe, without)
-    held = _coins(texts, centre, float(champion.bias[column]), recipe.hold, without)
+    # Only what the site's comments have is moved: the rest would move to make up for it, and
+    # is most of what the texts have.
+    places = np.unique(labelled.matrix.indices)
+    centre = weights[places]
+    held = _coins(texts, places, centre, bias, recipe.hold, without)
     with threadpool_limits(1):
-        return fitted([labelled, held], inverse_penalty=recipe.inverse_penalty[head], centre=centre)
+        weights[places], bias = fitted(
+            [replace(labelled, matrix=labelled.matrix[:, places]), held],
+            inverse_penalty=recipe.inverse_penalty[head],
+            centre=centre,
+        )
+    return weights, bias
 
 
 def _labelled(head: Head, own: Rows, recipe: OwnRecipe, without: int | None) -> Shard:
@@ -283,12 +292,19 @@ def _labelled(head: Head, own: Rows, recipe: OwnRecipe, without: int | None) -> 
     return Shard(matrix, truth, both_ways)
 
 
-def _coins(texts: Rows, centre: Floats, bias: float, hold: float, without: int | None) -> Shard:
+def _coins(
+    texts: Rows,
+    places: NDArray[np.int32],
+    centre: Floats,
+    bias: float,
+    hold: float,
+    without: int | None,
+) -> Shard:
     """The rehearsed texts, half of either label, from where the champion has them."""
-    kept = texts.sent[np.flatnonzero(texts.fold != without)]
-    stands = -(kept @ centre + bias)
+    kept = texts.sent[np.flatnonzero(texts.fold != without)][:, places]
     rows = kept.shape[0]
-    return Shard(kept, np.full(rows, 0.5), np.full(rows, hold), stands)
+    stands = kept @ centre + bias
+    return Shard(kept, np.full(rows, 0.5), np.full(rows, hold), -stands)
 
 
 def _classifier(fits: Mapping[Head, tuple[Floats, float]], champion: Classifier) -> Classifier:
