@@ -7,7 +7,7 @@ it was stopped and went on or not.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -77,7 +77,7 @@ class Streamed:
     rows: int
 
 
-def streamed(
+def streamed(  # noqa: PLR0913  what to fit, where, with whom, and whom to tell
     examples: Iterable[LabelledExample],
     recipe: Recipe,
     *,
@@ -85,13 +85,20 @@ def streamed(
     workers: Workers,
     memory: int,
     progress: Tell = lambda _, __: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Streamed:
     """Fit both heads, each across folds and on everything, and measure them on what is held out.
 
-    `examples` are usable ones, read once. `memory` in bytes bounds what fits take at a time. Raises
-    NotEnough as `training.fit.fit` does, and what reading raises.
+    `examples` are usable ones, read once. `memory` in bytes bounds what fits take at a time. `say`
+    is told what a person should know of what was in the work directory. Raises NotEnough as
+    `training.fit.fit` does, and what reading raises.
     """
     kept = read(examples, recipe, work=work, workers=workers, progress=progress)
+    if work.belonged_to_another(kept.name):
+        say(
+            f"{work.root} is of a training on other rows or by another recipe: of what is there, "
+            "only what is of the same rows is used"
+        )
     problem = problem_of(kept, recipe, workers, memory=memory)
     alone = left_out_alone(kept.counts, kept.genuine, recipe)
     whole = _fitted(kept, problem, alone, recipe, progress)
@@ -113,10 +120,7 @@ def read(
     """Write the rows down, make their features, and what they teach. Raises NotEnough."""
     digests = Digests()
     lines = (digests.noted(example, canonical(example)) for example in examples)
-    looks = []
-    for look in workers.each(looked, ((work, chunk, recipe) for chunk in chunks_of(lines))):
-        looks.append(look)
-        progress("reading", 1 - 100 / (100 + len(looks)))  # nobody knows how many there are
+    looks = list(workers.each(looked, ((work, chunk, recipe) for chunk in chunks_of(lines))))
     progress("reading", 1.0)
     hosts = lendable(host for look in looks for host in look.hosts)
     everything = Everything.of(looks)

@@ -5,11 +5,13 @@ after a changed row, recipe or program the name is another. Files appear whole o
 hold comments as the input had them, so only their owner may read them.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,20 @@ class Work:
         for part in ("rows", "looks", "shards", "taught", "fits"):
             (root / part).mkdir(parents=True, exist_ok=True, mode=0o700)
         return cls(root)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep others from training here meanwhile. Raises BlockingIOError where one does."""
+        with (self.root / "lock").open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+
+    def belonged_to_another(self, name: str) -> bool:
+        """Whether what is here is of a training of another name; from now on it is of this one."""
+        of = self.root / "training"
+        another = of.exists() and of.read_text("ascii") != name
+        of.write_text(name, "ascii")
+        return another
 
     def path(self, kind: str, name: str) -> Path:
         """Where something lies, or will."""
