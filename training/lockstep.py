@@ -29,6 +29,9 @@ LEAST_SHARDS = 8
 
 GROWTH = 4
 
+BLOCKS = 2_048
+"""More tasks in a pass would keep a scheduler busier than its workers."""
+
 SAVED_EVERY = 20
 """Steps after which a fit under way is written down: it takes as long as some steps do."""
 
@@ -267,9 +270,10 @@ def _pass(
 
 
 def blocks(shards: Sequence[Shard]) -> Iterator[tuple[Shard, ...]]:
-    """Shards, so many at a time as one task adds up."""
-    for begin in range(0, len(shards), BLOCK):
-        yield tuple(shards[begin : begin + BLOCK])
+    """Shards, so many at a time as one task adds up: more where there are very many."""
+    size = max(BLOCK, len(shards) // BLOCKS)
+    for begin in range(0, len(shards), size):
+        yield tuple(shards[begin : begin + size])
 
 
 def _save(work: Work, name: str, state: State) -> None:

@@ -26,6 +26,7 @@ from model.promise import ANY
 from model.registry import CHALLENGER, CHAMPION, Manifest, Registry, RegistryError
 from training.card import card_of, is_research_only, threshold_text
 from training.chunks import canonical
+from training.cluster import ADDRESS, ClusterError, cluster_at
 from training.fit import Fitted, NotEnough, manifest_of
 from training.held_out import allowed, histograms
 from training.memory import LEAST_MEMORY, MEMORY, jobs_for, memory_for_fits
@@ -35,7 +36,7 @@ from training.recipes import RECIPES, Recipe
 from training.sources import Digests
 from training.streamed import STAGES, Streamed, streamed
 from training.work import Work
-from training.workers import Local, WorkStopped
+from training.workers import Local, Workers, WorkStopped
 
 CARD = "card.md"
 _USUAL = {"reject_risk": Policy().reject_risk, "queue_risk": Policy().queue_risk}
@@ -57,7 +58,8 @@ class Options:
     """How to fit, beside the recipe. `jobs` is a number of processes, None for one a core.
 
     `memory` in bytes bounds all processes of this machine together. `work` is a directory to keep
-    what is finished in; None for one that is gone afterwards.
+    what is finished in; None for one that is gone afterwards. `cluster` is the address of a Dask
+    scheduler whose workers see that directory.
     """
 
     research: bool
@@ -65,6 +67,7 @@ class Options:
     jobs: int | None
     memory: int = MEMORY
     work: Path | None = None
+    cluster: str | None = None
 
 
 class Size(click.ParamType[int]):
@@ -142,6 +145,12 @@ Then: duyet models show challenger --models models""",
     "the comments.  [default: a directory in --out, gone afterwards]",
 )
 @click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Let the workers of a Dask cluster do it, dask://host:port; all of them must see --work. "
+    "Needs duyet[dask].",
+)
+@click.option(
     "--progress",
     "form",
     type=click.Choice(FORMS),
@@ -164,6 +173,7 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
     jobs: int | None,
     memory: int,
     work: Path | None,
+    cluster: str | None,
     form: str,
     skip_bad: bool,
     as_json: bool,
@@ -180,7 +190,11 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
     becomes its champion.
     """
     recipe = RECIPES[recipe_name] if seed is None else replace(RECIPES[recipe_name], seed=seed)
-    options = Options(research, promote, jobs, memory, work)
+    if cluster and not work:
+        raise click.UsageError("--cluster goes with --work: a directory that all workers see")
+    if cluster and not ADDRESS.fullmatch(cluster):
+        raise click.UsageError("--cluster is an address like dask://host:8786")
+    options = Options(research, promote, jobs, memory, work, cluster)
     left_out: Counter[str] = Counter()
     with shown(form, STAGES) as progress:
         rows = examples_of(
@@ -233,23 +247,28 @@ def fitted_and_measured(
     """
     with ExitStack() as stack:
         try:
-            root = options.work or stack.enter_context(_passing(beside))
+            root = (options.work and options.work.absolute()) or stack.enter_context(
+                _passing(beside)
+            )
             work = Work.at(root)
             stack.enter_context(work.held())
         except BlockingIOError:
             raise click.ClickException(f"another training works in {root}") from None
         jobs = jobs_for(options.jobs or cpu_count(), options.memory)
         try:
+            workers: Workers = Local(jobs)
+            if options.cluster:
+                workers = stack.enter_context(cluster_at(options.cluster, work))
             return streamed(
                 examples,
                 recipe,
                 work=work,
-                workers=Local(jobs),
+                workers=workers,
                 memory=memory_for_fits(jobs, options.memory),
                 progress=progress,
                 say=lambda told: click.echo(told, err=True),
             )
-        except (NotEnough, WorkStopped) as problem:
+        except (NotEnough, WorkStopped, ClusterError) as problem:
             raise click.ClickException(str(problem)) from None
 
 

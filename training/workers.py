@@ -6,9 +6,8 @@ and sums of arrays have the same bytes whoever did the parts. Does not know what
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager
 from multiprocessing import get_context
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Result = TypeVar("Result")
+Given = TypeVar("Given", covariant=True)
 
 FAN = 16
 """Parts that are added up one after another, before their sum is a part of the next level."""
@@ -24,6 +24,14 @@ FAN = 16
 
 class WorkStopped(Exception):
     """A worker was ended from outside; what is finished is kept in the work directory."""
+
+
+class Awaited(Protocol[Given]):
+    """What will be there: a future of whatever kind."""
+
+    def result(self) -> Given:
+        """What it is, when it is there."""
+        ...
 
 
 class Workers(Protocol):
@@ -105,7 +113,7 @@ class Local:
         pool = ProcessPoolExecutor(self._jobs, mp_context=get_context("spawn"))
         try:
             with pool:
-                yield from _in_order(pool.submit, function, tasks, 2 * self._jobs)
+                yield from in_order(pool.submit, function, tasks, 2 * self._jobs)
         except BrokenProcessPool:
             raise WorkStopped("a process of the training was killed") from None
 
@@ -120,24 +128,22 @@ class Local:
             return whole.whole()
         with ThreadPoolExecutor(self._jobs) as pool:
             with_shared = ((shared, *task) for task in tasks)
-            for part in _in_order(pool.submit, function, with_shared, self._jobs + 1):
+            for part in in_order(pool.submit, function, with_shared, self._jobs + 1):
                 whole.add(part)
         return whole.whole()
 
 
-def _in_order(
-    submit: Callable[..., Future[Result]],
+def in_order(
+    submit: Callable[..., Awaited[Result]],
     function: Callable[..., Result],
     tasks: Iterable[tuple[Any, ...]],
     most: int,
 ) -> Iterator[Result]:
-    waiting: deque[Future[Result]] = deque()
+    """The result of each task, in order, while at most so many are under way."""
+    waiting: deque[Awaited[Result]] = deque()
     for task in tasks:
         waiting.append(submit(function, *task))
         if len(waiting) >= most:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-Cluster = AbstractContextManager[Workers]
