@@ -73,14 +73,14 @@ def example_of_body(body: dict[str, Any]) -> LabelledExample:
     return LabelledExample(**body | {"label": LABELS[body["label"]]})
 
 
-def chunks_of(lines: Iterable[bytes]) -> Iterator[bytes]:
+def chunks_of(lines: Iterable[bytes], rows: int = CHUNK_ROWS) -> Iterator[bytes]:
     """Lines joined, so many at a time as make a chunk."""
     chunk: list[bytes] = []
     size = 0
     for line in lines:
         chunk.append(line)
         size += len(line)
-        if len(chunk) == CHUNK_ROWS or size >= CHUNK_BYTES:
+        if len(chunk) == rows or size >= CHUNK_BYTES:
             yield b"".join(chunk)
             chunk, size = [], 0
     if chunk:

@@ -69,7 +69,7 @@ class DaskWorkers:
         return self._client.submit(function, *task, pure=False)
 
     def _threads(self) -> int:
-        return max(1, sum(self._client.nthreads().values()))
+        return max(1, sum(map(int, self._client.nthreads().values())))
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from model.registry import CHAMPION, RegistryError
 from training.evaluation import Judged, JudgedRow, evaluate, judge_rows
 from training.examples import Row
 from training.held_out import allowed
-from training.progress import FORMS, shown
 from training.models_option import models_option, registry_to_read
+from training.progress import FORMS, shown
 from training.reading import examples_of, files_argument, rows_of, tell_left_out
 from training.recipes import RECIPES, Recipe
 from training.report import Measured, json_report, text_report, write_report

@@ -58,9 +58,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A fit with the scale of each place, and the name under which it is kept."""
+    """A fit of some places with the scale of each, and the name under which it is kept."""
 
     fit: Fit
+    places: NDArray[np.intp]
     scale: Floats
     name: str
 
@@ -88,6 +89,12 @@ class Rarity:
     counts: NDArray[np.float32]
     folds: int
     sources: tuple[int, ...]
+
+    def there(self) -> NDArray[np.intp]:
+        """The places that any row has. The weights of the others are 0 in every fit."""
+        each = self.folds + len(self.sources)
+        by_fold = [slice(at, at + self.folds) for at in range(0, self.counts.shape[1], each)]
+        return np.flatnonzero(sum(self.counts[:, of].sum(axis=1) for of in by_fold))
 
     @classmethod
     def of(cls, problem: Problem, folds: int, sources: Sequence[int]) -> "Rarity":
@@ -126,9 +133,12 @@ def fitted(
     order = sorted(range(len(fits)), key=lambda at: fits[at].head)
     left = [at for at in order if not problem.work.has("fits", names[at])]
     done = len(fits) - len(left)
+    places = rarity.there()
     for begin in range(0, len(left), problem.together):
         together = left[begin : begin + problem.together]
-        wave = [Wanted(fits[at], rarity.scale(fits[at]), names[at]) for at in together]
+        wave = [
+            Wanted(fits[at], places, rarity.scale(fits[at])[places], names[at]) for at in together
+        ]
 
         def told(share: float, done: int = done, wave: list[Wanted] = wave) -> None:
             progress((done + share * len(wave)) / len(fits))
@@ -193,7 +203,7 @@ class _Walker:
                 _save(work, kept, state)
 
         self._walk = descending(
-            2**self._problem.bits,
+            self.wanted.places.size,
             enough=enough,
             begin=None if self.state is None else self.state.point,
             start=_saved(work, kept),
@@ -219,7 +229,8 @@ class _Walker:
         """Write the fit down, and take away what was written on the way."""
         work = self._problem.work
         if self.state is not None:
-            weights = self.state.point[:-1] * self.wanted.scale
+            weights = np.zeros(2**self._problem.bits)
+            weights[self.wanted.places] = self.state.point[:-1] * self.wanted.scale
             work.save("fits", self.wanted.name, weights=weights, bias=self.state.point[-1])
         for stride in strides:
             work.forget("fits", self._under_way(stride))
@@ -253,16 +264,17 @@ def _pass(
     """The loss and gradient of each at its point; a sample's count as if it were all rows."""
     points = [walker.point for walker in walkers if walker.point is not None]
     scales = [walker.wanted.scale for walker in walkers]
-    weights = np.empty((2**problem.bits, len(points)))
+    places = walkers[0].wanted.places
+    weights = np.zeros((2**problem.bits, len(points)))
     for at, (point, scale) in enumerate(zip(points, scales, strict=True)):
-        weights[:, at] = point[:-1] * scale
+        weights[places, at] = point[:-1] * scale
     bias = np.array([point[-1] for point in points])
     asked = Asked(problem.work, tuple(walker.wanted.fit for walker in walkers), weights, bias)
     told = problem.workers.total(slopes, asked, ((block,) for block in blocks(shards)))
     grown = len(problem.shards) / len(shards)
     for at, (walker, point) in enumerate(zip(walkers, points, strict=True)):
         inverse = 1 / walker.wanted.fit.inverse_penalty
-        gradient = told[:-1, at] * grown
+        gradient = np.append(told[places, at], told[-2, at]) * grown
         gradient[:-1] *= walker.wanted.scale
         gradient[:-1] += point[:-1] * inverse
         penalty = float(np.sum(point[:-1] * point[:-1])) * inverse / 2

@@ -19,7 +19,7 @@ from model.classifier import HEADS, Classifier
 from model.decision import LabelledExample
 from model.outcome import Head
 from model.promise import Promise
-from training.chunks import canonical, chunks_of, looked
+from training.chunks import CHUNK_ROWS, canonical, chunks_of, looked
 from training.evaluation import JudgedRow
 from training.fit import Calibration, Fitted, Ham, Linear, Sheet, classifier_of, tuned
 from training.held_out import failures, measured_held_out
@@ -86,14 +86,17 @@ def streamed(  # noqa: PLR0913  what to fit, where, with whom, and whom to tell
     memory: int,
     progress: Tell = lambda _, __: None,
     say: Callable[[str], None] = lambda _: None,
+    chunk_rows: int = CHUNK_ROWS,
 ) -> Streamed:
     """Fit both heads, each across folds and on everything, and measure them on what is held out.
 
     `examples` are usable ones, read once. `memory` in bytes bounds what fits take at a time. `say`
     is told what a person should know of what was in the work directory. Raises NotEnough as
-    `training.fit.fit` does, and what reading raises.
+    `training.fit.fit` does, and what reading raises. Other `chunk_rows` give other bytes.
     """
-    kept = read(examples, recipe, work=work, workers=workers, progress=progress)
+    kept = read(
+        examples, recipe, work=work, workers=workers, progress=progress, chunk_rows=chunk_rows
+    )
     if work.belonged_to_another(kept.name):
         say(
             f"{work.root} is of a training on other rows or by another recipe: of what is there, "
@@ -116,11 +119,13 @@ def read(
     work: Work,
     workers: Workers,
     progress: Tell = lambda _, __: None,
+    chunk_rows: int = CHUNK_ROWS,
 ) -> Kept:
     """Write the rows down, make their features, and what they teach. Raises NotEnough."""
     digests = Digests()
     lines = (digests.noted(example, canonical(example)) for example in examples)
-    looks = list(workers.each(looked, ((work, chunk, recipe) for chunk in chunks_of(lines))))
+    chunks = chunks_of(lines, chunk_rows)
+    looks = list(workers.each(looked, ((work, chunk, recipe) for chunk in chunks)))
     progress("reading", 1.0)
     hosts = lendable(host for look in looks for host in look.hosts)
     everything = Everything.of(looks)
@@ -139,17 +144,17 @@ def read(
             work.save("taught", rows_names[-1], **rows.arrays())
     counts.require_enough()
     ham = everything.columns["source"][everything.genuine(recipe)]
-    chunks, ends, sources = everything.names, everything.ends, everything.sources
+    names, ends, sources = everything.names, everything.ends, everything.sources
     del everything
-    tasks = ((work, chunk, hosts_name, recipe) for chunk in chunks)
+    tasks = ((work, chunk, hosts_name, recipe) for chunk in names)
     matrices = []
     for matrix in workers.each(make_shard, tasks):
         matrices.append(matrix)
-        progress("features", len(matrices) / len(chunks))
+        progress("features", len(matrices) / len(names))
     return Kept(
         work=work,
         name=name,
-        chunks=chunks,
+        chunks=names,
         shards=tuple(map(Shard, matrices, rows_names)),
         ends=ends,
         sources=sources,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Result = TypeVar("Result")
-Given = TypeVar("Given", covariant=True)
+Given_co = TypeVar("Given_co", covariant=True)
 
 FAN = 16
 """Parts that are added up one after another, before their sum is a part of the next level."""
@@ -26,10 +26,10 @@ class WorkStopped(Exception):
     """A worker was ended from outside; what is finished is kept in the work directory."""
 
 
-class Awaited(Protocol[Given]):
+class Awaited(Protocol[Given_co]):
     """What will be there: a future of whatever kind."""
 
-    def result(self) -> Given:
+    def result(self) -> Given_co:
         """What it is, when it is there."""
         ...
 
@@ -134,13 +134,13 @@ class Local:
 
 
 def in_order(
-    submit: Callable[..., Awaited[Result]],
+    submit: Callable[..., Awaited[Any]],
     function: Callable[..., Result],
     tasks: Iterable[tuple[Any, ...]],
     most: int,
 ) -> Iterator[Result]:
     """The result of each task, in order, while at most so many are under way."""
-    waiting: deque[Awaited[Result]] = deque()
+    waiting: deque[Awaited[Any]] = deque()
     for task in tasks:
         waiting.append(submit(function, *task))
         if len(waiting) >= most:
