@@ -43,6 +43,7 @@ ONLY_WITH_FILES = {
     "skip_bad": "--skip-bad",
     "memory": "--memory",
     "work": "--work",
+    "search": "--search",
     "cluster": "--cluster",
 }
 """Options that say something of a fit to files alone."""

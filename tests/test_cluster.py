@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_streamed import ROOT, examples, told, trained, whole  # noqa: F401  fixtures
+from tests.test_streamed import ROOT, read, signed, told, trained
+from tests.test_train_command import written
 from training.cluster import ClusterError, cluster_at
 from training.work import Work
 
@@ -42,13 +43,10 @@ def cluster():
         process.communicate("\n")
 
 
-def test_with_a_worker_killed_in_the_middle_it_gives_the_bytes_of_one_machine(
-    cluster,
-    examples,
-    whole,
-    tmp_path,  # noqa: F811
-):
+def test_with_a_worker_killed_in_the_middle_it_gives_the_bytes_of_one_machine(cluster, tmp_path):
     address, pids = cluster
+    examples = read(Path(written(tmp_path / "rows.jsonl", signed())))
+    here = trained(examples, tmp_path / "here")
     killed: list[int] = []
 
     def kill_one(stage: str, done: float) -> None:
@@ -56,15 +54,16 @@ def test_with_a_worker_killed_in_the_middle_it_gives_the_bytes_of_one_machine(
             killed.append(pids[0])
             os.kill(pids[0], signal.SIGKILL)
 
-    with cluster_at(address, Work.at(tmp_path)) as workers:
-        there = trained(examples, tmp_path, workers=workers, progress=kill_one)
+    with cluster_at(address, Work.at(tmp_path / "there")) as workers:
+        there = trained(examples, tmp_path / "there", workers=workers, progress=kill_one)
 
     assert killed
-    assert told(there) == told(whole[0])
-    assert (there.data, there.failures) == (whole[0].data, whole[0].failures)
+    assert told(there) == told(here)
+    assert (there.data, there.failures) == (here.data, here.failures)
 
 
 def test_no_scheduler_is_told():
-    with pytest.raises(ClusterError, match="no Dask scheduler answers at dask://127.0.0.1:9"):
-        with cluster_at("dask://127.0.0.1:9", Work(Path("nowhere"))):
-            pass
+    nobody = cluster_at("dask://127.0.0.1:9", Work(Path("nowhere")))
+
+    with pytest.raises(ClusterError, match="no Dask scheduler answers"), nobody:
+        pass

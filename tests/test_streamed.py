@@ -14,7 +14,7 @@ from tests.test_train_command import SMALL, rows, written
 from training.examples import read_examples
 from training.fit import fit
 from training.held_out import gathered
-from training.lockstep import samples
+from training.lockstep import VECTORS, samples
 from training.memory import MEMORY, jobs_for, memory_for_fits
 from training.progress import Tell
 from training.scoring import drawn
@@ -23,6 +23,9 @@ from training.work import Work
 from training.workers import FAN, Local, Sum, Workers, added
 
 ROOT = Path(__file__).parent.parent
+FIT = 8 * VECTORS * 2**SMALL.spec.bits
+"""Bytes for one fit at a time."""
+
 CHUNK = 5
 """So few that there are growing samples of the shards of 160 comments."""
 
@@ -94,7 +97,7 @@ def test_it_is_the_model_that_a_fit_in_memory_gives(examples, whole):
 
 
 def test_fits_one_by_one_and_two_processes_give_the_same_bytes(examples, whole, tmp_path):
-    little = trained(examples, tmp_path, memory=1, workers=Local(2))
+    little = trained(examples, tmp_path, memory=5 * FIT, workers=Local(2))
 
     assert told(little) == told(whole[0])
     assert (little.data, little.failures) == (whole[0].data, whole[0].failures)

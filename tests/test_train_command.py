@@ -229,7 +229,7 @@ def test_a_model_of_research_data_says_so(tmp_path):
     examples = gathered(read_examples(Path(file)), SMALL, research=True).examples
     options = Options(research=True, promote=False, jobs=1)
 
-    manifest = described(fitted_and_measured(examples, SMALL, options), SMALL)
+    manifest = described(fitted_and_measured(examples, SMALL, options))
 
     assert is_research_only(manifest)
     assert "Fitted to research-only data" in card_of(manifest)

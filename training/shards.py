@@ -8,6 +8,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,9 @@ Floats = NDArray[np.float64]
 
 BLOCK = 4
 """Shards that one task of a pass adds up: the sum travels, and is as long as the table."""
+
+AT_HAND = 100_000_000
+"""Bytes of shards that a process keeps: all of them in a small training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +110,46 @@ def make_shard(work: Work, chunk: str, hosts: str, recipe: Recipe) -> str:
     return name
 
 
-def matrix_of(work: Work, shard: Shard, bits: int) -> sparse.csr_matrix:
-    """A shard's rows, float64."""
-    found = work.load("shards", shard.matrix)
+class _AtHand:
+    """Shards that were read, of one work directory, as long as they are few.
+
+    The first that fit stay: passes go over all of them in turn, and what is used longest ago is
+    what comes next.
+    """
+
+    def __init__(self) -> None:
+        self._root = Path()
+        self._read: dict[Shard, tuple[sparse.csr_matrix, dict[str, NDArray[Any]]]] = {}
+        self._bytes = 0
+
+    def read(
+        self, work: Work, shard: Shard, bits: int
+    ) -> tuple[sparse.csr_matrix, dict[str, NDArray[Any]]]:
+        if work.root != self._root:
+            self._root, self._read, self._bytes = work.root, {}, 0
+        found = self._read.get(shard)
+        if found is None:
+            found = _matrix_at(work, shard.matrix, bits), work.load("taught", shard.rows)
+            size = found[0].data.nbytes + found[0].indices.nbytes
+            size += sum(column.nbytes for column in found[1].values())
+            if self._bytes + size <= AT_HAND:
+                self._read[shard] = found
+                self._bytes += size
+        return found
+
+
+_at_hand = _AtHand()
+
+
+def shard_at(
+    work: Work, shard: Shard, bits: int
+) -> tuple[sparse.csr_matrix, dict[str, NDArray[Any]]]:
+    """A shard's matrix, float64, and the fields of its `training.taught.Rows`."""
+    return _at_hand.read(work, shard, bits)
+
+
+def _matrix_at(work: Work, name: str, bits: int) -> sparse.csr_matrix:
+    found = work.load("shards", name)
     values = found["values"].astype(np.float64)
     data = values[found["codes"]] if found["codes"].size else values
     shape = (found["indptr"].size - 1, 2**bits)
@@ -124,8 +166,7 @@ def having(shared: tuple[Work, int, int, tuple[int, ...]], block: Sequence[Shard
     each = folds + len(sources)
     counts = np.zeros((len(HEADS) * each, 2**bits))
     for shard in block:
-        matrix = matrix_of(work, shard, bits)
-        rows = work.load("taught", shard.rows)
+        matrix, rows = shard_at(work, shard, bits)
         # As long as the matrix: the parts' number of each of its values.
         lengths = np.diff(matrix.indptr)
         for head in range(len(HEADS)):
@@ -149,8 +190,7 @@ def slopes(asked: Asked, block: Sequence[Shard]) -> Floats:
     told = np.zeros((places + 2, len(asked.fits)))
     with threadpool_limits(1):
         for shard in block:
-            rows = asked.work.load("taught", shard.rows)
-            matrix = matrix_of(asked.work, shard, places.bit_length() - 1)
+            matrix, rows = shard_at(asked.work, shard, places.bit_length() - 1)
             for head in range(len(HEADS)):
                 of = [at for at, fit in enumerate(asked.fits) if fit.head == head]
                 at = np.flatnonzero(rows["weight"][:, head])

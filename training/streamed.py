@@ -29,6 +29,7 @@ from training.progress import Tell
 from training.recipes import Recipe
 from training.report import Measured
 from training.scoring import JUDGED, SCORED, Scored, drawn, judged, keep, scored
+from training.search import Searched, searched
 from training.shards import Shard, make_shard
 from training.sources import Digests
 from training.taught import Counts, Everything, left_out_alone, taught
@@ -45,6 +46,13 @@ STAGES: Mapping[str, float] = {
     "figures": 0.15,
 }
 """What is done, and about what share of the time it takes."""
+
+WITH_SEARCH: Mapping[str, float] = {
+    name: share
+    for stage, of in STAGES.items()
+    for name, share in ([("search", 0.6), (stage, of)] if stage == "fits" else [(stage, of)])
+}
+"""The same with a search before the fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +76,13 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """A fit and its held-out figures. `Fitted.fold_of` is empty: nobody holds so many."""
+    """A fit and its held-out figures. `Fitted.fold_of` is empty: nobody holds so many.
 
+    `recipe` is the one that was fitted by; `searched` says what was tried before, if anything.
+    """
+
+    recipe: Recipe
+    searched: Searched | None
     fitted: Fitted
     measured: list[Measured]
     failures: list[dict[str, object]]
@@ -86,6 +99,7 @@ def streamed(  # noqa: PLR0913  what to fit, where, with whom, and whom to tell
     memory: int,
     progress: Tell = lambda _, __: None,
     say: Callable[[str], None] = lambda _: None,
+    search: bool = False,
     chunk_rows: int = CHUNK_ROWS,
 ) -> Streamed:
     """Fit both heads, each across folds and on everything, and measure them on what is held out.
@@ -104,12 +118,24 @@ def streamed(  # noqa: PLR0913  what to fit, where, with whom, and whom to tell
         )
     problem = problem_of(kept, recipe, workers, memory=memory)
     alone = left_out_alone(kept.counts, kept.genuine, recipe)
-    whole = _fitted(kept, problem, alone, recipe, progress)
+    rarity = Rarity.of(problem, recipe.folds, alone)
+    tried = None
+    if search:
+        tried = searched(
+            problem,
+            kept.counts,
+            rarity,
+            recipe,
+            rows=kept.ends[-1],
+            progress=lambda done: progress("search", done),
+        )
+        recipe = tried.recipe
+    whole = _fitted(kept, problem, rarity, recipe, progress)
     found, count = _judged(kept, whole, workers, recipe, progress)
     by_head = {head: found.rows[head] for head in Head if head in found.rows}
     told = failures(found.told, replace(whole, fold_of=tuple(found.folds)))
     measured = measured_held_out(by_head, whole, seed=recipe.seed)
-    return Streamed(whole, measured, told, kept.data, count)
+    return Streamed(recipe, tried, whole, measured, told, kept.data, count)
 
 
 def read(
@@ -132,6 +158,8 @@ def read(
     del looks
     hosts_name = _write_hosts(work, hosts)
     body = asdict(recipe)
+    # What is fitted to, and not how: fits that were tried serve the recipe that is chosen.
+    del body["inverse_penalty"], body["rarity_power"]
     told = {key: sorted(v) if isinstance(v, frozenset) else v for key, v in body.items()}
     told["label_weights"] = sorted([*key, w] for key, w in recipe.label_weights.items())
     name = name_of(everything.names, hosts_name, told)
@@ -177,16 +205,14 @@ def problem_of(kept: Kept, recipe: Recipe, workers: Workers, *, memory: int) -> 
     return Problem(kept.work, workers, kept.shards, kept.name, recipe.spec.bits, together)
 
 
-def _fitted(
-    kept: Kept, problem: Problem, alone: Sequence[int], recipe: Recipe, progress: Tell
-) -> Fitted:
+def _fitted(kept: Kept, problem: Problem, rarity: Rarity, recipe: Recipe, progress: Tell) -> Fitted:
+    alone = rarity.sources
     heads, folds = range(len(HEADS)), range(recipe.folds)
     asked: list[tuple[int, int | None, int | None]]
     asked = [(head, fold, None) for head in heads for fold in (*folds, None)]
     asked += [(head, None, source) for source in alone for head in heads]
     penalties = [recipe.inverse_penalty[head] for head in HEADS]
     fits = fits_of(kept.counts, asked, penalties, recipe.rarity_power)
-    rarity = Rarity.of(problem, recipe.folds, alone)
     names = fitted(problem, fits, rarity, progress=lambda done: progress("fits", done))
     by = dict(zip(asked, names, strict=True))
     linears = {key: linear(kept.work, name) for key, name in by.items()}
@@ -194,7 +220,7 @@ def _fitted(
     held_out += [[linears[head, None, source] for head in heads] for source in alone]
     by_fit = name_of(kept.name, "classifiers", names)
     keep(kept.work, by_fit, [_uncalibrated(both, recipe) for both in held_out])
-    sheets, odds, ham = _columns(kept, problem.workers, by_fit, tuple(alone), recipe, progress)
+    sheets, odds, ham = _columns(kept, problem.workers, by_fit, alone, recipe, progress)
     of_heads = [[linears[head, fold, None] for fold in (*folds, None)] for head in heads]
     done = [
         tuned(sheets, odds, of_heads, ham, without=fold, recipe=recipe) for fold in (*folds, None)

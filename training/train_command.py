@@ -34,7 +34,7 @@ from training.progress import FORMS, Tell, shown, write_line
 from training.reading import examples_of, files_argument, tell_left_out
 from training.recipes import RECIPES, Recipe
 from training.sources import Digests
-from training.streamed import STAGES, Streamed, streamed
+from training.streamed import STAGES, WITH_SEARCH, Streamed, streamed
 from training.work import Work
 from training.workers import Local, Workers, WorkStopped
 
@@ -59,7 +59,7 @@ class Options:
 
     `memory` in bytes bounds all processes of this machine together. `work` is a directory to keep
     what is finished in; None for one that is gone afterwards. `cluster` is the address of a Dask
-    scheduler whose workers see that directory.
+    scheduler whose workers see that directory. `search` tries hyper-parameters first.
     """
 
     research: bool
@@ -68,6 +68,7 @@ class Options:
     memory: int = MEMORY
     work: Path | None = None
     cluster: str | None = None
+    search: bool = False
 
 
 class Size(click.ParamType[int]):
@@ -145,6 +146,11 @@ Then: duyet models show challenger --models models""",
     "the comments.  [default: a directory in --out, gone afterwards]",
 )
 @click.option(
+    "--search",
+    is_flag=True,
+    help="First try other penalties than the recipe's by cross-validation over groups.",
+)
+@click.option(
     "--cluster",
     metavar="ADDRESS",
     help="Let the workers of a Dask cluster do it, dask://host:port; all of them must see --work. "
@@ -173,6 +179,7 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
     jobs: int | None,
     memory: int,
     work: Path | None,
+    search: bool,
     cluster: str | None,
     form: str,
     skip_bad: bool,
@@ -194,9 +201,9 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
         raise click.UsageError("--cluster goes with --work: a directory that all workers see")
     if cluster and not ADDRESS.fullmatch(cluster):
         raise click.UsageError("--cluster is an address like dask://host:8786")
-    options = Options(research, promote, jobs, memory, work, cluster)
+    options = Options(research, promote, jobs, memory, work, cluster, search)
     left_out: Counter[str] = Counter()
-    with shown(form, STAGES) as progress:
+    with shown(form, WITH_SEARCH if search else STAGES) as progress:
         rows = examples_of(
             files, skip_bad=skip_bad, left_out=left_out, told=lambda done: progress("reading", done)
         )
@@ -229,7 +236,7 @@ def trained_into(
     The version is what `challenger` points at. Raises click's error.
     """
     done = fitted_and_measured(examples, recipe, options, beside=registry.root, progress=progress)
-    manifest = described(done, recipe)
+    manifest = described(done)
     return manifest, _added(registry, manifest, done.fitted, options)
 
 
@@ -267,6 +274,7 @@ def fitted_and_measured(
                 memory=memory_for_fits(jobs, options.memory),
                 progress=progress,
                 say=lambda told: click.echo(told, err=True),
+                search=options.search,
             )
         except (NotEnough, WorkStopped, ClusterError) as problem:
             raise click.ClickException(str(problem)) from None
@@ -286,11 +294,11 @@ def _passing(beside: Path | None) -> Iterator[Path]:
             beside.rmdir()
 
 
-def described(done: Streamed, recipe: Recipe) -> Manifest:
+def described(done: Streamed) -> Manifest:
     """The manifest of a measured fit, still without version and digests."""
     manifest = manifest_of(
         done.fitted,
-        recipe,
+        done.recipe,
         data=done.data,
         evaluation={
             "tasks": {m.evaluation.head.value: m.evaluation.json_body() for m in done.measured},
@@ -298,6 +306,8 @@ def described(done: Streamed, recipe: Recipe) -> Manifest:
         },
         probes=PROBES,
     )
+    if done.searched:
+        manifest = replace(manifest, recipe={**manifest.recipe, "searched": done.searched.body()})
     return replace(manifest, histogram=histograms(done.measured))
 
 
