@@ -28,7 +28,7 @@ from model.addresses import has_address
 from model.decision import Decision, RejectReason, ReportKind
 from model.outcome import Head, Outcome
 from model.policy import Policy
-from model.registry import SHIPPED
+from model.registry import SHIPPED, Registry
 from model.submission import Article, Author, CommentType, FormFacts, Submission
 from service import first_start
 from service.chores import chores_of
@@ -36,7 +36,7 @@ from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import Answered, Moderation
-from service.serving import Serving
+from service.serving import Serving, registry_of
 from service.settings import Settings, load_settings
 from service.storage import EVERY_SITE, Role, Site, Store
 from training.examples import Row, read_rows
@@ -318,7 +318,7 @@ def _with_a_wave(told: list[Comment]) -> list[Comment]:
 async def _written(
     store: Store, sites: Sequence[Site], told: Sequence[Comment], clock: _Clock
 ) -> None:
-    serving = Serving(SHIPPED, metrics := Metrics())
+    serving = Serving(Registry(SHIPPED), metrics := Metrics())
     serving.refresh()
     with Deliverability() as deliverability:
         moderation = Moderation(
@@ -336,7 +336,7 @@ async def _written(
 def _catch_up(settings: Settings, store: Store) -> None:
     """Do at once what the service does by and by: what it counts, finds, forgets."""
     metrics = Metrics()
-    serving = Serving(settings.models_dir, metrics)
+    serving = Serving(registry_of(settings), metrics)
     chores = chores_of(
         settings,
         store,
@@ -344,7 +344,6 @@ def _catch_up(settings: Settings, store: Store) -> None:
         metrics,
         spool=None,
         post=None,
-        trainings=None,
         now=lambda: datetime.now(UTC),
     )
     for chore in chores:

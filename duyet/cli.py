@@ -98,8 +98,16 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "evaluate": LazyCommand(
             "training.evaluate_command:evaluate_command", "Measure a model on labelled comments."
         ),
+        "replay": LazyCommand(
+            "service.commands.replay:replay", "Judge stored comments again, before a change."
+        ),
         "train": LazyCommand("duyet.train_store:train", "Fit a model on labelled comments."),
-        "models": LazyCommand("duyet.offline:models", "List, show, promote and roll back models."),
+        "labels": LazyCommand(
+            "duyet.labels:labels", "Report on labels, find wrong ones, say what to label next."
+        ),
+        "models": LazyCommand(
+            "duyet.model_commands:models", "List, compare, promote, roll back and sign models."
+        ),
     },
 }
 

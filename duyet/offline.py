@@ -1,16 +1,12 @@
-"""The commands that need no database: judge a file, and keep the registry of models.
+"""The command `duyet score`: judge a file, without a database.
 
-`score` holds one comment at a time, so a file may be of any size. Neither imports
-scikit-learn.
+It holds one comment at a time, so a file may be of any size, and does without scikit-learn.
 """
 
 import json
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -18,17 +14,10 @@ from model.classifier import Classifier
 from model.judging import OfflineJudge
 from model.language import LANGUAGES
 from model.reasons import DEFAULT_LANGUAGE, sentence
-from model.registry import CHAMPION, SHIPPED, Registry, RegistryError, registry_at
+from model.registry import CHAMPION, RegistryError
 from model.verdict import Verdict
-from training.card import card_of
 from training.examples import STDIN, ExampleError, Row, read_rows, submission_of
-from training.models_option import models_option, own_models, registry_to_read
-
-OPERATOR = "operator"
-"""Who moves a name on the command line when nobody else is named."""
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
-
+from training.models_option import models_option, place, registry_to_read
 
 # ------------------------------------------------------------------ score
 
@@ -68,17 +57,18 @@ def score(*, file: Path, model: str, models: Path | None, language: str) -> None
     then 1 at the end. Scores are written in full, so that comparing them with thresholds gives
     what was judged.
     """
-    judge = OfflineJudge(_loaded(registry_to_read(models), model))
+    judge = OfflineJudge(_loaded(models, model))
     bad = _written(_scored(file, judge, language))
     if bad:
         raise click.ClickException(f"{bad:,} lines could not be read")
 
 
-def _loaded(registry: Registry, name: str) -> Classifier:
+def _loaded(models: Path | None, name: str) -> Classifier:
+    registry = registry_to_read(models)
     try:
         return registry.load(name)
     except RegistryError as problem:
-        raise click.ClickException(f"{_place(registry)}: {problem}") from None
+        raise click.ClickException(f"{place(registry)}: {problem}") from None
 
 
 def _scored(file: Path, judge: OfflineJudge, language: str) -> Iterator[dict[str, object]]:
@@ -143,144 +133,3 @@ def _written(bodies: Iterable[dict[str, object]]) -> int:
         sys.stdout.buffer.flush()
         errors += "error" in body
     return errors
-
-
-# ------------------------------------------------------------------ models
-
-
-@click.group(
-    "models",
-    epilog="""\b
-Examples:
-  duyet models list
-  duyet models show challenger
-  duyet models promote 0123456789ab --why "finds last week's campaign"
-  duyet models rollback --why "flags thanks"
-
-A running service takes up the new champion within seconds, without dropping a request.""",
-)
-def models() -> None:
-    """List, show, promote and roll back models."""
-
-
-@models.command("list")
-@models_option
-@_json_option
-def list_models(*, models: Path | None, as_json: bool) -> None:
-    """List the versions of a registry and the names that point at them."""
-    registry = registry_to_read(models)
-    with _said_plainly():
-        names = registry.names()
-        versions = [_summary(registry, version, names) for version in registry.versions()]
-    if as_json:
-        body = {"registry": _place(registry), "names": names, "versions": versions}
-        click.echo(_json(body))
-        return
-    click.echo(f"{_place(registry)}:" if versions else f"{_place(registry)} holds no models.")
-    for version in versions:
-        pointing = ", ".join(version["names"]) or "–"
-        what = version.get("problem") or f"{version['rows']:,} rows, recipe {version['recipe']}"
-        click.echo(f"  {version['version']}  {pointing:<22}  {what}")
-
-
-@models.command("show")
-@click.argument("name", default=CHAMPION)
-@models_option
-@_json_option
-def show(*, name: str, models: Path | None, as_json: bool) -> None:
-    """Show the card of a model: its data, thresholds, figures and limits. NAME: champion."""
-    registry = registry_to_read(models)
-    with _said_plainly():
-        manifest = registry.manifest(name)
-        pointing = _names_of(manifest.version, registry.names())
-        moves = [move for move in registry.moves() if move.get("to") == manifest.version]
-    if as_json:
-        body = json.loads(manifest.to_json()) | {"names": pointing, "moves": moves}
-        click.echo(_json(body))
-        return
-    named = f" ({', '.join(pointing)})" if pointing else ""
-    click.echo(f"Version {manifest.version}{named} in {_place(registry)}\n")
-    click.echo(card_of(manifest))
-    for move in moves:
-        click.echo(f"{move['at'][:16]}  {move['name']} by {move['who']}: {move['why']}")
-
-
-_why_option = click.option("--why", required=True, help="Written down with the move.")
-_who_option = click.option("--who", default=OPERATOR, show_default=True, help="Who moves it.")
-
-
-@models.command("promote")
-@click.argument("version")
-@_why_option
-@_who_option
-@models_option
-@_json_option
-def promote(*, version: str, why: str, who: str, models: Path | None, as_json: bool) -> None:
-    """Make VERSION, or the version behind a name such as challenger, the champion."""
-    with _said_plainly():
-        registry = _registry_to_move(models)
-        before = registry.names().get(CHAMPION)
-        registry.move(CHAMPION, version, who=who, why=why, at=datetime.now(UTC))
-        _tell_champion(registry, before, as_json)
-
-
-@models.command("rollback")
-@_why_option
-@_who_option
-@models_option
-@_json_option
-def rollback(*, why: str, who: str, models: Path | None, as_json: bool) -> None:
-    """Make the version that was champion before the champion again."""
-    with _said_plainly():
-        registry = _registry_to_move(models)
-        before = registry.names().get(CHAMPION)
-        registry.roll_back(who=who, why=why, at=datetime.now(UTC))
-        _tell_champion(registry, before, as_json)
-
-
-def _registry_to_move(models: Path | None) -> Registry:
-    """A registry whose names may move: the shipped one stays as it is, and is copied first."""
-    root = models or own_models()
-    return Registry(root) if Registry(root).versions() else registry_at(root)
-
-
-def _tell_champion(registry: Registry, before: str | None, as_json: bool) -> None:
-    now = registry.names()[CHAMPION]
-    if as_json:
-        click.echo(_json({"champion": now, "before": before}))
-        return
-    click.echo(f"champion: {now}" + (f", before {before}" if before not in (None, now) else ""))
-
-
-def _summary(registry: Registry, version: str, names: dict[str, str]) -> dict[str, Any]:
-    told: dict[str, Any] = {"version": version, "names": _names_of(version, names)}
-    try:
-        manifest = registry.manifest(version)
-    except RegistryError as problem:
-        return told | {"problem": str(problem)}
-    rows = sum(int(source.get("rows", 0)) for source in manifest.data)
-    return told | {
-        "recipe": manifest.recipe.get("name", "unknown"),
-        "rows": rows,
-        "features_version": manifest.features_version,
-    }
-
-
-def _names_of(version: str, names: dict[str, str]) -> list[str]:
-    return sorted(name for name, to in names.items() if to == version)
-
-
-def _place(registry: Registry) -> str:
-    return "the registry that comes with duyet" if registry.root == SHIPPED else str(registry.root)
-
-
-@contextmanager
-def _said_plainly() -> Iterator[None]:
-    try:
-        yield
-    except RegistryError as problem:
-        raise click.ClickException(str(problem)) from None
-
-
-def _json(body: object) -> str:
-    return json.dumps(body, ensure_ascii=False, indent=2, allow_nan=False)

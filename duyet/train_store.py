@@ -15,6 +15,8 @@ from typing import Any
 
 import click
 
+from duyet.own_comparison import compared_with_champion
+from model.comparison import Comparison
 from model.decision import LabelledExample
 from model.registry import (
     CHALLENGER,
@@ -23,12 +25,11 @@ from model.registry import (
     Manifest,
     Registry,
     RegistryError,
-    registry_at,
 )
 from service.commands.opening import installation
 from training.card import card_of, is_research_only
 from training.fit import NotEnough
-from training.models_option import own_models
+from training.models_option import own_models, registry_to_move
 from training.own import OWN, OwnRecipe
 from training.own_version import STAGES, OwnVersion, own_version
 from training.progress import Tell, shown, write_line
@@ -56,6 +57,7 @@ class Trained:
     version: str
     own: OwnVersion
     names: dict[str, str]
+    comparison: Comparison | None
 
 
 def train_from_store(
@@ -79,7 +81,9 @@ def train_from_store(
     version = registry.add(own.manifest, own.moved.final.table, extra={CARD: card_of(own.manifest)})
     why = f"{base} moved by {len(own.examples):,} labels"
     registry.move(CHALLENGER, version, who="duyet train", why=why, at=datetime.now(UTC))
-    return Trained(version, own, registry.names())
+    progress("comparing", 0.0)
+    comparison = compared_with_champion(registry, version, own, examples, jobs=jobs)
+    return Trained(version, own, registry.names(), comparison)
 
 
 def base_of(registry: Registry) -> tuple[Registry, str]:
@@ -161,7 +165,7 @@ def _from_store(options: dict[str, Any], form: str) -> None:
             examples = list(at.store.labelled())
         progress("labels", 0.5)
         try:
-            registry = Registry(root) if Registry(root).versions() else registry_at(root)
+            registry = registry_to_move(options["out"])
             trained = train_from_store(
                 examples, registry, recipe, jobs=options["jobs"] or -1, progress=progress
             )

@@ -218,6 +218,11 @@ class Grouping:
                 return one
         return None
 
+    def of_text(self, comment_id: str) -> Group | None:
+        """The group of nearly the same words that a comment is in, campaign or not."""
+        of_it = self._in.get(comment_id, ())
+        return next((one for one in of_it if one.trait is Trait.TEXT), None)
+
     def know(self, look: Look) -> None:
         """Note where a reader links to of whom something was published before.
 

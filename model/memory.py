@@ -98,6 +98,21 @@ def sketch_of(facts: Facts) -> Sketch:
     return Sketch(minhash, len(runs), frozenset(map(_hashed, _hosts(facts))))
 
 
+def cell_of(content: str) -> int:
+    """A number that two comments share with a chance that is their likeness, in [0, 2**32).
+
+    So those that share a comment's number are, on average, as many as their likenesses to it add
+    up to. A comment with fewer than `LEAST_RUNS` shares its own with the same letters only.
+    """
+    letters = letters_as_read(content[:READ])
+    runs = set(_runs(letters))
+    if len(runs) < LEAST_RUNS:
+        return _hashed(letters) >> 32
+    minhash = RMinHash(num_perm=1, seed=_SEED)
+    minhash.update(list(runs))
+    return int(minhash.digest()[0])
+
+
 def _runs(letters: str) -> list[str]:
     """All runs of `RUN` letters, in order."""
     count = len(letters) - RUN + 1

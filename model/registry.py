@@ -2,23 +2,27 @@
 
     versions/VERSION/manifest.json   what it is: digests, recipe, evaluation, promise, probes
     versions/VERSION/table.npy       the weights, plain numbers
-    names.json                       {"champion": VERSION, "challenger": VERSION}
+    versions/VERSION/signature.json  who vouches for the manifest, and so for all it lists
+    names.json                       where `champion` and `challenger` point, and who says so
     moves.jsonl                      each move of a name: when, from, to, who, why
+    reports/VERSION/CHAMPION/        what VERSION does otherwise than CHAMPION: comparison.json
+                                     and its pages; written again when either is measured anew
 
 Nothing here is ever unpickled. A version is loaded only if its digests, its feature version
-and the scores of its probe texts are right. Writers wait for each other, readers for nobody.
+and the scores of its probe texts are right. With a guard, only what is signed by somebody whom
+that trusts is believed, and nothing older than what was seen. Writers wait for each other,
+readers for nobody.
 """
 
 import fcntl
-import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -27,150 +31,148 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.classifier import HEADS, Classifier
-from model.features import FEATURES_VERSION, Spec, Texts
-from model.promise import Promise
+from model.classifier import Classifier
+from model.comparison import Comparison
+from model.durable import DRAFT, read_at_most, write_whole
+from model.guard import Guard, digest_of_state
+from model.manifest import Manifest as Manifest  # noqa: PLC0414  others know it by this module
+from model.moves import Standing, chained, in_force, line_of, lines_in, move_of, standing_of
+from model.refusals import Refusal
+from model.refusals import RegistryError as RegistryError  # noqa: PLC0414  likewise
+from model.reports import Reports
+from model.shared import Shared
+from model.signing import Kind, Signature
+from model.versions import Versions
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
 SHIPPED = Path(__file__).parent / "champion"
 """The registry that comes with the project: one version, which is its champion."""
 
-PROBE_TOLERANCE = 1e-6
-_MANIFEST = "manifest.json"
-_TABLE = "table.npy"
+RELEASED: Mapping[str, str] = MappingProxyType(
+    {"7f48ba5d6f58": "de86a83c308e996cedb9fea48aed339fdee1e2f93418e9f64fc1857ba84e98e0"}
+)
+"""The version in it, and SHA-256 of its manifest: the program vouches for what came with it."""
+
 _NAMES = "names.json"
 _MOVES = "moves.jsonl"
-_BUILDING = ".new-"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-class RegistryError(Exception):
-    """A version that is not there or not what its manifest says. The message says which."""
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """What a model version is. Everything in it is plain JSON.
-
-    `digests` are SHA-256 of the version's files by name, of the manifest's own file that of
-    all it says but this one digest; `data` says which files were read
-    (name, rows, digest, licence tier where known); `evaluation` is what was measured on held
-    out groups; `probes` are texts of our own with the log-odds they must get.
-    """
-
-    version: str
-    features_version: int
-    spec: Spec
-    bias: tuple[float, ...]
-    promise: Promise
-    digests: Mapping[str, str]
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    data: tuple[Mapping[str, Any], ...] = ()
-    libraries: Mapping[str, str] = field(default_factory=dict)
-    evaluation: Mapping[str, Any] = field(default_factory=dict)
-    histogram: Mapping[str, Any] = field(default_factory=dict)
-    probes: tuple[tuple[str, tuple[float, ...]], ...] = ()
-
-    def to_json(self) -> str:
-        """The manifest as JSON with sorted keys: equal manifests are equal bytes."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> "Manifest":
-        """The manifest that `to_json` wrote. Raises RegistryError for anything else."""
-        try:
-            body = json.loads(text)
-            spec = body.pop("spec")
-            return cls(
-                spec=Spec(
-                    bits=spec["bits"],
-                    chars=tuple(spec["chars"]),
-                    words=tuple(spec["words"]),
-                    marked=tuple(spec["marked"]),
-                    shares=spec["shares"],
-                    worst_part=spec["worst_part"],
-                ),
-                bias=tuple(body.pop("bias")),
-                promise=Promise.from_body(body.pop("promise")),
-                data=tuple(body.pop("data")),
-                probes=tuple((text, tuple(odds)) for text, odds in body.pop("probes")),
-                **body,
-            )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as problem:
-            raise RegistryError(f"the manifest cannot be read: {type(problem).__name__}") from None
+_MOST_NAMES = 2**20
+_MOST_MOVES = 2**26
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A directory of model versions."""
+    """A directory of model versions.
+
+    Without a `guard` it holds for true what its digests agree with: enough for files that
+    nobody else may write. With one, what is read must be signed, and what is written is. One
+    that is `shared` has in `root` what this machine brought from there.
+    """
 
     root: Path
+    guard: Guard | None = None
+    shared: Shared | None = None
+
+    @property
+    def _versions(self) -> Versions:
+        return Versions(self.root / "versions", self.guard)
+
+    @property
+    def _reports(self) -> Reports:
+        return Reports(self.root / "reports", self.guard)
+
+    # -------------------------------------------------------------- reading
 
     def versions(self) -> list[str]:
         """The names of all versions, in order of their directories' names."""
-        folder = self.root / "versions"
-        return (
-            sorted(p.name for p in folder.iterdir() if (p / _MANIFEST).is_file())
-            if (folder.is_dir())
-            else []
-        )
+        return self._versions.all()
 
     def names(self) -> dict[str, str]:
-        """Which version each name points to."""
-        path = self.root / _NAMES
-        if not path.is_file():
-            return {}
-        try:
-            names = json.loads(path.read_text("utf-8"))
-            return {str(k): str(v) for k, v in names.items()}
-        except (ValueError, AttributeError, RecursionError):
-            raise RegistryError(f"{_NAMES} is not a JSON object of names") from None
+        """Which version each name points to. Raises RegistryError."""
+        return dict(self._standing().names)
+
+    def is_signed(self) -> bool:
+        """Whether somebody, whoever, signed where names point. Raises RegistryError."""
+        return self._written()[0].count > 0
 
     def resolve(self, name: str) -> str:
         """The version behind a name, or the version of that name. Raises RegistryError."""
-        version = self.names().get(name, name)
-        if version not in self.versions():
-            known = ", ".join([*sorted(self.names()), *self.versions()]) or "none"
-            raise RegistryError(f"no model {name!r} in this registry; there are: {known}")
+        names, versions = self.names(), self.versions()
+        version = names.get(name, name)
+        if version not in versions and self.shared is not None:
+            self.shared.fetch(version)
+            versions = self.versions()
+        if version not in versions:
+            known = ", ".join([*sorted(names), *versions]) or "none"
+            raise RegistryError(
+                f"no model {name!r} in this registry; there are: {known}", Refusal.ABSENT
+            )
         return version
 
     def manifest(self, name: str) -> Manifest:
         """The manifest of a version or name. Raises RegistryError."""
-        version = self.resolve(name)
-        written = self._file(version, _MANIFEST).read_bytes().decode("utf-8", "replace")
-        manifest = Manifest.from_json(written)
-        if manifest.version != version:
-            raise RegistryError(f"version {version} calls itself by another name")
-        if manifest.digests.get(_MANIFEST) != _manifest_digest(written):
-            raise RegistryError(f"version {version}: {_MANIFEST} is not what was written")
-        return manifest
+        return self._versions.manifest(self.resolve(name))
+
+    def manifest_of(self, version: str) -> Manifest:
+        """The manifest of a version, wherever names point, and if they cannot be believed.
+
+        Raises RegistryError.
+        """
+        if version not in self.versions():
+            raise RegistryError(f"no version {version!r} in this registry", Refusal.ABSENT)
+        return self._versions.manifest(version)
+
+    def is_right(self, version: str) -> bool:
+        """Whether a version is believed and every file of it is as it was written."""
+        return version in self.versions() and self._versions.is_right(version)
 
     def load(self, name: str = CHAMPION) -> Classifier:
         """A version, checked, its table in memory. Raises RegistryError."""
-        manifest = self.manifest(name)
-        if manifest.features_version != FEATURES_VERSION:
-            raise RegistryError(
-                f"version {manifest.version} was fitted to features {manifest.features_version}; "
-                f"this program makes features {FEATURES_VERSION}: train again"
-            )
-        files = {file: digest for file, digest in manifest.digests.items() if file != _MANIFEST}
-        for file, digest in ({_TABLE: None} | files).items():
-            if _digest(self._file(manifest.version, file)) != digest:
-                raise RegistryError(f"version {manifest.version}: {file} is not what was written")
-        classifier = Classifier(
-            version=manifest.version,
-            spec=manifest.spec,
-            table=self._table(manifest),
-            bias=np.array(manifest.bias, np.float64),
-            promise=manifest.promise,
-        )
-        for text, expected in manifest.probes:
-            got = classifier.log_odds([Texts(text)])[0]
-            if not np.allclose(got, expected, rtol=0, atol=PROBE_TOLERANCE):
-                raise RegistryError(f"version {manifest.version} does not score as it was fitted")
-        return classifier
+        return self._versions.load(self.resolve(name))
+
+    def moves(self) -> list[dict[str, Any]]:
+        """Every move of a name, oldest first. What a power cut left of a line is left out.
+
+        Raises RegistryError where they are not what was written.
+        """
+        return [move_of(line) for line in self._lines(self._standing())]
+
+    def report(self, challenger: str, champion: str = CHAMPION) -> Comparison | None:
+        """How two versions, or those behind two names, compared; None where nobody compared them.
+
+        Raises RegistryError when either is not here or the comparison cannot be read.
+        """
+        pair = self._pair(challenger, champion)
+        try:
+            return self._reports.comparison(*pair)
+        except RegistryError:
+            with self._alone():  # perhaps it was being written
+                return self._reports.comparison(*pair)
+
+    def report_page(
+        self, challenger: str, champion: str = CHAMPION, *, language: str = "en"
+    ) -> str | None:
+        """The page of that comparison in a language, None where there is none.
+
+        Raises RegistryError where it is not what was written.
+        """
+        pair = self._pair(challenger, champion)
+        try:
+            return self._reports.file(*pair, f"report.{language}.html")
+        except RegistryError:
+            with self._alone():  # perhaps it was being written
+                return self._reports.file(*pair, f"report.{language}.html")
+
+    def _pair(self, challenger: str, champion: str) -> tuple[str, str]:
+        """Two versions, and their report brought here."""
+        pair = self.resolve(challenger), self.resolve(champion)
+        if self.shared is not None:
+            self.shared.fetch_report(*pair)
+        return pair
+
+    # -------------------------------------------------------------- writing
 
     def add(
         self,
@@ -183,45 +185,48 @@ class Registry:
 
         The version's name and digests are made here from what is written. `extra` are texts
         to lie beside it by file name, such as a card. A version that is there already stays
-        as it is. Raises ValueError for a name that is taken or no plain file's, and for a
-        table that is not of the shape its spec asks for.
+        as it is, unless the guard refuses that one. Raises ValueError for a name that is taken
+        or no plain file's, and for a table that is not of the shape its spec asks for.
         """
-        if table.shape != (2**manifest.spec.bits, len(HEADS)):
-            raise ValueError("the table is not of the shape that its spec asks for")
-        for file in extra:
-            if file in (_MANIFEST, _TABLE, "") or file[0] == "." or file != Path(file).name:
-                raise ValueError("extra files need plain names of their own")
         with self._writing() as building:
-            np.save(building / _TABLE, np.ascontiguousarray(table, np.float32), allow_pickle=False)
-            for file, text in extra.items():
-                (building / file).write_text(text, "utf-8")
-            digests = {file: _digest(building / file) for file in (_TABLE, *extra)}
-            version = _version_name(manifest, digests[_TABLE])
-            named = replace(manifest, version=version, digests=digests)
-            own = {_MANIFEST: _manifest_digest(named.to_json())}
-            whole = replace(named, digests=digests | own)
-            (building / _MANIFEST).write_text(whole.to_json(), "utf-8")
-            self._place(building, version)
+            version = self._versions.build(building, manifest, table, extra)
+            self._versions.place(building, version)
+            self._publish("versions", version)
         return version
 
-    def move(self, name: str, to: str, *, who: str, why: str, at: datetime) -> None:
+    def add_report(self, comparison: Comparison, pages: Mapping[str, str] = _NOTHING) -> Path:
+        """Keep a comparison of two versions of this registry, instead of an earlier one of them.
+
+        `pages` are its pages by file name, `report.LANGUAGE.html`. Gives the folder. Raises
+        RegistryError when either version is not here, ValueError for another file name.
+        """
+        for version in (comparison.challenger, comparison.champion):
+            self.resolve(version)
+        with self._writing():
+            folder = self._reports.keep(comparison, pages)
+            self._publish(*folder.relative_to(self.root).parts)
+        return folder
+
+    def move(
+        self,
+        name: str,
+        to: str,
+        *,
+        who: str,
+        why: str,
+        at: datetime,
+        overrode: Sequence[str] = (),
+    ) -> None:
         """Point a name at a version that loads.
 
-        Raises RegistryError, and moves nothing, when it does not, or when the name is not one:
-        a word in lower case that no version is called.
+        `overrode` are the reasons against it that somebody went past. Raises RegistryError,
+        and moves nothing, when it does not load, or when the name is not one: a word in lower
+        case that no version is called.
         """
         self.resolve(to)  # before anything is made in a directory that may be a slip
         with self._writing():
-            self._move(name, to, who=who, why=why, at=at)
-
-    def moves(self) -> list[dict[str, Any]]:
-        """Every move of a name, oldest first. What a power cut left of a line is left out."""
-        path = self.root / _MOVES
-        if not path.is_file():
-            return []
-        return [
-            move for line in path.read_bytes().split(b"\n") if (move := _move_of(line)) is not None
-        ]
+            said = {"who": who, "why": why, "at": at.isoformat(), "overrode": list(overrode)}
+            self._move(name, to, said)
 
     def roll_back(self, *, who: str, why: str, at: datetime) -> str:
         """Point `champion` at the version it had before, and give that version.
@@ -230,32 +235,164 @@ class Registry:
         """
         self.resolve(CHAMPION)
         with self._writing():
-            line = _line_of(CHAMPION, self.moves(), self.names()[CHAMPION])
+            line = line_of(CHAMPION, self.moves(), self.names()[CHAMPION])
             if len(line) < 2:
-                raise RegistryError("no champion came before this one; nothing to roll back to")
-            self._move(CHAMPION, line[-2], who=who, why=why, at=at, is_roll_back=True)
+                raise RegistryError(
+                    "no champion came before this one; nothing to roll back to", Refusal.ABSENT
+                )
+            said = {"who": who, "why": why, "at": at.isoformat(), "is_roll_back": True}
+            self._move(CHAMPION, line[-2], said)
             return line[-2]
 
-    def _move(
-        self, name: str, to: str, *, who: str, why: str, at: datetime, is_roll_back: bool = False
-    ) -> None:
-        names = self.names()
+    def sign(
+        self, versions: Collection[str], *, who: str, why: str, at: datetime
+    ) -> tuple[str, ...]:
+        """Vouch for versions as they lie here and for where names point; the names let go.
+
+        For an operator who knows that they are right: whatever signed them before, or brought
+        them back, is passed over from now on. Versions must agree with their digests. A name
+        whose version is not believed then is dropped. Raises RegistryError.
+        """
+        if self.guard is None:
+            raise RegistryError("there is no key here to sign with", Refusal.UNSIGNED)
+        self._take_as_it_lies()
+        with self._writing():
+            for version in versions:
+                self._versions.vouch(version)
+                self._publish("versions", version)
+            lines = self._all_lines()
+            before = self._as_it_lies(lines)
+            kept = {name: to for name, to in before.names.items() if self._versions.is_right(to)}
+            for name in sorted(kept):
+                move = {"name": name, "from": kept[name], "to": kept[name], "who": who}
+                lines.append(json.dumps({"at": at.isoformat(), "why": why} | move).encode())
+            self._stand(replace(before, names=kept), lines)
+            return tuple(sorted(before.names.keys() - kept))
+
+    def adopt(self, *, who: str, why: str, at: datetime) -> bool:
+        """Sign what lies here if nothing of it was ever seen and it is unsigned; whether it was.
+
+        For the first start with a key: until then nobody could have told a registry of one's
+        own from another. Once something was seen, only `sign` accepts what is unsigned.
+        Raises RegistryError.
+        """
+        if self.guard is None or self.guard.last_seen is None:
+            return False
+        if self.guard.last_seen.newest() is None:
+            self._take_as_it_lies()
+        standing, signature = self._written()
+        if self.guard.last_seen.newest() is not None or signature is not None or standing.count:
+            return False
+        if not standing.names:
+            return False
+        unguarded = Versions(self.root / "versions")
+        right = [version for version in self.versions() if unguarded.is_right(version)]
+        self.sign(right, who=who, why=why, at=at)
+        return True
+
+    # -------------------------------------------------------------- names and moves
+
+    def _standing(self) -> Standing:
+        """Where names point, believed by the guard. Raises RegistryError."""
+        if self.shared is not None:
+            self.shared.pull(self._believe, self._versions.is_right)
+        standing, signature = self._written()
+        self._believe(standing, signature)
+        if signature is not None and self.guard is not None and self.guard.last_seen is not None:
+            self.guard.last_seen.note(standing.count, digest_of_state(standing.body()))
+        return standing
+
+    def _believe(self, standing: Standing, signature: Signature | None) -> None:
+        if self.guard is None:
+            return
+        if signature is None and not standing.names:
+            if self.guard.last_seen is not None and self.guard.last_seen.newest() is not None:
+                raise RegistryError(
+                    f"{_NAMES} is gone; restore it, or `duyet models sign` begins anew",
+                    Refusal.ROLLED_BACK,
+                )
+            return
+        self.guard.check(_NAMES, Kind.NAMES, standing.body(), signature)
+        if self.guard.last_seen is not None:
+            self.guard.last_seen.check(standing.count, digest_of_state(standing.body()))
+
+    def _written(self) -> tuple[Standing, Signature | None]:
+        path = self.root / _NAMES
+        if not path.is_file():
+            return Standing({}), None
+        return standing_of(read_at_most(path, _MOST_NAMES).decode("utf-8", "replace"))
+
+    def _as_it_lies(self, lines: Sequence[bytes]) -> Standing:
+        """Where names point, whoever said so; where the moves left them if nothing says it."""
+        try:
+            standing = self._written()[0]
+        except RegistryError:
+            standing = Standing({})
+        moved = {str(move["name"]): str(move["to"]) for move in map(move_of, lines)}
+        return standing if standing.names else replace(standing, names=moved)
+
+    def _lines(self, standing: Standing) -> list[bytes]:
+        """The lines of the moves that led to where names point. Raises RegistryError."""
+        lines = self._all_lines()
+        if self.guard is None and not standing.count:
+            return lines
+        found = in_force(lines, standing.head)
+        if found is None:
+            raise RegistryError(
+                f"{_MOVES} is not what was written; restore it, or `duyet models sign` accepts it",
+                Refusal.CHANGED,
+            )
+        return list(found)
+
+    def _all_lines(self) -> list[bytes]:
+        path = self.root / _MOVES
+        return lines_in(read_at_most(path, _MOST_MOVES)) if path.is_file() else []
+
+    def _move(self, name: str, to: str, said: Mapping[str, Any]) -> None:
+        standing = self._standing()
         if not _NAME.fullmatch(name) or name in self.versions():
             raise RegistryError("a name is a word in lower case that no version is called")
-        version = self.load(to).version
-        move = {
-            "at": at.isoformat(),
-            "name": name,
-            "from": names.get(name),
-            "to": version,
-            "who": who,
-            "why": why,
-            "is_roll_back": is_roll_back,
-        }
+        version = self._versions.load(self.resolve(to)).version
+        move = {"name": name, "from": standing.names.get(name), "to": version, **said}
+        lines = [*self._lines(standing), json.dumps(move).encode()]
+        self._stand(replace(standing, names={**standing.names, name: version}), lines)
+
+    def _stand(self, standing: Standing, lines: Sequence[bytes]) -> None:
+        """Write down the moves and, with them in force, where names point."""
+        if self.guard is None and standing.count:
+            raise RegistryError(
+                "this registry is signed, and there is no key here to sign with",
+                Refusal.UNSIGNED,
+            )
+        names = standing.unsigned()
+        if self.guard is not None:
+            seen = self.guard.last_seen.newest() if self.guard.last_seen is not None else None
+            count = max(standing.count, seen[0] if seen is not None else 0) + 1
+            standing = Standing(standing.names, count, chained(lines))
+            names = standing.signed(self.guard.signature(Kind.NAMES, standing.body()))
+        moves = b"".join(line + b"\n" for line in lines).decode()
+        if self.shared is not None:
+            before = self.root / _NAMES
+            self.shared.stand(
+                before.read_bytes() if before.is_file() else None, names=names, moves=moves
+            )
         # Written down first: a move that is in force but was never noted could not be undone,
         # one that was noted and cut short is seen by where the next one starts.
-        _append(self.root / _MOVES, json.dumps(move))
-        _replace(self.root / _NAMES, json.dumps(names | {name: version}, indent=1) + "\n")
+        write_whole(self.root / _MOVES, moves)
+        write_whole(self.root / _NAMES, names)
+        if self.guard is not None and self.guard.last_seen is not None:
+            self.guard.last_seen.note(standing.count, digest_of_state(standing.body()))
+
+    def _take_as_it_lies(self) -> None:
+        """Bring here what a shared place has, whoever signed it: somebody is to vouch for it."""
+        if self.shared is not None:
+            self.shared.pull(lambda *_: None, self._versions.is_right, at_once=True)
+
+    def _publish(self, *folder: str) -> None:
+        if self.shared is not None:
+            self.shared.publish(self.root.joinpath(*folder))
+
+    # -------------------------------------------------------------- one writer at a time
 
     @contextmanager
     def _writing(self) -> Iterator[Path]:
@@ -264,154 +401,44 @@ class Registry:
         What writers left that were killed is cleared away: none can be at work now.
         """
         (self.root / "versions").mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.root, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            for left in self.root.glob(f"{_BUILDING}*"):
+        with self._alone():
+            for left in self.root.glob(f"{DRAFT}*"):
                 if left.is_dir():
                     shutil.rmtree(left, ignore_errors=True)
                 else:
                     left.unlink()
-            building = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=self.root))
+            building = Path(tempfile.mkdtemp(prefix=DRAFT, dir=self.root))
             try:
                 yield building
             finally:
                 shutil.rmtree(building, ignore_errors=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        handle = os.open(self.root, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
         finally:
             os.close(handle)
 
-    def _place(self, building: Path, version: str) -> None:
-        """Make what was built a version, in one step, unless it is there already."""
-        target = self.root / "versions" / version
-        if (target / _MANIFEST).is_file():
-            return
-        shutil.rmtree(target, ignore_errors=True)
-        _sync_tree(building)
-        os.chmod(building, 0o755)
-        os.rename(building, target)
-        _sync(target.parent)
-        _sync(self.root)
 
-    def _file(self, version: str, file: str) -> Path:
-        path = self.root / "versions" / version / file
-        if not path.is_file():
-            raise RegistryError(f"version {version} has no {file}")
-        return path
-
-    def _table(self, manifest: Manifest) -> NDArray[np.float32]:
-        try:
-            # Not np.load, which opens archives as well, and pickles if it is let.
-            table = np.lib.format.open_memmap(self._file(manifest.version, _TABLE), mode="r")
-        except (ValueError, OSError):
-            raise RegistryError(f"version {manifest.version}: {_TABLE} cannot be read") from None
-        if table.shape != (2**manifest.spec.bits, len(HEADS)) or table.dtype != np.float32:
-            raise RegistryError(f"version {manifest.version}: {_TABLE} has the wrong shape")
-        # Not mapped for good: a table that is cut short in place would end the process (SIGBUS).
-        copy = np.array(table)
-        copy.flags.writeable = False
-        return copy
-
-
-def registry_at(root: Path) -> Registry:
+def registry_at(root: Path, guard: Guard | None = None, shared: Shared | None = None) -> Registry:
     """The registry in a directory; an empty one begins with the shipped champion.
 
     The copy is complete or absent, whenever the process ends, and two that start at once
-    make the same.
+    make the same. Raises RegistryError, also where the guard has seen names that are gone, and
+    where the package does not hold the version that it was released with.
     """
-    registry = Registry(root)
+    registry = Registry(root, guard, shared)
     if registry.names():
         return registry
-    shipped = Registry(SHIPPED)
-    version = shipped.resolve(CHAMPION)
+    version = Registry(SHIPPED).resolve(CHAMPION)
+    Versions(SHIPPED / "versions", Guard(None, frozenset(), released=RELEASED)).manifest(version)
     with registry._writing() as copy:
         if not registry.names():  # another process may have been first
             shutil.copytree(SHIPPED / "versions" / version, copy, dirs_exist_ok=True)
-            registry._place(copy, version)
-            _replace(root / _NAMES, json.dumps({CHAMPION: version}, indent=1) + "\n")
+            registry._versions.place(copy, version)
+            registry._publish("versions", version)
+            registry._stand(Standing({CHAMPION: version}), [])
     return registry
-
-
-def _version_name(manifest: Manifest, table_digest: str) -> str:
-    """A name made from what decides a score and an outcome: equal models have equal names."""
-    body = asdict(manifest)
-    told = [body[part] for part in ("spec", "bias", "promise", "features_version")]
-    return hashlib.sha256(json.dumps([table_digest, told], sort_keys=True).encode()).hexdigest()[
-        :12
-    ]
-
-
-def _manifest_digest(text: str) -> str:
-    body = json.loads(text)
-    body["digests"].pop(_MANIFEST, None)
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def _line_of(name: str, moves: Sequence[Mapping[str, Any]], current: str) -> list[str]:
-    """The versions that a name stood for, in order, less what was rolled back; last `current`."""
-    line: list[str] = []
-    for move in moves:
-        if move["name"] != name:
-            continue
-        line = _up_to(line, move["from"]) if move["from"] else line
-        if move.get("is_roll_back"):
-            line = _up_to(line[:-1], move["to"])
-        elif move["to"] != move["from"]:
-            line.append(move["to"])
-    return _up_to(line, current)
-
-
-def _up_to(line: list[str], version: str) -> list[str]:
-    """The line with that version last: moves that were noted but not made are taken back."""
-    if version not in line:
-        return [*line, version]
-    last = max(at for at, known in enumerate(line) if known == version)
-    return line[: last + 1]
-
-
-def _move_of(line: bytes) -> dict[str, Any] | None:
-    try:
-        move = json.loads(line)
-        return move if {"at", "name", "from", "to", "who", "why"} <= move.keys() else None
-    except (ValueError, AttributeError):
-        return None
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _append(path: Path, line: str) -> None:
-    """Add a line for good; one that a power cut left unfinished is ended first."""
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            line = line if file.read(1) == b"\n" else f"\n{line}"
-        file.write(f"{line}\n".encode())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new one, also after a power cut."""
-    handle, name = tempfile.mkstemp(prefix=_BUILDING, dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(name, 0o644)
-    os.replace(name, path)
-    _sync(path.parent)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in [*folder.iterdir(), folder]:
-        _sync(path)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

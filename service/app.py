@@ -26,19 +26,22 @@ from service.api.direct import App
 from service.api.guard import Guard
 from service.api.turning_away import TurningAway
 from service.body_limit import BodyLimit
-from service.chores import chores_of, every
+from service.chores import chores_of, every, learning_chores
 from service.deliverability import Deliverability
 from service.digest import DigestPost
 from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import Moderation
+from service.promoting import Promoting
 from service.rates import RateLimits
 from service.readiness import Readiness
-from service.serving import Serving
+from service.serving import Serving, registry_of
 from service.settings import Settings, load_settings
+from service.shadow import Shadow
 from service.spool import Spool
 from service.status_links import StatusLinks
 from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_now
+from service.storage.shadows import Shadows
 from service.tracing import Tracing, are_asked_for
 from service.training_jobs import TrainingJobs
 from service.web import pages
@@ -79,7 +82,8 @@ def build(
 ) -> App:
     """The app over a store; it closes that and `tracing` when it ends. `now` is its clock."""
     metrics = Metrics()
-    serving = Serving(settings.models_dir, metrics)
+    registry = registry_of(settings)
+    serving = Serving(registry, metrics)
     deliverability = Deliverability()
     spool = Spool(settings.spool_dir, settings.spool_max_bytes) if settings.spool else None
     rates = RateLimits(Buckets(settings.sqlalchemy_url), usual=settings.rate_limit)
@@ -92,11 +96,13 @@ def build(
         metrics=metrics,
         tracing=tracing,
         spool=spool,
+        shadow=Shadow(store, serving, metrics),
         most_wait_seconds=settings.max_wait_seconds,
     )
 
     turn_away = TurningAway(keys, moderation.admission, metrics)
     post = _digest_post(settings, store, metrics)
+    shadow_of = Shadows(store).of
     trainings = TrainingJobs(store, settings.data_dir / "jobs", metrics)
     chores = chores_of(
         settings,
@@ -105,13 +111,12 @@ def build(
         metrics,
         spool=spool,
         post=post,
-        trainings=trainings,
         now=now,
-    )
+    ) + learning_chores(trainings, Promoting(store, registry, shadow_of))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
-        await asyncio.to_thread(serving.refresh)
+        await _begun(serving, moderation)
         doing = [asyncio.create_task(every(chore)) for chore in chores]
         # What there is now stays: a collection that walks it took a twentieth of a comment's time.
         gc.collect()
@@ -141,14 +146,15 @@ def build(
     link = StatusLinks(store.keyring, settings.public_url)
     app.include_router(comments.routes(keys, rates, moderation, store, now=now, link=link))
     app.include_router(health.routes(Readiness(store, serving, spool), metrics))
-    secure = settings.own_url.startswith("https://")
     pages.install(
         app,
         store,
-        secure=secure,
+        secure=settings.own_url.startswith("https://"),
         now=now,
         histograms=serving.histogram,
         most_listeners=listeners_beside(settings.max_connections),
+        registry=registry,
+        shadow_of=shadow_of,
     )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)
@@ -158,6 +164,20 @@ def build(
     app.include_router(coral.routes(keys, rates, moderation, now=now))
     docs.install(app)
     openapi.describe(app)
+    _limit(app, settings)
+    problems.install(app, _PROBLEMS)
+    app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
+    if tracing is not None:
+        app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
+    comment_door = comments.CommentDoor(keys, rates, moderation, link)
+    answer_to = problems.answers(_PROBLEMS)
+    app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
+    app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
+    return app
+
+
+def _limit(app: App, settings: Settings) -> None:
+    """Bound what a body may be, and answer each protocol's clients in its own words."""
     app.add_middleware(  # first, hence innermost
         BodyLimit,
         max_bytes=settings.max_body_bytes,
@@ -171,15 +191,6 @@ def build(
         (coral.PREFIX, coral.refusal),
     ):
         app.add_middleware(Guard, prefix=prefix, refusal=refusal)
-    problems.install(app, _PROBLEMS)
-    app.add_middleware(logs.RequestLog, seen=metrics.exchanged)  # sees every answer
-    if tracing is not None:
-        app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
-    comment_door = comments.CommentDoor(keys, rates, moderation, link)
-    answer_to = problems.answers(_PROBLEMS)
-    app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
-    app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
-    return app
 
 
 def _tracing(environ: Mapping[str, str]) -> Tracing | None:
@@ -224,6 +235,12 @@ def _end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+async def _begun(serving: Serving, moderation: Moderation) -> None:
+    """With a model in memory, if there is one, and with what goes on beside the judging."""
+    await asyncio.to_thread(serving.refresh)
+    moderation.start()
 
 
 def _digest_post(settings: Settings, store: Store, metrics: Metrics) -> DigestPost | None:

@@ -2,7 +2,8 @@
 
 One process of all does it at a time, by a lease in the store, in a thread beside the judging of
 comments; it keeps what it has seen in memory, by site, and reads it again when the lease comes to
-it. What is found is written down by `service.storage.campaigns`, and is the same for everybody.
+it. What is found is written down by `service.storage.campaign_finds`. The comments of sites that
+allow it are looked at once more, all together, for the same words on several of them.
 
 An author of whom a comment was published before is in no campaign, nor is a comment that the
 machine did not queue itself (published, then reported): whoever copies a reader's words often does
@@ -13,12 +14,15 @@ import secrets
 from collections.abc import Callable
 from datetime import timedelta
 
-from model.campaigns import Group, Grouping, Look, Trait, look_of
+from model.campaigns import LEAST_ALIKE, Group, Grouping, Look, Trait, look_of
 from model.facts import gather
 from model.outcome import Outcome
 from service.storage import Store, StoredComment
-from service.storage.campaigns import NONE, Campaigns
+from service.storage.campaign_finds import CampaignFinds, Known
 from service.storage.finding import Finding
+from service.storage.kin import NONE
+from service.storage.leases import take_lease
+from service.storage.records import new_id
 
 LEASE = timedelta(seconds=30)
 AT_ONCE = 100
@@ -33,18 +37,26 @@ class CampaignFinder:
 
     def __init__(self, store: Store, *, pause: Callable[[], object] = lambda: None) -> None:
         self._pause = pause
-        self._campaigns = Campaigns(store)
+        self._store = store
+        self._campaigns = CampaignFinds(store)
+        self._now = store.now
         self._finding = Finding(store)
         self._holder = secrets.token_hex(8)
         self._sites: dict[str, Grouping] = {}
+        self._sharing: frozenset[str] = frozenset()
+        self._wide = Grouping()  # of all sites that share
+        self._site_of: dict[str, str] = {}  # of the comments in it
         self._is_loaded = False
         self._turns = 0
 
     def turn(self) -> int:
         """Look at what is new, if it is this process that does; how many it looked at."""
-        if not self._campaigns.take_lease(_NAME, self._holder, LEASE):
-            self._sites, self._is_loaded = {}, False
+        if not take_lease(self._store, _NAME, self._holder, LEASE):
+            self._is_loaded = False
             return 0
+        sharing = self._campaigns.sharing()
+        self._is_loaded &= sharing == self._sharing
+        self._sharing = sharing
         self._finding.catch_up(most=MOST_AT_A_TIME)
         if not self._is_loaded:
             self._load()
@@ -62,21 +74,31 @@ class CampaignFinder:
 
     def _load(self) -> None:
         """See again what was looked at before, and what arrivals follow."""
-        for comment, campaign, trait in self._campaigns.followed_samples():
-            self._put_again(comment, campaign, trait)
+        self._sites, self._wide, self._site_of = {}, Grouping(), {}
+        for known in self._campaigns.followed_samples():
+            self._put_again(known)
         after = ""
         while page := self._campaigns.looked_at(after=after, limit=AT_ONCE):
-            for comment, campaign, trait in page:
-                self._put_again(comment, campaign, trait)
-            after = page[-1][0].id
+            for known in page:
+                self._put_again(known)
+            after = page[-1].comment.id
+        for comment_id in self._wide:
+            self._found_wide(comment_id)
         self._is_loaded = True
 
-    def _put_again(self, comment: StoredComment, campaign: str, trait: Trait | None) -> None:
+    def _put_again(self, known: Known) -> None:
+        comment = known.comment
         if _may_be_of_one(comment):
+            look = _look(comment)
             grouping = self._of(comment.site_id)
-            grouping.put(comment.id, _look(comment))
-            if trait is not None:
-                grouping.mark(comment.id, trait, campaign)
+            grouping.put(comment.id, look)
+            self._put_wide(comment, look)
+            if known.trait is None:
+                return
+            if known.own:
+                grouping.mark(comment.id, known.trait, known.campaign)
+            if known.kin is not None and known.trait is Trait.TEXT:
+                self._wide.mark(comment.id, Trait.TEXT, known.kin)
         elif _is_known(comment):
             self._of(comment.site_id).know(_look(comment))
 
@@ -87,9 +109,12 @@ class CampaignFinder:
                 if known[comment.id] != NONE:
                     self._campaigns.join(known[comment.id], [comment.id])
             elif _may_be_of_one(comment):
-                group = self._of(comment.site_id).put(comment.id, _look(comment))
+                look = _look(comment)
+                group = self._of(comment.site_id).put(comment.id, look)
                 if group is not None:
                     self._found(comment, group)
+                if self._put_wide(comment, look):
+                    self._found_wide(comment.id)
                 self._pause()
             elif _is_known(comment):
                 self._of(comment.site_id).know(_look(comment))
@@ -103,12 +128,36 @@ class CampaignFinder:
         ids = list(group.ids)
         group.campaign = self._campaigns.make(comment.site_id, group.trait, group.said, ids)
 
+    def _put_wide(self, comment: StoredComment, look: Look) -> bool:
+        """Put a comment among those of all sites that share; whether its site does."""
+        if comment.site_id not in self._sharing:
+            return False
+        self._wide.put(comment.id, look)
+        self._site_of[comment.id] = comment.site_id
+        return True
+
+    def _found_wide(self, comment_id: str) -> None:
+        """Note what has nearly the same words on several sites."""
+        group = self._wide.of_text(comment_id)
+        if group is None:
+            return
+        ids = [comment_id] if group.campaign else list(group.ids)
+        by_site: dict[str, list[str]] = {}
+        for one in ids:
+            by_site.setdefault(self._site_of[one], []).append(one)
+        if not group.campaign:
+            if len(ids) < LEAST_ALIKE or len(by_site) == 1:
+                return
+            group.campaign = new_id(self._now())
+        self._campaigns.relate(group.campaign, by_site)
+
     def _forget_decided(self) -> None:
         """Let go what does not wait any more, unless something follows it."""
-        followed = {comment.id for comment, _, _ in self._campaigns.followed_samples()}
-        for grouping in self._sites.values():
+        followed = {known.comment.id for known in self._campaigns.followed_samples()}
+        for grouping in (*self._sites.values(), self._wide):
             ids = set(grouping) - followed
             grouping.forget(ids - self._campaigns.still_waiting(ids))
+        self._site_of = {one: self._site_of[one] for one in self._wide}
 
     def _of(self, site_id: str) -> Grouping:
         return self._sites.setdefault(site_id, Grouping())

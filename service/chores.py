@@ -15,6 +15,7 @@ from service.campaigns import CampaignFinder
 from service.digest import DigestPost
 from service.late_verdicts import LateVerdicts
 from service.metrics import Metrics
+from service.promoting import Promoting
 from service.serving import Serving
 from service.settings import Settings
 from service.spool import Spool
@@ -37,6 +38,9 @@ DELIVER_SECONDS = 2.0
 
 TRAIN_SECONDS = 2.0
 """How often a worker looks for trainings that were asked for, and how far its own has come."""
+
+PROMOTE_SECONDS = 60.0
+"""How often a worker looks whether a challenger may be promoted, where that is done by itself."""
 
 DIGEST_SECONDS = 30.0
 """How often a worker looks for digests that are due."""
@@ -84,7 +88,6 @@ def chores_of(  # noqa: PLR0913  each part has a chore
     *,
     spool: Spool | None,
     post: DigestPost | None,
-    trainings: TrainingJobs | None,
     now: Callable[[], datetime],
 ) -> list[Chore]:
     """All chores of a worker; for what is None there is none."""
@@ -123,11 +126,14 @@ def chores_of(  # noqa: PLR0913  each part has a chore
         chores.append(Chore(REPLAY_SECONDS, partial(_empty, spool, store, metrics)))
     if post is not None:
         chores.append(Chore(DIGEST_SECONDS, post.send_due))
-    if trainings is not None:
-        chores.append(Chore(TRAIN_SECONDS, trainings.turn))
     if metrics.is_shared:
         chores.append(Chore(SHARE_SECONDS, metrics.share))
     return chores
+
+
+def learning_chores(trainings: TrainingJobs, promoting: Promoting) -> list[Chore]:
+    """What brings a new model about."""
+    return [Chore(TRAIN_SECONDS, trainings.turn), Chore(PROMOTE_SECONDS, promoting.turn)]
 
 
 async def every(chore: Chore) -> None:

@@ -22,9 +22,12 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from model.registry import CHAMPION, Registry, RegistryError
+from model.guard import Guard
+from model.refusals import Refusal, RegistryError
+from model.registry import CHAMPION, RELEASED, Registry
 from service.keyring import Keyring, KeyringError
 from service.mail import Unsent
+from service.serving import bucket_of
 from service.settings import Settings
 from service.storage import Store, StoreError, utc_now
 from service.storage.digests import Digests
@@ -40,6 +43,17 @@ LONG_WAIT = timedelta(days=1)
 SOON_EXPIRED = timedelta(days=14)
 NETWORK_SECONDS = 5.0
 OLDEST = {"PostgreSQL": (14,), "SQLite": (3, 37)}
+_AGAINST: Mapping[Refusal, str] = {
+    Refusal.ABSENT: "restore what is gone from a backup, or promote one that is there",
+    Refusal.UNREADABLE: "restore it from a backup, then `duyet models sign`",
+    Refusal.CHANGED: "find out who writes there; `duyet models rollback`, or restore a backup",
+    Refusal.UNSIGNED: "`duyet models sign`, if you know whose it is",
+    Refusal.FOREIGN: "add the key to DUYET_TRUSTED_MODEL_KEYS, or `duyet models sign`",
+    Refusal.ROLLED_BACK: "find out who put it there; `duyet models sign` if that was you",
+    Refusal.AWAY: "see that the bucket of DUYET_MODELS_URL answers (AWS_ENDPOINT_URL, AWS_REGION)",
+    Refusal.OVERTAKEN: "look again",
+    Refusal.UNFIT: "`duyet models rollback`, or promote one that loads",
+}
 _ANYBODY = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 
 
@@ -322,11 +336,18 @@ def queue(at: Patient) -> Findings:
 
 
 def model(at: Patient) -> Findings:
-    """Whether the champion loads: its digests, its features and the scores of its probes."""
+    """Whether the registry is believed and the champion loads, as the service would load it."""
     try:
-        champion = Registry(at.settings.models_dir).load(CHAMPION)
+        guard = Guard.to_read(
+            at.settings.secrets_dir, at.settings.trusted_model_keys, released=RELEASED
+        )
+        registry = Registry(at.settings.models_dir, guard, bucket_of(at.settings))
+        champion = registry.load(CHAMPION)
+        registry.moves()
+    except KeyringError as problem:
+        yield _fail("model", str(problem), "restore it, or let `duyet serve` make a new one")
     except RegistryError as problem:
-        yield _fail("model", str(problem), "`duyet models rollback`, or promote one that loads")
+        yield _fail("model", str(problem), _AGAINST[problem.refusal])
     except (OSError, ArithmeticError, LookupError, TypeError, ValueError) as problem:
         yield _fail(
             "model",
@@ -334,7 +355,7 @@ def model(at: Patient) -> Findings:
             f"see that {at.settings.models_dir} can be read, or `duyet models rollback`",
         )
     else:
-        yield _ok("model", f"{champion.version} loads and scores as it was fitted")
+        yield _ok("model", f"{champion.version} is signed, loads and scores as it was fitted")
 
 
 # ------------------------------------------------------------------ the machine

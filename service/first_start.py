@@ -12,10 +12,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from model.policy import Policy
-from model.registry import RegistryError, registry_at
+from model.refusals import RegistryError
+from model.registry import registry_at
 from service.keyring import Keyring
+from service.serving import registry_of
 from service.settings import Settings
-from service.storage import Moderator, NameTaken, Role, Store
+from service.storage import Moderator, NameTaken, Role, Store, utc_now
 from service.storage.accounts_people import People
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 SITE = "default"
 ADMIN = "admin"
 LINK_LIFETIME = timedelta(hours=24)
+STARTER = "duyet serve"
+ADOPTED = "signed as it was found, at the first start with a key"
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
@@ -59,12 +63,16 @@ def prepare(settings: Settings, now: Callable[[], datetime]) -> str | None:
 def lay_out(settings: Settings) -> None:
     """Make the data directory, for its owner alone, and a registry with the shipped model.
 
-    A registry that cannot be read stops nothing: comments are queued until it can.
-    Raises CannotPrepare.
+    A registry that cannot be read stops nothing: comments are queued until it can. One that
+    was never signed is signed as it lies, once: when this installation has seen none yet.
+    Raises CannotPrepare, service.keyring.KeyringError.
     """
     _make_writable(settings.data_dir, "DUYET_DATA_DIR")
     try:
-        registry_at(settings.models_dir)
+        registry = registry_of(settings)
+        if registry.adopt(who=STARTER, why=ADOPTED, at=utc_now()):
+            log.warning("the registry of models was not signed; its versions are now signed")
+        registry_at(registry.root, registry.guard, registry.shared)
     except RegistryError as problem:
         log.error("there is no model to serve, every comment will be queued: %s", problem)
     except OSError as problem:

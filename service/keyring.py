@@ -18,7 +18,6 @@ import os
 import re
 import secrets
 import socket
-import stat
 import unicodedata
 from binascii import b2a_base64
 from functools import lru_cache
@@ -30,12 +29,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 
-KEY_BYTES = 32
+from model.key_files import KeyFileError, create_key, make_private, read_key
+
 _NONCE_BYTES = 12
 _KEY_ID_BYTES = 4
 _LAYOUT = b"\x01"  # of a ciphertext: layout, key id, nonce, sealed address and tag
 _HEADER_BYTES = len(_LAYOUT) + _KEY_ID_BYTES + _NONCE_BYTES
-_KEY_TEXT = re.compile(rb"duyet-key-1 ([0-9a-f]{64})\n")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _ADDRESS_KEY_NAME = re.compile(r"address-([1-9][0-9]{0,8})\.key")
 
@@ -47,8 +46,8 @@ OF_MODERATORS = "moderators"
 """In place of a site's id, for the addresses of moderators; their ids are the comments'."""
 
 
-class KeyringError(Exception):
-    """The keys cannot be used. The message names the file and what would be right."""
+KeyringError = KeyFileError
+"""The keys cannot be used. The message names the file and what would be right."""
 
 
 class UnreadableAddress(Exception):
@@ -61,8 +60,8 @@ class Keyring:
     def __init__(self, directory: Path) -> None:
         """The keys in `directory`, which must hold all of them. Raises KeyringError."""
         self._directory = directory
-        self._match = _read_key(directory / "match.key")
-        self._token = _read_key(directory / "token.key")
+        self._match = read_key(directory / "match.key")
+        self._token = read_key(directory / "token.key")
         self._address_keys = _read_address_keys(directory)
         # No token begins with that byte, so that nobody's hash is this key.
         links = hmac.digest(self._token, b"\xff links", "sha256")
@@ -78,11 +77,11 @@ class Keyring:
         one that came first. Raises KeyringError when a key is malformed, or may be read by
         anybody but its owner.
         """
-        _make_private(directory)
+        make_private(directory)
         for name in ("match.key", "token.key"):
-            _create_key(directory / name)
+            create_key(directory / name)
         if not _address_key_ids(directory):
-            _create_key(directory / "address-1.key")
+            create_key(directory / "address-1.key")
         return cls(directory)
 
     def __repr__(self) -> str:
@@ -104,7 +103,7 @@ class Keyring:
         Other processes read it as soon as they meet an address it sealed.
         """
         key_id = self.newest_address_key_id + 1
-        while not _create_key(self._directory / f"address-{key_id}.key"):
+        while not create_key(self._directory / f"address-{key_id}.key"):
             key_id += 1
         self._address_keys = _read_address_keys(self._directory)
         return key_id
@@ -289,71 +288,6 @@ def _bound_to(site_id: str, comment_id: str) -> bytes:
 # ------------------------------------------------------------------ files
 
 
-def _make_private(directory: Path) -> None:
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        directory.mkdir(mode=0o700, exist_ok=True)
-        mode = stat.S_IMODE(directory.stat().st_mode)
-    except OSError as error:
-        raise KeyringError(f"{directory}: {error.strerror}; a directory is needed there") from None
-    if mode & 0o022:
-        raise KeyringError(
-            f"{directory} may be written by others; make it private: chmod 700 {directory}"
-        )
-
-
-def _create_key(path: Path) -> bool:
-    """Make a key file unless there is one; whether it was made.
-
-    The link makes it appear whole or not at all, and fails if another process was first.
-    """
-    if path.exists():
-        return False
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        _write_key(draft)
-        os.link(draft, path)
-        _sync(path.parent)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise KeyringError(f"{path} cannot be made: {error.strerror}") from None
-    finally:
-        draft.unlink(missing_ok=True)
-    return True
-
-
-def _write_key(path: Path) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(handle, "wb") as file:
-        file.write(b"duyet-key-1 %s\n" % secrets.token_hex(KEY_BYTES).encode())
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _read_key(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            text = file.read(1024)
-    except OSError as error:
-        raise KeyringError(f"{path} cannot be read: {error.strerror}") from None
-    if mode & 0o077:
-        raise KeyringError(f"{path} may be read by others; make it private: chmod 600 {path}")
-    match = _KEY_TEXT.fullmatch(text)
-    if match is None:
-        raise KeyringError(f"{path} is not a key; restore it from a backup")
-    return bytes.fromhex(match[1].decode())
-
-
 def _address_key_ids(directory: Path) -> list[int]:
     names = (_ADDRESS_KEY_NAME.fullmatch(path.name) for path in directory.iterdir())
     return sorted(int(name[1]) for name in names if name)
@@ -361,7 +295,7 @@ def _address_key_ids(directory: Path) -> list[int]:
 
 def _read_address_keys(directory: Path) -> dict[int, AESGCM]:
     keys = {
-        n: AESGCM(_read_key(directory / f"address-{n}.key")) for n in _address_key_ids(directory)
+        n: AESGCM(read_key(directory / f"address-{n}.key")) for n in _address_key_ids(directory)
     }
     if not keys:
         raise KeyringError(f"{directory} holds no address-N.key; restore it from a backup")

@@ -159,9 +159,25 @@ class Metrics:
             "1 for the model version that serves under this name, 0 for one that did.",
             ["name", "version"],
         )
+        self._registry_refused = Gauge(
+            "duyet_model_refused",
+            "1 while the registry of models is not believed, by why; the last champion serves.",
+            ["reason"],
+        )
+        self._shadowed = Counter(
+            "duyet_shadow_total",
+            "Comments that a challenger was to score after they were answered, by what came of it.",
+            ["result"],
+        )
+        self._shadow_waiting = Gauge(
+            "duyet_shadow_waiting",
+            "Answered comments that wait for the challenger's score.",
+            of_workers="sum",
+        )
         self._build = Gauge("duyet_build_info", "1 for the version of the program.", ["version"])
         self._build.set((metadata.version("duyet"),), 1)
         self._served: dict[str, str] = {}
+        self._refused_for = ""
         self._watches = {head.value: Watch(()) for head in HEADS}
         self._watching = Lock()
         self._all: tuple[Instrument, ...] = tuple(
@@ -286,16 +302,45 @@ class Metrics:
         `histogram` is that of its manifest: what its scores are compared with from now on.
         Without one they are compared with its first ones.
         """
-        before = self._served.get(name)
-        if before is not None and before != version:
-            self._model.set((name, before), 0)
-        self._model.set((name, version), 1)
-        self._served[name] = version
+        self._name_is(name, version)
         with self._watching:
             for head in HEADS:
                 self._watches[head.value] = Watch(expected_of(histogram or {}, head.value))
                 self._drift.forget((head.value,))
                 self._share.forget((head.value,))
+
+    def registry_is_refused(self, reason: str) -> None:
+        """Set why the registry is not believed, one of model.refusals.Refusal; "" when it is."""
+        if reason == self._refused_for:
+            return
+        if self._refused_for:
+            self._registry_refused.set((self._refused_for,), 0)
+        if reason:
+            self._registry_refused.set((reason,), 1)
+        self._refused_for = reason
+
+    def challenger_is(self, version: str) -> None:
+        """Set which version is scored in the champion's shadow; "" for none."""
+        self._name_is("challenger", version)
+
+    def _name_is(self, name: str, version: str) -> None:
+        before = self._served.pop(name, "")
+        if before and before != version:
+            self._model.set((name, before), 0)
+        if version:
+            self._model.set((name, version), 1)
+            self._served[name] = version
+
+    # -------------------------------------------------------------- the shadow
+
+    def shadowed(self, result: str, comments: int = 1) -> None:
+        """Count comments by what became of them in the shadow: `same`, `other`, `failed`,
+        `dropped` or `skipped`."""
+        self._shadowed.add((result,), comments)
+
+    def shadow_waits(self, comments: int) -> None:
+        """Set how many comments wait to be scored in the shadow."""
+        self._shadow_waiting.set((), comments)
 
     # -------------------------------------------------------------- showing
 

@@ -8,7 +8,6 @@ protocol and no table; never judges by itself.
 
 import asyncio
 import logging
-import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +23,9 @@ from model.classifier import Classifier
 from model.experience import Experience
 from model.form import FieldError, form_errors, prepared
 from model.judging import Case, audited, judge, undecided
-from model.outcome import Outcome, Scores
+from model.outcome import Outcome
 from model.policy import Policy
+from model.rejudging import own_scores
 from model.rules import FAILED
 from model.site_rules import Applied
 from model.submission import Submission
@@ -43,6 +43,7 @@ from service.learning import Learning
 from service.metrics import Metrics
 from service.ruling import Ruling
 from service.serving import Serving
+from service.shadow import Shadow
 from service.spool import Spool, SpoolFull
 from service.storage import (
     AkismetOrigin,
@@ -196,10 +197,12 @@ class Moderation:
         metrics: Metrics,
         tracing: Tracing | None = None,
         spool: Spool | None = None,
+        shadow: Shadow | None = None,
         most_wait_seconds: float = MOST_WAIT_SECONDS,
     ) -> None:
         self._store = store
         self._spool = spool
+        self._shadow = shadow
         self._admission = Admission(most_wait_seconds)
         self._serving = serving
         self._now = now
@@ -212,6 +215,11 @@ class Moderation:
         self._calls: deque[_Call] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="moderation")
+
+    def start(self) -> None:
+        """Begin what goes on beside the judging; `drain` ends it."""
+        if self._shadow is not None:
+            self._shadow.start()
 
     async def check(
         self,
@@ -288,6 +296,8 @@ class Moderation:
             await asyncio.wait([self._runner])
         self._thread.shutdown()
         await asyncio.to_thread(self._learning.close)
+        if self._shadow is not None:
+            await asyncio.to_thread(self._shadow.close)
 
     def _enter(self, call: _Call) -> None:
         self._admission.enters(call.site.id, len(call.answers), call.characters)
@@ -465,6 +475,9 @@ class Moderation:
         self._stages = Stages(len(entries), started, gathered, started_judging, judged, recorded)
         self._metrics.judged_together(self._stages)
         self._count(kept, learnt)
+        if classifier is not None and self._shadow is not None and self._shadow.is_wanted:
+            policies = {entry.site.id: entry.site.policy for entry, _ in asked}
+            self._shadow.offer(kept, policies, classifier)
         checked = iter(fresh)
         answers: list[Answer] = []
         for entry, k, new in zip(entries, known, is_fresh, strict=True):
@@ -472,7 +485,7 @@ class Moderation:
         return answers
 
     def _count(self, batch: Sequence[Checked], learnt: _Learnt) -> None:
-        self._metrics.scored([own for c in batch if (own := _own_scores(c.verdict)) is not None])
+        self._metrics.scored([own for c in batch if (own := own_scores(c.verdict)) is not None])
         for outcome, times in Counter(checked.verdict.outcome for checked in batch).items():
             self._metrics.verdict_given(outcome, times)
         for checked in batch:
@@ -493,16 +506,6 @@ class Moderation:
             self._metrics.learnt_took_part("layer")
         if had_part.twin:
             self._metrics.learnt_took_part("memory")
-
-
-def _own_scores(verdict: Verdict) -> Scores | None:
-    """The model's own scores, without what a site's layer added."""
-    added = verdict.learnt.added if verdict.learnt is not None else 0.0
-    scores = verdict.scores
-    if scores is None or not added:
-        return scores
-    ham, spam = (1 - scores.spam) * math.exp(added), scores.spam
-    return Scores(spam / (spam + ham), scores.toxicity)
 
 
 def _judged(

@@ -37,6 +37,10 @@ class Readiness:
             found = ()  # comments are kept all the same
         return (*found, *self._serving.problems())
 
+    def warnings(self) -> Sequence[str]:
+        """What should be looked at though it is ready."""
+        return self._serving.warnings()
+
     def _store_problems(self) -> tuple[str, ...]:
         try:
             if not self._store.schema_is_current():

@@ -28,6 +28,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from model.signing import PUBLIC_KEY
 from service.mail import WHAT_IT_LOOKS_LIKE, Mailer, Server, sender_of
 
 PREFIX = "DUYET_"
@@ -57,6 +58,7 @@ _SHOWN = frozenset(
 )
 RATES = "0, or a number of comments a second from 0.01 to 1000000"
 SHORTEST_RETENTION_DAYS = 8
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?")
 _POSTGRES = ("postgresql://", "postgresql+psycopg://")
 
 # What would be right, for the settings that pydantic itself refuses.
@@ -123,6 +125,8 @@ class Settings(BaseSettings):
     retention_days: int = Field(default=0, ge=0, le=36_500)
     spoken_retention_days: int = Field(default=0, ge=0, le=36_500)
     models: Path | None = None
+    models_url: str = ""
+    trusted_model_keys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_list_of)] = ()
     workers: int = Field(default=1, ge=1, le=64)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
         "info"
@@ -273,6 +277,20 @@ class Settings(BaseSettings):
                 sender_of(value)
         except ValueError:
             _wrong("an email address in ASCII, or NAME <ADDRESS>")
+        return value
+
+    @field_validator("models_url")
+    @classmethod
+    def _is_bucket(cls, value: str) -> str:
+        if value and not _BUCKET.fullmatch(value):
+            _wrong("s3://BUCKET or s3://BUCKET/PREFIX")
+        return value
+
+    @field_validator("trusted_model_keys")
+    @classmethod
+    def _are_public_keys(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(PUBLIC_KEY.fullmatch, value)):
+            _wrong("public keys as `duyet models key` prints them, separated by commas")
         return value
 
     @field_validator("trusted_proxies")

@@ -25,7 +25,7 @@ from service.storage.jobs import CLOCK, AlreadyAsked, Job, Jobs, Nightly
 
 log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "duyet", "train", "--progress", "json", "--json")
+COMMAND = (sys.executable, "-m", "duyet", "train", "--progress", "json")
 NICENESS = 10
 """Comments come first: the process gets what is left of the processors."""
 
@@ -162,19 +162,17 @@ class TrainingJobs:
 
 
 def _read(said: IO[bytes]) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """How far a training says it is, and what it answered at last."""
-    progress: dict[str, Any] = {"stage": "", "share": 0.0, "seconds_left": None}
+    """How far a training says it is in the last of its lines, and what else it says there."""
+    last: dict[str, Any] = {}
     said.seek(0)
-    text = said.read().decode("utf-8", "replace")
-    lines, _, rest = text.rpartition("\n")
-    answer = ""
-    for line in (*lines.split("\n"), rest):
-        body = _object(line)
-        if body is not None and "stage" in body:
-            progress |= {key: body[key] for key in progress if key in body}
-        else:
-            answer += line + "\n"
-    return progress, _object(answer) or {}
+    for line in said.read().decode("utf-8", "replace").splitlines():
+        last = _object(line) or last
+    progress = {
+        "stage": str(last.pop("stage", "")),
+        "share": float(last.pop("done", 0.0)),
+        "seconds_left": last.pop("seconds_left", None),
+    }
+    return progress, last
 
 
 def _object(text: str) -> dict[str, Any] | None:

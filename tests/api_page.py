@@ -24,6 +24,7 @@ from service.app import build
 from service.keyring import Keyring
 from service.settings import load_settings
 from service.storage import Store
+from tests.api.service import signed
 from tests.migrated import lay_database
 from tests.serving import served
 
@@ -63,6 +64,7 @@ def service(directory: Path) -> Iterator[tuple[FastAPI, str]]:
     store.migrate()
     _, key = store.add_site("example", Policy(audit_rate=0))
     try:
+        signed(settings)
         yield build(settings, store, now=clock), key
     finally:
         store.close()

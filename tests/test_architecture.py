@@ -30,11 +30,13 @@ MAY_IMPORT = {
 
 ONLY_THIRD_PARTY = {
     "confusable_homoglyphs",
+    "cryptography",
     "disposable_email_domains",
     "email_validator",
     "idna",
     "nh3",
     "numpy",
+    "obstore",
     "publicsuffixlist",
     "rensa",
 }
@@ -76,11 +78,13 @@ BROAD_EXCEPTS = {
     ("model.judging", "_facts"): "one reading of a submission",
     ("model.judging", "_recalled"): "one look at what was learnt",
     ("model.judging", "_scored"): "one score",
+    ("model.rejudging", "log_odds_of"): "one score",
     ("model.rules", "hits"): "one rule",
     ("service.api.direct", "__call__"): "the edge of one route, as in service.problems",
     ("service.api.guard", "__call__"): "the edge of protocols with words of their own",
     ("service.learning", "_advance"): "the learning of one site",
     ("service.moderation", "_answers"): "one batch, to find the one submission at fault",
+    ("service.shadow", "_compared"): "one comment in the challenger's shadow",
     ("service.problems", "__call__"): "the edge, behind which the server prints what it gets",
 }
 """The only places that may catch whatever comes."""
@@ -179,6 +183,16 @@ def test_the_domain_uses_the_standard_library_numpy_and_readers_of_text() -> Non
     known = sys.stdlib_module_names | ONLY_THIRD_PARTY | {"model"}
 
     assert [str(found) for found in imports_of("model") if found.top not in known] == []
+
+
+@pytest.mark.parametrize(
+    ("library", "module"), [("cryptography", "model.signing"), ("obstore", "model.bucket")]
+)
+def test_what_a_registry_needs_is_used_in_one_module(library: str, module: str) -> None:
+    """Docs/adr/0032 and 0038 say why the domain has them at all."""
+    users = {each.module.name for each in imports_of("model") if each.top == library}
+
+    assert users == {module}
 
 
 def test_the_domain_has_no_door_to_the_outside() -> None:

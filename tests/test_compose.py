@@ -173,6 +173,9 @@ class Missing:
     def problems(self) -> Sequence[str]:
         return self._problems
 
+    def warnings(self) -> Sequence[str]:
+        return ()
+
 
 def health_check(port: int) -> int:
     """The exit status of the image's own health check against this port."""

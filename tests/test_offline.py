@@ -301,18 +301,21 @@ def test_a_model_is_shown_to_a_machine_whole(call, models):
 def test_a_promotion_moves_the_name_and_is_written_down(call, models):
     before, after = models.names()[CHAMPION], models.names()[CHALLENGER]
 
-    status, out, _ = call("models", "promote", "challenger", "--why", "better", "--json")
+    status, out, _ = call(
+        "models", "promote", "challenger", "--why", "better", "--override", "--json"
+    )
 
     assert (status, json.loads(out)) == (0, {"champion": after, "before": before})
     assert models.names()[CHAMPION] == after
     move = models.moves()[-1]
     assert (move["name"], move["from"], move["to"]) == (CHAMPION, before, after)
     assert (move["who"], move["why"]) == ("operator", "better")
+    assert move["overrode"] == ["not_compared", "not_shadowed"]
 
 
 def test_a_rollback_brings_the_champion_before_back(call, models):
     before = models.names()[CHAMPION]
-    call("models", "promote", "challenger", "--why", "better")
+    call("models", "promote", "challenger", "--why", "better", "--override")
 
     status, _, _ = call("models", "rollback", "--why", "worse")
 
@@ -338,7 +341,7 @@ def test_a_version_that_was_changed_is_never_promoted(call, models):
     changed = models.root / "versions" / models.names()[CHALLENGER] / "card.md"
     changed.write_text("Better than it is.\n")
 
-    status, _, said = call("models", "promote", "challenger", "--why", "better")
+    status, _, said = call("models", "promote", "challenger", "--why", "better", "--override")
 
     assert status == 1
     assert "card.md is not what was written" in said
@@ -355,3 +358,87 @@ def test_a_text_beside_a_version_has_a_plain_name(tmp_path, name):
         registry.add(manifest, np.zeros((4096, 2), np.float32), extra={name: ""})
 
     assert registry.versions() == [version]
+
+
+# ------------------------------------------------------------------ promotion and signatures
+
+
+def test_a_promotion_that_the_rule_refuses_says_every_reason(call, models):
+    before = models.names()
+
+    status, out, said = call("models", "promote", "challenger", "--why", "better", "--json")
+
+    assert (status, models.names()) == (1, before)
+    refused = {reason["code"]: reason["message"] for reason in json.loads(out)["refused"]}
+    assert refused.keys() == {"not_compared", "not_shadowed"}
+    assert all(message in said for message in refused.values())
+    assert "--override" in said
+
+
+def test_the_champion_is_not_promoted_over_itself(call, models):
+    before = models.moves()
+
+    assert call("models", "promote", "champion", "--why", "again")[0] == 0
+    assert models.moves() == before
+
+
+def test_the_first_champion_needs_no_comparison(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("DUYET_MODELS", str(tmp_path / "new"))
+    version = add_version(Registry(tmp_path / "new"), 1.0)
+
+    status, out, _ = call("models", "promote", version, "--why", "the first", "--json")
+
+    assert (status, json.loads(out)) == (0, {"champion": version, "before": None})
+
+
+def test_a_registry_is_signed_by_command_and_kept_signed(call, models):
+    key = call("models", "key")[1].decode().strip()
+    refused = call("models", "rollback", "--why", "worse")
+    signed = call("models", "sign", "--all", "--why", "these are ours")
+    promoted = call("models", "promote", "challenger", "--why", "better", "--override")
+    listed = json.loads(call("models", "list", "--json")[1])
+
+    assert len(key) == 64
+    assert refused[0] == 1
+    assert "names.json is not signed" in refused[2]
+    assert (signed[0], promoted[0]) == (0, 0)
+    assert models.is_signed()
+    assert {version["rows"] for version in listed["versions"]} == {3}
+    assert [move["why"] for move in models.moves()][-2:] == ["these are ours", "better"]
+    assert call("score", os.devnull)[0] == 0
+
+
+def test_a_refused_registry_is_listed_with_why(call, models):
+    call("models", "sign", "--all", "--why", "these are ours")
+    (models.root / "names.json").write_text("{}")
+
+    listed = json.loads(call("models", "list", "--json")[1])
+
+    assert "names.json is gone" in listed["problem"]
+    assert len(listed["versions"]) == 2
+
+
+def test_another_installations_registry_is_read_by_its_digests_and_not_written(
+    call, models, tmp_path, monkeypatch
+):
+    call("models", "sign", "--all", "--why", "these are ours")
+    monkeypatch.setenv("DUYET_DATA_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.delenv("DUYET_MODELS")
+    there = ("--models", str(models.root))
+
+    assert call("models", "show", *there)[0] == 0
+    status, _, said = call("models", "rollback", "--why", "mine now", *there)
+    assert status == 1
+    assert "nothing to roll back to" in said or "no key here" in said
+    assert call("models", "promote", "challenger", "--why", "x", "--override", *there)[0] == 1
+
+
+@pytest.mark.parametrize("keys", ["abc", "00" * 31, "é" * 64])
+def test_a_key_that_is_none_is_refused(call, models, monkeypatch, keys):
+    call("models", "key")
+    monkeypatch.setenv("DUYET_TRUSTED_MODEL_KEYS", keys)
+
+    status, _, said = call("models", "list")
+
+    assert status == 1
+    assert "DUYET_TRUSTED_MODEL_KEYS" in said

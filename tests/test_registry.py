@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.durable import digest_of
 from model.features import Spec, Texts
+from model.manifest import manifest_digest
 from model.outcome import HeadThresholds, Thresholds
 from model.registry import (
     CHALLENGER,
@@ -23,8 +25,6 @@ from model.registry import (
     Manifest,
     Registry,
     RegistryError,
-    _digest,
-    _manifest_digest,
     registry_at,
 )
 from tests.judging_cases import a_manifest, a_promise, a_table
@@ -236,8 +236,8 @@ def with_digests(registry: Registry, version: str) -> None:
     """Makes the manifest agree with whatever lies in the folder, as one who may write could."""
     path = folder(registry, version) / "manifest.json"
     body = json.loads(path.read_text("utf-8"))
-    body["digests"] = {"table.npy": _digest(folder(registry, version) / "table.npy")}
-    body["digests"]["manifest.json"] = _manifest_digest(json.dumps(body))
+    body["digests"] = {"table.npy": digest_of(folder(registry, version) / "table.npy")}
+    body["digests"]["manifest.json"] = manifest_digest(json.dumps(body))
     path.write_text(json.dumps(body))
 
 
@@ -245,7 +245,7 @@ def test_a_manifest_that_vouches_for_no_table_is_refused(registry, version):
     path = folder(registry, version) / "manifest.json"
     body = json.loads(path.read_text("utf-8"))
     body["digests"] = {}
-    body["digests"] = {"manifest.json": _manifest_digest(json.dumps(body))}
+    body["digests"] = {"manifest.json": manifest_digest(json.dumps(body))}
     path.write_text(json.dumps(body))
 
     with pytest.raises(RegistryError, match=r"table\.npy is not what was written"):
@@ -309,7 +309,7 @@ def test_a_table_of_another_kind_is_refused(registry, version, array):
     np.save(folder(registry, version) / "table.npy", array)
     with_digests(registry, version)
 
-    with pytest.raises(RegistryError, match="wrong shape"):
+    with pytest.raises(RegistryError, match=r"wrong shape|longer than"):
         registry.load(version)
 
 

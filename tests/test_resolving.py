@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -31,8 +32,8 @@ def said(
 ) -> LabelledExample:
     at = "" if day is None else (START + timedelta(days=day)).isoformat()
     label = LABELS[word]
-    fields = {"source": "duyet:blog", "extra": {"comment_id": id}} | more
-    return LabelledExample(  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"source": "duyet:blog", "extra": {"comment_id": id}} | more
+    return LabelledExample(
         f"{id}:{label.head}", text, label, provenance=Provenance(kind, by, at, chance), **fields
     )
 

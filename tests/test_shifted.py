@@ -6,7 +6,7 @@ from scipy.stats import beta, binom
 
 from model.outcome import OFF
 from model.promise import ANY, CONFIDENCE, RISKS, Kept, Promise
-from training.shifted import Moves, both, holds, shifted
+from training.shifted import Moves, holds, rather, shifted
 from training.umbrella import umbrella_rank
 
 SIZES = (*range(200, 4_000, 50), *range(4_000, 100_000, 1_000))
@@ -108,25 +108,29 @@ def test_too_few_moves_promise_nothing():
 
 
 def test_moves_that_crowd_into_groups_count_for_less():
-    spread = moves(np.linspace(-1, 0.5, 800))
-    crowded = Moves(spread.by, spread.language, np.array([f"u{i // 100}" for i in range(800)]))
+    flat = Kept(20_000, 600, *((0.9,) * len(RISKS),) * 3)
+    spread = moves(np.linspace(-1, 0.5, 2_000))
+    crowded = Moves(spread.by, spread.language, np.array([f"u{i // 100}" for i in range(2_000)]))
 
     alone, together = (
-        shifted(a_promise(), each).languages["vi"].spam_reject_at for each in (spread, crowded)
+        shifted(Promise({"vi": flat}), each).languages["vi"].spam_reject_at
+        for each in (spread, crowded)
     )
 
-    assert alone[AT_HALF_A_PERCENT] < OFF
-    assert together[AT_HALF_A_PERCENT] == OFF
+    assert together[AT_ONE_PERCENT] > alone[AT_ONE_PERCENT]
 
 
-def test_two_promises_are_kept_where_each_speaks():
+def test_a_site_s_own_promise_goes_before_where_it_speaks():
     few = Kept(300, 9, *(column(first=AT_ONE_PERCENT, at=0.95),) * 3)
     many = Kept(700, 60, *(column(first=AT_HALF_A_PERCENT),) * 3)
 
-    found = both(Promise({ANY: many}, "source"), Promise({ANY: few, "en": few}))
+    found = rather(Promise({ANY: few, "en": few}), Promise({ANY: many, "vi": many}, "source"))
 
     assert found.languages[ANY].comments == 1_000
+    assert (
+        found.languages[ANY].spam_reject_at[AT_ONE_PERCENT:] == few.spam_reject_at[AT_ONE_PERCENT:]
+    )
     assert found.languages[ANY].spam_reject_at[AT_HALF_A_PERCENT] == 0.95
-    assert found.languages[ANY].spam_reject_at[AT_ONE_PERCENT] == 0.95
     assert found.languages["en"].spam_reject_at == few.spam_reject_at
+    assert found.languages["vi"].spam_reject_at == many.spam_reject_at
     assert found.unit == "source"

@@ -10,8 +10,10 @@ import pytest
 
 from model.features import Spec
 from model.registry import CHALLENGER, CHAMPION, Registry
+from service.serving import registry_of
 from tests.judging_cases import a_manifest
 from tests.test_commands import Desk
+from training.own_version import STAGES
 
 FEW = Spec(bits=10, chars=(), words=(1,), marked=())
 WORDS = {
@@ -43,14 +45,14 @@ def blog(installed, tmp_path):
             rows.writerow([at, status, f"{said} {at}", article, f"2026-05-{at // 3 + 1:02}"])
     assert installed("import", str(tmp_path / "old.csv"), "--site", "blog")[0] == 0
     table = np.random.default_rng(1).normal(0, 0.3, (2**FEW.bits, 2)).astype(np.float32)
-    registry = Registry(tmp_path / "var" / "models")
+    registry = models(installed)
     base = registry.add(a_manifest(spec=FEW), table)
     registry.move(CHAMPION, base, who="a test", why="to begin with", at=datetime.now(UTC))
     return installed
 
 
 def models(desk: Desk) -> Registry:
-    return Registry(desk.settings.data_dir / "models")
+    return registry_of(desk.settings)
 
 
 def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog):
@@ -61,7 +63,7 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog):
     assert status == 0, said
     *lines, last = [json.loads(line) for line in out.splitlines()]
     assert [line["done"] for line in lines] == sorted(line["done"] for line in lines)
-    assert {line["stage"] for line in lines} == {"labels", "features", "fits", "promise", "figures"}
+    assert {line["stage"] for line in lines} == set(STAGES)
     assert (last["stage"], last["done"], last["parent"]) == ("added", 1.0, before)
     assert last["labels"] == {"clean": 30, "ham": 30, "spam": 30}
     assert models(blog).names() == {CHAMPION: before, CHALLENGER: last["version"]}
@@ -70,7 +72,9 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog):
     assert "duyet:blog" in card
 
     # Once it is champion it is not what the same labels move again.
-    blog("models", "promote", "challenger", "--why", "learnt")
+    refused, _, why = blog("models", "promote", "challenger", "--why", "learnt")
+    assert (refused, "has not watched live comments" in why) == (1, True)
+    blog("models", "promote", "challenger", "--why", "learnt", "--override")
     again = blog.json("train", "--jobs", "1")
     assert (again["version"], again["parent"]) == (last["version"], before)
 

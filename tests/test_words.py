@@ -140,3 +140,21 @@ def test_sentences_are_written_as_people_write_them(tag: str) -> None:
     }
 
     assert untidy == {}
+
+
+COUNTED = re.compile(r"\b1 (?:more )?(?!is\b|was\b|has\b|as\b|signs\b)[a-z]+s\b")
+
+
+def test_one_of_anything_is_said_as_one() -> None:
+    """No sentence says "1 comments": whatever is counted has a word for one."""
+    english = TEXTS["en"]
+    said = {
+        key: english(key, **dict.fromkeys(placeholders(sentence), 1))
+        for key, sentence in english.sentences.items()
+        if not re.search(r"\{\w+[.:][\w%]+}", sentence)  # a moment's, or digits
+    }
+
+    assert {key: text for key, text in said.items() if COUNTED.search(text)} == {}
+    assert len(said) > 500
+    assert english("act.done.accept", n="1") == "\u20681\u2069 comment accepted"
+    assert english("act.done.accept", n="1,001") == "\u20681,001\u2069 comments accepted"

@@ -42,6 +42,18 @@ _UNITS: Mapping[str, str] = {
     "source": "group, and as well by whole source",
 }
 
+_USES = """\
+* For: telling a service which comments to publish, queue for a person, or reject, on sites whose
+  moderators look at what is queued and at a sample of the rest.
+* By: whoever runs such a site, and answers for what is published on it.
+* Not for: judging people, texts that are no comments, or rejecting what nobody can bring back."""
+
+_PRIVACY = """\
+* It is a table of numbers over hashed pieces of text. No comment can be read out of it; whether
+  a rare piece of text was in its data may be guessed by who has that text already.
+* It reads the text of a comment and the name and URL of its author, neither email address nor IP.
+* Whoever is erased leaves the labels at once, and the model with the next training."""
+
 _LIMITS = """\
 * It reads words, letters and links. It knows neither what an article says nor who is right.
 * Languages, kinds of sites and campaigns that are not in its data are near chance: see the
@@ -78,6 +90,14 @@ def _lines(manifest: Manifest) -> Iterator[str]:
     yield from _promise_lines(manifest)
     yield from _figure_lines(manifest)
     yield from _failure_lines(manifest.evaluation.get("failures", ()))
+    yield "## Use"
+    yield ""
+    yield _USES
+    yield ""
+    yield "## Privacy"
+    yield ""
+    yield _PRIVACY
+    yield ""
     yield "## Limits"
     yield ""
     yield _LIMITS
@@ -289,6 +309,8 @@ def _making_lines(manifest: Manifest) -> Iterator[str]:
     yield f"* Features {manifest.features_version}, 2^{manifest.spec.bits} places."
     libraries = ", ".join(f"{name} {v}" for name, v in sorted(manifest.libraries.items()))
     yield f"* {libraries or 'Library versions were not written down.'}"
+    yield "* What it wins and costs against another version is in the registry's reports:"
+    yield "  `duyet models report VERSION --against champion`."
 
 
 def _words(total: Mapping[str, Any]) -> tuple[str, str]:

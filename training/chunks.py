@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.decision import LabelledExample
+from model.decision import LabelledExample, Provenance, WordOf
 from model.outcome import Head
 from training.examples import LABELS
 from training.fit import content_key, fold_of
@@ -68,9 +68,17 @@ def canonical(example: LabelledExample) -> bytes:
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
+def spelled(example: LabelledExample, line: bytes) -> bytes:
+    """The example's canonical line with its provenance."""
+    provenance = json.dumps(asdict(example.provenance), separators=(",", ":")).encode()
+    return line[:-2] + b',"provenance":' + provenance + b"}\n"
+
+
 def example_of_body(body: dict[str, Any]) -> LabelledExample:
-    """The example that `canonical` wrote, less its provenance."""
-    return LabelledExample(**body | {"label": LABELS[body["label"]]})
+    """The example that `spelled` wrote."""
+    told = body["provenance"]
+    provenance = Provenance(WordOf(told["kind"]), told["who"], told["at"], told["chance"])
+    return LabelledExample(**body | {"label": LABELS[body["label"]], "provenance": provenance})
 
 
 def chunks_of(lines: Iterable[bytes], rows: int = CHUNK_ROWS) -> Iterator[bytes]:

@@ -5,7 +5,7 @@ Needs numpy alone; the tests hold its figures against scikit-learn's.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from typing import Protocol
@@ -25,6 +25,17 @@ from training.umbrella import upper_bound
 
 LEVEL = 0.95
 FALSE_POSITIVE_RATES = (0.001, 0.005, 0.01)
+RECALL_AT = dict(
+    zip(
+        (
+            "recall_at_fpr_0_1_percent",
+            "recall_at_fpr_0_5_percent",
+            "recall_at_fpr_1_percent",
+        ),
+        FALSE_POSITIVE_RATES,
+        strict=True,
+    )
+)
 PROMISED_RISKS = (0.001, 0.005, 0.01)
 USUAL = Policy()
 CALIBRATION_BINS = 15
@@ -462,22 +473,34 @@ def _outcomes(judged: Judged, among: NDArray[np.bool_]) -> Outcomes:
 
 
 def _share(judged: Judged, *, hits: NDArray[np.bool_], among: NDArray[np.bool_]) -> Estimate:
-    """A weighted proportion with the Wilson (1927) interval over the effective number of rows."""
-    hit, weight, unit = hits[among].astype(float), judged.weight[among], judged.unit[among]
+    return proportion(hits[among], judged.weight[among], judged.unit[among])
+
+
+def proportion(hits: NDArray[np.bool_], weight: Floats, unit: NDArray[np.intp]) -> Estimate:
+    """A weighted proportion with the Wilson (1927) interval over the effective number of rows.
+
+    A row each: whether it counts, what it weighs, the number of its group.
+    """
+    hit = hits.astype(float)
     total = weight.sum()
     if total <= 0:
         return Estimate(None)
     share = float((hit * weight).sum() / total)
-    rows = _effective_rows(hit, weight, unit)
+    rows = effective_rows(hit, weight, unit)
     if rows is None:
         return _rounded(share)
+    return _rounded(share, *wilson(share, rows))
+
+
+def wilson(share: float, rows: float) -> tuple[float, float]:
+    """The ends of Wilson's (1927) interval of a share among so many rows."""
     z2 = _Z * _Z / rows
     centre = (share + z2 / 2) / (1 + z2)
     half = _Z * np.sqrt(share * (1 - share) / rows + z2 / (4 * rows)) / (1 + z2)
-    return _rounded(share, max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def _effective_rows(hit: Floats, weight: Floats, unit: NDArray[np.intp]) -> float | None:
+def effective_rows(hit: Floats, weight: Floats, unit: NDArray[np.intp]) -> float | None:
     """As many rows, drawn singly and of one weight, would tell the proportion as well.
 
     By the linearised variance of a ratio over groups (Cochran 1977, 11.6). At a proportion of
@@ -503,7 +526,7 @@ def _effective_rows(hit: Floats, weight: Floats, unit: NDArray[np.intp]) -> floa
 
 def _resampled_metrics(judged: Judged, random: np.random.Generator) -> dict[str, Estimate]:
     units = int(judged.unit.max()) + 1 if len(judged) else 0
-    figures = (_additive_figures(judged, units), _ranked_figures(judged))
+    figures = (figures_of_sums(judged, units), figures_of_order(judged))
 
     def measured(counts: Floats) -> dict[str, Floats]:
         # 0/0 is the honest answer of an undefined metric; it becomes None below.
@@ -511,9 +534,9 @@ def _resampled_metrics(judged: Judged, random: np.random.Generator) -> dict[str,
             return {k: v for figure in figures for k, v in figure(counts).items()}
 
     point = measured(np.ones((1, units)))
-    drawn = [measured(c) for c in _resamples(units, len(judged), random)] if units > 1 else []
+    drawn = [measured(c) for c in resamples(units, len(judged), random)] if units > 1 else []
     return {
-        name: _interval(
+        name: interval_of(
             float(value[0]),
             np.concatenate([d[name] for d in drawn]) if drawn else np.empty(0),
             reverse=name == "calibration_error",
@@ -522,8 +545,11 @@ def _resampled_metrics(judged: Judged, random: np.random.Generator) -> dict[str,
     }
 
 
-def _resamples(units: int, rows: int, random: np.random.Generator) -> Iterator[Floats]:
-    """How often each unit was drawn, a replicate a row, in chunks that fit in memory."""
+def resamples(units: int, rows: int, random: np.random.Generator) -> Iterator[Floats]:
+    """How often each unit was drawn, a replicate a row, in chunks that fit in memory.
+
+    200 to 1,000 replicates, fewer the more rows there are.
+    """
     left = int(np.clip(_REPLICATED_ROWS // rows, _LEAST_REPLICATES, _MOST_REPLICATES))
     while left:
         size = min(left, max(1, _CHUNK_ROWS // rows))
@@ -533,7 +559,7 @@ def _resamples(units: int, rows: int, random: np.random.Generator) -> Iterator[F
         left -= size
 
 
-def _interval(point: float, drawn: Floats, *, reverse: bool) -> Estimate:
+def interval_of(point: float, drawn: Floats, *, reverse: bool) -> Estimate:
     """The percentile interval of the replicates, reversed about the point when they are biased.
 
     Resampling adds noise, and noise adds calibration error; the reversed interval takes that
@@ -559,7 +585,7 @@ Figures = Callable[[Floats], dict[str, Floats]]
 """From how often each unit counts, a replicate a row, to metrics, a value a replicate."""
 
 
-def _additive_figures(judged: Judged, units: int) -> Figures:
+def figures_of_sums(judged: Judged, units: int) -> Figures:
     """Metrics that are made of sums over rows: add up each unit once, then weigh units."""
     positive, weight = judged.positive, judged.weight
     flagged = judged.outcome > Outcome.ACCEPT
@@ -618,8 +644,12 @@ def _bin_of(scored: Judged) -> NDArray[np.intp]:
     return which[equal]
 
 
-def _ranked_figures(judged: Judged) -> Figures:
-    """Metrics of the order of scores: sort once, then every replicate is sums along it."""
+def figures_of_order(judged: Judged, rates: Mapping[str, float] = RECALL_AT) -> Figures:
+    """Metrics of the order of scores: sort once, then every replicate is sums along it.
+
+    Beside `roc_auc` and `average_precision`, for each of `rates` by its name the highest recall
+    at any threshold that flags at most that share of negatives.
+    """
     scored = ~np.isnan(judged.score)
     order = np.flatnonzero(scored)[np.argsort(-judged.score[scored], kind="stable")]
     score, unit = judged.score[order], judged.unit[order]
@@ -634,7 +664,7 @@ def _ranked_figures(judged: Judged) -> Figures:
     def figures(counts: Floats) -> dict[str, Floats]:
         if not len(order):
             nothing = np.full(len(counts), np.nan)
-            return dict.fromkeys(("roc_auc", "average_precision", *_RECALL_AT), nothing)
+            return dict.fromkeys(("roc_auc", "average_precision", *rates), nothing)
         found, flagged = along(counts, True), along(counts, False)
         positives, negatives = found[:, -1], flagged[:, -1]
         both = np.where((positives > 0) & (negatives > 0), 1.0, np.nan)
@@ -644,7 +674,7 @@ def _ranked_figures(judged: Judged) -> Figures:
         seen = found + flagged
         precise = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
         at_rate = {}
-        for name, rate in _RECALL_AT.items():
+        for name, rate in rates.items():
             within = (flagged <= (rate * negatives * (1 + 1e-12))[:, None]).sum(axis=1)
             reached = np.take_along_axis(found, np.maximum(within - 1, 0)[:, None], axis=1)[:, 0]
             at_rate[name] = np.where(within > 0, reached, 0.0) / positives * both
@@ -655,16 +685,3 @@ def _ranked_figures(judged: Judged) -> Figures:
         }
 
     return figures
-
-
-_RECALL_AT = dict(
-    zip(
-        (
-            "recall_at_fpr_0_1_percent",
-            "recall_at_fpr_0_5_percent",
-            "recall_at_fpr_1_percent",
-        ),
-        FALSE_POSITIVE_RATES,
-        strict=True,
-    )
-)

@@ -1,4 +1,4 @@
-"""Read labelled comments: JSON lines, plain or gzip, one comment a line.
+"""Read labelled comments: JSON lines, CSV or Parquet, one comment a line or row.
 
 Knows the form of the files and how a row becomes a `Submission`. Needs no scikit-learn, so
 that scoring a file starts fast. Never repeats what a row holds in an error: rows carry
@@ -20,6 +20,16 @@ from model.addresses import mask_addresses
 from model.decision import Label, LabelledExample, Provenance, WordOf
 from model.outcome import Head
 from model.submission import Article, Author, CommentType, Submission
+from training.tables import (
+    PARQUET_MAGIC,
+    BadRow,
+    Body,
+    Packed,
+    TableError,
+    csv_rows,
+    is_csv,
+    parquet_rows,
+)
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
 """A longer line is refused rather than read into memory: no comment form sends one."""
@@ -30,10 +40,34 @@ LABELS: Mapping[str, Label] = {
     label.word: label for head in Head for label in (Label(head, True), Label(head, False))
 }
 
+COLUMNS = frozenset(
+    {
+        "id",
+        "text",
+        "label",
+        "task",
+        "lang",
+        "source",
+        "split",
+        "group",
+        "author",
+        "author_url",
+        "email",
+        "ip",
+        "user_agent",
+        "date",
+        "weight",
+        "extra",
+        "provenance",
+    }
+)
+"""What is read of a row."""
+
 _HEADS: Mapping[str, Head] = {head.value: head for head in Head}
 _COMMENT_TYPES: Mapping[str, CommentType] = {kind.value: kind for kind in CommentType}
 _WORDS_OF: Mapping[object, WordOf] = {kind.value: kind for kind in WordOf}
 _GZIP_MAGIC = b"\x1f\x8b"
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -113,11 +147,11 @@ def read_rows(
     """The rows of a file in order, blank lines left out.
 
     `source` is a path, `Path("-")` for standard input, or an open binary stream; gzip is told
-    by its first two bytes. `name` is what errors call it. NUL and lone surrogates, which no
-    store and no encoder takes, become U+FFFD.
+    by its first two bytes, Parquet by its first four, CSV by the name. `name` is what errors call
+    it. NUL and lone surrogates, which no store and no encoder takes, become U+FFFD.
 
     A bad row raises ExampleError; with `on_bad` it is handed there instead and reading goes
-    on. Damaged gzip data always raises, since nothing after it can be read. OSError when the
+    on. Damaged data always raises, since nothing after it can be read. OSError when the
     file cannot be opened.
     """
     if isinstance(source, Path):
@@ -126,12 +160,9 @@ def read_rows(
             yield from read_rows(stream, name=name or _name_of(source), on_bad=on_bad)
         return
     name = name or _name_of(source)
-    for number, line in enumerate(_lines(source, name), start=1):
-        text = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
-        if not text.strip():
-            continue
+    for number, found in _found(source, name):
         try:
-            row = _row(_object(text), number, name)
+            row = _row(_object(found) if isinstance(found, bytes) else _cells(found), number, name)
         except _Problem as problem:
             bad = ExampleError(problem.problem, file=name, line=number, field=problem.field)
             if on_bad is None:
@@ -139,6 +170,41 @@ def read_rows(
             on_bad(bad)
         else:
             yield row
+
+
+def _found(stream: BinaryIO, name: str) -> Iterator[tuple[int, bytes | Body | BadRow]]:
+    """What may be a row, with its number: a line of JSON, or the cells of a row in a table."""
+    head = stream.read(len(_GZIP_MAGIC))
+    if head == PARQUET_MAGIC[: len(head)] and head:
+        head += stream.read(len(PARQUET_MAGIC) - len(head))
+    try:
+        if head == PARQUET_MAGIC:
+            yield from _parquet(stream, name)
+        elif is_csv(name):
+            # Its encoding is told by up to four bytes, and what is rejoined comes by itself.
+            yield from csv_rows(_unpacked(stream, head + stream.read(2)))
+        else:
+            for number, line in enumerate(_lines(_unpacked(stream, head), name), start=1):
+                text = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
+                if text.strip():
+                    yield number, text
+    except TableError as problem:
+        raise ExampleError(problem.problem, file=name, line=problem.line) from None
+    except _DAMAGE:  # of a table
+        raise ExampleError("the gzip data is damaged or cut short", file=name) from None
+
+
+def _parquet(stream: BinaryIO, name: str) -> Iterator[tuple[int, Body | BadRow]]:
+    if not stream.seekable():
+        raise ExampleError("Parquet must be in a file: it is read from its end", file=name)
+    stream.seek(0)
+    yield from parquet_rows(stream, COLUMNS)
+
+
+def _cells(found: Body | BadRow) -> Body:
+    if isinstance(found, BadRow):
+        raise _Problem(found.problem, found.field)
+    return {name: _storable(value) for name, value in found.items()}
 
 
 def read_examples(
@@ -245,12 +311,14 @@ class _Rejoined(io.RawIOBase):
         return len(data)
 
 
-def _lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
+def _unpacked(stream: BinaryIO, head: bytes) -> Packed:
+    """The stream whose first bytes are `head`, which were read already, unpacked if need be."""
+    whole = io.BufferedReader(_Rejoined(head, stream))
+    return gzip.GzipFile(fileobj=whole) if head.startswith(_GZIP_MAGIC) else whole
+
+
+def _lines(whole: Packed, name: str) -> Iterator[bytes]:
     """Lines without their ends. One that is too long comes as MAX_LINE_BYTES + 1 bytes."""
-    head = stream.read(len(_GZIP_MAGIC))
-    whole: io.BufferedIOBase = io.BufferedReader(_Rejoined(head, stream))
-    if head == _GZIP_MAGIC:
-        whole = gzip.GzipFile(fileobj=whole)
     number = 0
     try:
         while line := whole.readline(MAX_LINE_BYTES + 1):
@@ -258,12 +326,12 @@ def _lines(stream: BinaryIO, name: str) -> Iterator[bytes]:
             yield line.removesuffix(b"\n")
             while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
                 line = whole.readline(MAX_LINE_BYTES + 1)
-    except (EOFError, gzip.BadGzipFile, zlib.error):
+    except _DAMAGE:
         problem = "the gzip data is damaged or cut short from here on"
         raise ExampleError(problem, file=name, line=number + 1) from None
 
 
-def _row(body: Mapping[str, object], number: int, name: str) -> Row:
+def _row(body: Body, number: int, name: str) -> Row:
     label = _label(body)
     return Row(
         line=number,

@@ -34,7 +34,7 @@ from training.examples import submission_of
 from training.fit import NotEnough, content_key
 from training.logistic import Shard, fitted
 from training.rehearsal import topic_of
-from training.shifted import Moves, both, shifted
+from training.shifted import Moves, rather, shifted
 from training.umbrella import Genuine, promise_of
 
 Floats = NDArray[np.float64]
@@ -334,7 +334,9 @@ class HeldOut:
         """What those that are not of a fold allow to promise; all of them for None."""
         shift = shifted(champion.promise, self.moves.where(self.moves_fold != without))
         ham = self.ham.where(self.ham_fold != without)
-        return both(shift, promise_of(ham, lead=recipe.toxicity_lead))
+        # Of several sites each may raise what all of them allow together.
+        own = promise_of(ham, lead=recipe.toxicity_lead, by_source=ham)
+        return rather(own, shift)
 
 
 def _held_out(

@@ -19,7 +19,14 @@ from training.rehearsal import own_texts
 from training.resolving import Resolved
 from training.train_command import PROBES, data_digests
 
-STAGES = {"labels": 0.1, "features": 0.1, "fits": 0.6, "promise": 0.1, "figures": 0.1}
+STAGES = {
+    "labels": 0.1,
+    "features": 0.1,
+    "fits": 0.6,
+    "promise": 0.1,
+    "figures": 0.1,
+    "comparing": 0.4,
+}
 """What is done in order, and what share of the time each takes, about."""
 
 

@@ -14,7 +14,7 @@ By these rules, in this order:
    is later, none of them teaches.
 3. A label weighs what it came with, times the inverse of the chance that a person was asked, up to
    `Bounds.most_inverse`, times its age: half for every `Bounds.half_life_days` before the newest,
-   never below `Bounds.least_of_age`.
+   never below `Bounds.least_of_age`; and times what its account is to be relied on, if given.
 4. Near-duplicates with the same label weigh as one campaign: n of them 2 - 1/n times what one of
    them does on average, less than two. So do spam and insults after one pattern, or padded. At
    most `COPIES` of a campaign, from all its time, stand for the others.
@@ -28,8 +28,9 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TypeAlias
 
-from model.decision import LabelledExample, Provenance, WordOf
+from model.decision import Label, LabelledExample, Provenance, WordOf
 from model.memory import COPIES
 from model.outcome import Head
 from training.alike import Alike, Unions, alike
@@ -53,7 +54,7 @@ class Bounds:
     account_share: float = 0.2
     author_share: float = 0.05
     kin_share: float = 0.1
-    established: int = 50
+    established: int = 30
     lenience: float = 1.5
 
 
@@ -91,6 +92,14 @@ class Campaign:
 
 
 @dataclass(frozen=True, slots=True)
+class Voices:
+    """What several accounts said last of near-duplicates: words of labels by who."""
+
+    head: Head
+    said: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Share:
     """What one account has of one side of a head, in [0, 1]: `before` the bounds, and `after`."""
 
@@ -108,6 +117,7 @@ class Resolved:
 
     `examples` are what is left, in the order they came; `weights` what each weighs, in place of
     its own weight. `left_out` counts the others by why. `shares` are by label, heaviest first.
+    `voices` are of people alone.
     """
 
     examples: tuple[LabelledExample, ...]
@@ -116,6 +126,7 @@ class Resolved:
     campaigns: tuple[Campaign, ...] = ()
     left_out: Mapping[str, int] = field(default_factory=dict)
     shares: tuple[Share, ...] = ()
+    voices: tuple[Voices, ...] = ()
 
     def weighed(self) -> list[LabelledExample]:
         """The examples with these weights as their own."""
@@ -123,10 +134,21 @@ class Resolved:
         return [replace(example, weight=weight) for example, weight in both]
 
 
+Reliance: TypeAlias = Mapping[tuple[Head, WordOf, str], float]
+"""What an account's labels on a head weigh beside others', in [0, 1]: by head, kind and who."""
+
+
 def resolved(
-    examples: Iterable[LabelledExample], bounds: Bounds = USUAL, *, jobs: int = 1
+    examples: Iterable[LabelledExample],
+    bounds: Bounds = USUAL,
+    *,
+    reliance: Reliance | None = None,
+    jobs: int = 1,
 ) -> Resolved:
     """Hold labels against each other, by the rules above.
+
+    `reliance` is for accounts that `training.relying.reliance_of` found to err much more than the
+    others; whoever is not in it is relied on.
 
     Takes some 300 µs an example for what is alike, shared among `jobs` processes.
     """
@@ -139,8 +161,10 @@ def resolved(
     comments = {word.comment: word.example for word in words}
     found = alike(list(comments.values()), jobs=jobs)
     place = {comment: at for at, comment in enumerate(comments)}
-    words = _votes(words, found, place, conflicts, left_out)
-    weights = _own_weights(words, bounds)
+    same = _same(words, found, place)
+    voices = [said for words_alike in same.values() if (said := _voices(words_alike))]
+    words = _votes(words, same, conflicts, left_out)
+    weights = _own_weights(words, bounds, reliance or {})
     campaigns, standing = _as_campaigns(_sides(words), words, weights, found, place)
     left_out["whose campaign others stand for"] += len(words) - len(standing)
     words, weights = [words[at] for at in standing], list(standing.values())
@@ -153,6 +177,7 @@ def resolved(
         campaigns=tuple(campaigns),
         left_out={why: count for why, count in left_out.items() if count},
         shares=tuple(shares),
+        voices=tuple(voices),
     )
 
 
@@ -174,10 +199,6 @@ class _Word:
     @property
     def rank(self) -> int:
         return _RANKS[self.example.provenance.kind]
-
-    @property
-    def account(self) -> tuple[WordOf, str]:
-        return self.example.provenance.kind, self.example.provenance.who
 
     @property
     def weighs(self) -> tuple[int, datetime]:
@@ -236,7 +257,7 @@ def _holding(
         conflicts.append(Conflict(Clash.EVEN, (), _ids(stands)))
         left_out["that contradict each other"] += len(stands)
         stands = []
-    kept = stands[:1]
+    kept = sorted(stands, key=_tie)[:1]
     left_out["that say the same of a comment again"] += len(stands) - len(kept)
     others = [word for word in of_head if word.weighs != holding.weighs]
     against = [w for w in others if not kept or w.example.label != kept[0].example.label]
@@ -247,6 +268,13 @@ def _holding(
     return kept
 
 
+def _tie(word: _Word) -> tuple[str, float, float, str]:
+    """Of words that are the same, the one that is taken: whichever, but always that one."""
+    example = word.example
+    chance = example.provenance.chance
+    return example.provenance.who, -2.0 if chance is None else -chance, example.weight, example.text
+
+
 def _ids(words: Iterable[_Word]) -> tuple[str, ...]:
     return tuple(word.example.id for word in words)
 
@@ -254,18 +282,43 @@ def _ids(words: Iterable[_Word]) -> tuple[str, ...]:
 # ------------------------------------------------------------------ near-duplicates that disagree
 
 
-def _votes(
-    words: Sequence[_Word],
-    found: Alike,
-    place: Mapping[tuple[str, str], int],
-    conflicts: list[Conflict],
-    left_out: Counter[str],
-) -> list[_Word]:
-    """What holds where near-duplicates with the same links were labelled both ways."""
+def _same(
+    words: Sequence[_Word], found: Alike, place: Mapping[tuple[str, str], int]
+) -> dict[Hashable, list[_Word]]:
+    """Words on a head by what is nearly the same with the same links."""
     same: dict[Hashable, list[_Word]] = defaultdict(list)
     for word in words:
         at = place[word.comment]
         same[word.example.label.head, found.group[at], found.links[at]].append(word)
+    return same
+
+
+def _voices(words: Sequence[_Word]) -> Voices | None:
+    """What people said of near-duplicates, if several did."""
+    head = words[0].example.label.head
+    people = [word for word in words if word.example.provenance.kind is WordOf.DECISION]
+    said = {
+        who: Label(head, says).word
+        for who, of_account in _by_account(people).items()
+        if (says := _last_word(of_account)[1]) is not None
+    }
+    return Voices(head, said) if len(said) > 1 else None
+
+
+def _by_account(words: Sequence[_Word]) -> dict[str, list[_Word]]:
+    found: dict[str, list[_Word]] = defaultdict(list)
+    for word in words:
+        found[word.example.provenance.who].append(word)
+    return found
+
+
+def _votes(
+    words: Sequence[_Word],
+    same: Mapping[Hashable, Sequence[_Word]],
+    conflicts: list[Conflict],
+    left_out: Counter[str],
+) -> list[_Word]:
+    """What holds where near-duplicates were labelled both ways."""
     lost: set[int] = set()
     for alike_words in same.values():
         if len({word.example.label.positive for word in alike_words}) > 1:
@@ -282,10 +335,7 @@ def _winner(words: Sequence[_Word]) -> bool | None:
     """What most accounts of those that count say; None where nobody knows."""
     rank = max(word.rank for word in words)
     counting = [word for word in words if word.rank == rank]
-    by_account: dict[Hashable, list[_Word]] = defaultdict(list)
-    for word in counting:
-        by_account[word.account].append(word)
-    last_words = [_last_word(of_account) for of_account in by_account.values()]
+    last_words = [_last_word(of_account) for of_account in _by_account(counting).values()]
     votes = [says for _, says in last_words]
     if votes.count(True) != votes.count(False):
         return votes.count(True) > votes.count(False)
@@ -304,9 +354,20 @@ def _last_word(words: Sequence[_Word]) -> tuple[datetime, bool | None]:
 # ------------------------------------------------------------------ weights
 
 
-def _own_weights(words: Sequence[_Word], bounds: Bounds) -> list[float]:
+def _own_weights(words: Sequence[_Word], bounds: Bounds, reliance: Reliance) -> list[float]:
     newest = max((word.at for word in words), default=_LONG_AGO)
-    return [_own_weight(word, newest, bounds) for word in words]
+    return [
+        _own_weight(word, newest, bounds)
+        * reliance.get(
+            (
+                word.example.label.head,
+                word.example.provenance.kind,
+                word.example.provenance.who,
+            ),
+            1.0,
+        )
+        for word in words
+    ]
 
 
 def _own_weight(word: _Word, newest: datetime, bounds: Bounds) -> float:
@@ -406,7 +467,7 @@ def _within_shares(
 
 def _accountable(word: _Word) -> tuple[WordOf, str] | None:
     """Who answers for a label; for files and imports whoever brought them here does."""
-    kind, who = word.account
+    kind, who = word.example.provenance.kind, word.example.provenance.who
     return (kind, who) if kind in (WordOf.DECISION, WordOf.REPORT) else None
 
 

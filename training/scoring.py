@@ -30,8 +30,9 @@ from training.work import Work
 
 Floats = NDArray[np.float64]
 
-SCORED, JUDGED = 400_000, 200_000
-"""The most comments, about, that are scored for calibration and promise, and for figures."""
+SCORED, JUDGED, COMPARED = 400_000, 200_000, 100_000
+"""The most comments, about, that are scored for calibration and promise, that are judged for
+figures, and that are held in memory to compare a version with another on."""
 
 
 def drawn(number: int, begin: int, end: int, *, most: int, seed: int) -> NDArray[np.intp]:

@@ -27,6 +27,7 @@ All of this is of comments like those: genuine ones that the champion's promise 
 like those that the moves were seen of.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -43,10 +44,7 @@ from model.promise import ANY, CONFIDENCE, RISKS, Kept, Promise
 Floats = NDArray[np.float64]
 
 SPAM, TOXICITY = HEADS.index(Head.SPAM), HEADS.index(Head.TOXICITY)
-CROWDING_SHARE = 0.05
-"""The share of comments, those moved most, on which it is seen how moves crowd into groups."""
-
-_STEPS = 200
+_STEPS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +79,26 @@ def shifted(promise: Promise, moves: Moves) -> Promise:
     )
 
 
-def both(one: Promise, other: Promise) -> Promise:
-    """What keeps two promises: of each language the higher threshold for each risk.
+def rather(own: Promise, other: Promise) -> Promise:
+    """A site's own promise where its comments can speak of a risk, else the other's.
 
-    Where one cannot speak of a risk, the other does, but no lower than the one is for the
-    smallest risk that it can speak of.
+    There it is no lower than the own one is for the smallest risk that it can speak of.
     """
-    tags = sorted({*one.languages, *other.languages})
+    tags = sorted({*own.languages, *other.languages})
     nothing = Kept(0, 0, *((OFF,) * len(RISKS),) * 3)
-    pairs = [(one.languages.get(t, nothing), other.languages.get(t, nothing)) for t in tags]
+    pairs = [(own.languages.get(t, nothing), other.languages.get(t, nothing)) for t in tags]
     return Promise(
         {
             tag: Kept(
                 a.comments + b.comments,
                 a.groups + b.groups,
-                _higher(a.spam_queue_at, b.spam_queue_at),
-                _higher(a.toxicity_queue_at, b.toxicity_queue_at),
-                _higher(a.spam_reject_at, b.spam_reject_at),
+                _rather(a.spam_queue_at, b.spam_queue_at),
+                _rather(a.toxicity_queue_at, b.toxicity_queue_at),
+                _rather(a.spam_reject_at, b.spam_reject_at),
             )
             for tag, (a, b) in zip(tags, pairs, strict=True)
         },
-        unit=one.unit,
+        unit=other.unit,
     )
 
 
@@ -144,19 +141,15 @@ def _most_flagged(risk: float, n: int) -> tuple[int, float]:
 
 def _shifted(kept: Kept, moves: Moves) -> Kept:
     heads = [head for head in (SPAM, TOXICITY) if np.any(moves.by[head])]
-    spam_alone = [head for head in heads if head == SPAM]
-    worth = _worth(moves)
-    queue = [_chosen(kept.spam_queue_at, kept.comments, worth, len(heads), at) for at in _EACH]
-    reject = [
-        _chosen(kept.spam_reject_at, kept.comments, worth, len(spam_alone), at) for at in _EACH
-    ]
-    further = [None if found is None else _beyond(moves.by, heads, found[1]) for found in queue]
-    alone = [None if found is None else _beyond(moves.by, spam_alone, found[1]) for found in reject]
+    cuts = _Cuts.of(moves, heads)
+    alone = _Cuts.of(moves, [head for head in heads if head == SPAM])
+    queue = [_chosen(kept.spam_queue_at, kept.comments, cuts, at) for at in _EACH]
+    reject = [_chosen(kept.spam_reject_at, kept.comments, alone, at) for at in _EACH]
     return Kept(
         kept.comments,
         kept.groups,
-        _raised(kept.spam_queue_at, queue, further, SPAM),
-        _raised(kept.toxicity_queue_at, queue, further, TOXICITY),
+        _raised(kept.spam_queue_at, queue, cuts, SPAM),
+        _raised(kept.toxicity_queue_at, queue, cuts, TOXICITY),
         _raised(kept.spam_reject_at, reject, alone, SPAM),
     )
 
@@ -164,72 +157,95 @@ def _shifted(kept: Kept, moves: Moves) -> Kept:
 _EACH = range(len(RISKS))
 
 
-def _chosen(
-    column: Sequence[float], counted: int, worth: float, heads: int, at: int
-) -> tuple[int, int] | None:
-    """Which of the champion's risks to take for one, and how many moves may be beyond.
+@dataclass(frozen=True, slots=True)
+class _Cuts:
+    """The comments moved furthest, cut off one by one, by the heads in turn.
 
-    The greatest risk that goes, and then the most moves; None where none goes. By the numbers
-    of comments alone, never by how far they were moved: a choice by that would have to be paid
-    for.
+    `further[k]` has for each head the move that all but k comments stay below or at. `worth[k]` is
+    how many comments drawn one by one would tell as much as these: their number over the design
+    effect of being among the k (Kish 1965), which is 1 where they do not crowd. `least` is the
+    first k with a move for every head.
     """
-    least = max(0, heads - 1)  # to cut by two scores takes two comments
+
+    further: tuple[dict[int, float], ...]
+    worth: tuple[float, ...]
+    least: int
+
+    @classmethod
+    def of(cls, moves: Moves, heads: Sequence[int]) -> "_Cuts":
+        n = moves.unit.size
+        if not heads:
+            return cls(({},), (float(n),), 0)
+        names, codes = np.unique(moves.unit, return_inverse=True)
+        sizes = np.bincount(codes).astype(np.float64)
+        left, among = moves.by.copy(), np.zeros(names.size)
+        further: list[dict[int, float]] = []
+        worth = [float(n)]
+        for turn in range(min(n, int(n * _MOST_CUT) + 1)):
+            head = heads[turn % len(heads)]
+            at = int(np.argmax(left[head]))
+            further.append((further[-1] if further else {}) | {head: float(moves.by[head, at])})
+            left[:, at] = -np.inf
+            among[codes[at]] += 1
+            # Never more for more of them, so that what holds for so many does for fewer.
+            worth.append(min(worth[-1], n / _effect(among, sizes)))
+        return cls(tuple(further), tuple(worth), len(heads) - 1)
+
+
+_MOST_CUT = 0.05  # none of RISKS is greater
+
+
+def _effect(among: Floats, sizes: Floats) -> float:
+    """The variance of a share over groups by that over single comments, at least 1."""
+    n, share = sizes.sum(), among.sum() / sizes.sum()
+    over = among - share * sizes
+    single = max(n * share * (1 - share), 1e-300)
+    many = sizes.size / (sizes.size - 1) if sizes.size > 1 else 1.0
+    return max(1.0, float(many * (over @ over) / single))
+
+
+def _chosen(column: Sequence[float], counted: int, cuts: _Cuts, at: int) -> tuple[int, int] | None:
+    """Which of the champion's risks to take for one, and how many comments may be moved further.
+
+    Of the pairs that keep the risk, the one whose threshold is likely the lowest; None where none
+    does. By the numbers of comments and what the champion promises, never by how far comments
+    were moved: a choice by that would have to be paid for.
+    """
+    best: tuple[float, int, int] | None = None
     for taken in range(at, -1, -1):
         if column[taken] >= OFF:
             continue
-        if not heads:
+        if not cuts.further[0]:
             return taken, 0
-        if holds(RISKS[taken], counted, worth, least, RISKS[at]):
-            more = least
-            while holds(RISKS[taken], counted, worth, more + 1, RISKS[at]):
-                more += 1
-            return taken, more
-    return None
+        most = _most_beyond(RISKS[taken], counted, cuts, RISKS[at])
+        if most is not None:
+            likely = _log_odds(column[taken]) + SPREAD * np.log(cuts.worth[0] / (most + 1))
+            best = min(best or (np.inf, 0, 0), (float(likely), taken, most))
+    return None if best is None else best[1:]
 
 
-def _worth(moves: Moves) -> float:
-    """How many comments drawn one by one tell as much: n over the design effect (Kish 1965).
-
-    That of being among the CROWDING_SHARE that were moved most by either head.
-    """
-    n = moves.unit.size
-    names, codes = np.unique(moves.unit, return_inverse=True)
-    sizes = np.bincount(codes)
-    effect = 1.0
-    for by in moves.by:
-        if n == 0 or names.size < 2 or not np.any(by):
-            continue
-        beyond = by > np.quantile(by, 1 - CROWDING_SHARE)
-        share = float(np.mean(beyond))
-        over = np.bincount(codes, weights=beyond) - share * sizes
-        single = max(n * share * (1 - share), 1e-300)
-        many = names.size / (names.size - 1)
-        effect = max(effect, many * float(np.sum(over * over)) / single)
-    return n / effect
+SPREAD = 0.1
+"""How a tail of moves falls off, in log-odds: of an exponential one, as they about are."""
 
 
-def _beyond(by: Floats, heads: Sequence[int], more: int) -> dict[int, float]:
-    """For each head the move that all but `more` comments stay below, cut by heads in turn."""
-    left = np.full(by.shape[1], True)
-    found: dict[int, float] = {}
-    for turn in range(more + 1 if heads else 0):
-        head = heads[turn % len(heads)]
-        at = int(np.flatnonzero(left)[np.argmax(by[head][left])])
-        found[head] = float(by[head][at])
-        left[at] = False
-    return found
+def _most_beyond(taken: float, counted: int, cuts: _Cuts, risk: float) -> int | None:
+    """How many may be moved further: by none of so many or fewer is the risk broken."""
+
+    def breaks(beyond: int) -> bool:
+        return not holds(taken, counted, cuts.worth[beyond], beyond, risk)
+
+    beyond = range(cuts.least, min(len(cuts.further), int(risk * cuts.worth[0]) + cuts.least + 1))
+    most = bisect_left(beyond, True, key=breaks) - 1
+    return None if most < 0 else beyond[most]
 
 
 def _raised(
-    column: Sequence[float],
-    chosen: Sequence[tuple[int, int] | None],
-    moves: Sequence[dict[int, float] | None],
-    head: int,
+    column: Sequence[float], chosen: Sequence[tuple[int, int] | None], cuts: _Cuts, head: int
 ) -> tuple[float, ...]:
     """The thresholds of a head: those of the risks taken, moved; a smaller risk never lower."""
     found = [
-        OFF if taken is None or by is None else _moved(column[taken[0]], by.get(head, 0.0))
-        for taken, by in zip(chosen, moves, strict=True)
+        OFF if pair is None else _moved(column[pair[0]], cuts.further[pair[1]].get(head, 0.0))
+        for pair in chosen
     ]
     # Raising breaks no promise.
     return tuple(float(x) for x in np.maximum.accumulate(found[::-1])[::-1])
@@ -239,14 +255,18 @@ def _moved(threshold: float, by: float) -> float:
     """A threshold in (0, 1] moved in log-odds, and just above."""
     if by == 0.0:
         return threshold
-    inside = min(max(threshold, 1e-300), 1 - 1e-16)
-    log_odds = np.log(inside) - np.log1p(-inside) + by
-    return min(1.0, float(np.nextafter(np.exp(-np.logaddexp(0.0, -log_odds)), OFF)))
+    share = np.exp(-np.logaddexp(0.0, -(_log_odds(threshold) + by)))
+    return min(1.0, float(np.nextafter(share, OFF)))
 
 
-def _higher(one: Sequence[float], other: Sequence[float]) -> tuple[float, ...]:
-    known = [max((x for x in column if x < OFF), default=0.0) for column in (one, other)]
+def _log_odds(score: float) -> float:
+    inside = min(max(score, 1e-300), 1 - 1e-16)
+    return float(np.log(inside) - np.log1p(-inside))
+
+
+def _rather(own: Sequence[float], other: Sequence[float]) -> tuple[float, ...]:
+    known = max((x for x in own if x < OFF), default=0.0)
     return tuple(
-        OFF if min(x, y) >= OFF else max(x if x < OFF else known[0], y if y < OFF else known[1])
-        for x, y in zip(one, other, strict=True)
+        x if x < OFF else OFF if y >= OFF else max(y, known)
+        for x, y in zip(own, other, strict=True)
     )

@@ -19,7 +19,7 @@ from model.classifier import HEADS, Classifier
 from model.decision import LabelledExample
 from model.outcome import Head
 from model.promise import Promise
-from training.chunks import CHUNK_ROWS, canonical, chunks_of, looked
+from training.chunks import CHUNK_ROWS, canonical, chunks_of, examples_in, looked, spelled
 from training.evaluation import JudgedRow
 from training.fit import Calibration, Fitted, Ham, Linear, Sheet, classifier_of, tuned
 from training.held_out import failures, measured_held_out
@@ -28,7 +28,7 @@ from training.lockstep import VECTORS, Problem, Rarity, fits_of, fitted, linear
 from training.progress import Tell
 from training.recipes import Recipe
 from training.report import Measured
-from training.scoring import JUDGED, SCORED, Scored, drawn, judged, keep, scored
+from training.scoring import COMPARED, JUDGED, SCORED, Scored, drawn, judged, keep, scored
 from training.search import Searched, searched
 from training.shards import Shard, make_shard
 from training.sources import Digests
@@ -76,18 +76,19 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """A fit and its held-out figures. `Fitted.fold_of` is empty: nobody holds so many.
+    """A fit and its held-out figures.
 
-    `recipe` is the one that was fitted by; `searched` says what was tried before, if anything.
+    `drawn` are examples to compare it on with others, all where there are few, and
+    `fitted.fold_of` are their folds. `recipe` is the one that was fitted by; `searched` says what was tried before, if anything.
     """
 
     recipe: Recipe
     searched: Searched | None
     fitted: Fitted
+    drawn: tuple[LabelledExample, ...]
     measured: list[Measured]
     failures: list[dict[str, object]]
     data: list[dict[str, Any]]
-    rows: int
 
 
 def streamed(  # noqa: PLR0913  what to fit, where, with whom, and whom to tell
@@ -131,11 +132,12 @@ def streamed(  # noqa: PLR0913  what to fit, where, with whom, and whom to tell
         )
         recipe = tried.recipe
     whole = _fitted(kept, problem, rarity, recipe, progress)
-    found, count = _judged(kept, whole, workers, recipe, progress)
-    by_head = {head: found.rows[head] for head in Head if head in found.rows}
+    found = _judged(kept, whole, workers, recipe, progress)
     told = failures(found.told, replace(whole, fold_of=tuple(found.folds)))
-    measured = measured_held_out(by_head, whole, seed=recipe.seed)
-    return Streamed(recipe, tried, whole, measured, told, kept.data, count)
+    measured = measured_held_out(found.rows, whole, seed=recipe.seed)
+    drawn_ones, folds = _drawn(kept, recipe)
+    whole = replace(whole, fold_of=folds)
+    return Streamed(recipe, tried, whole, drawn_ones, measured, told, kept.data)
 
 
 def read(
@@ -149,7 +151,7 @@ def read(
 ) -> Kept:
     """Write the rows down, make their features, and what they teach. Raises NotEnough."""
     digests = Digests()
-    lines = (digests.noted(example, canonical(example)) for example in examples)
+    lines = (spelled(e, digests.noted(e, canonical(e))) for e in examples)
     chunks = chunks_of(lines, chunk_rows)
     looks = list(workers.each(looked, ((work, chunk, recipe) for chunk in chunks)))
     progress("reading", 1.0)
@@ -318,9 +320,7 @@ class _Judged:
     folds: list[int]
 
 
-def _judged(
-    kept: Kept, whole: Fitted, workers: Workers, recipe: Recipe, progress: Tell
-) -> tuple[_Judged, int]:
+def _judged(kept: Kept, whole: Fitted, workers: Workers, recipe: Recipe, progress: Tell) -> _Judged:
     name = name_of(kept.name, "judging", whole.final.bias.tolist())
     keep(kept.work, name, whole.classifiers)
     tasks = (
@@ -329,16 +329,27 @@ def _judged(
     )
     by_fold: dict[tuple[int, Head], list[JudgedRow]] = {}
     own: list[tuple[int, LabelledExample]] = []
-    count = 0
     for done, found in enumerate(workers.each(judged, tasks), 1):
         for fold, head, row in found.rows:
             by_fold.setdefault((fold, head), []).append(row)
         own += found.told
-        count += len(found.rows)
         progress("figures", done / len(kept.chunks))
     rows = {
         head: [row for fold in range(recipe.folds) for row in by_fold.get((fold, head), [])]
         for head in Head
     }
     told = [example for _, example in own], [fold for fold, _ in own]
-    return _Judged({head: of for head, of in rows.items() if of}, *told), count
+    return _Judged({head: of for head, of in rows.items() if of}, *told)
+
+
+def _drawn(kept: Kept, recipe: Recipe) -> tuple[tuple[LabelledExample, ...], tuple[int, ...]]:
+    """Examples to compare on, in the order they were read, and their folds."""
+    found: list[LabelledExample] = []
+    folds: list[int] = []
+    for at, chosen in _chosen(kept, COMPARED, recipe.seed):
+        if chosen.size:
+            examples = examples_in(kept.work, kept.chunks[at])
+            fold = kept.work.load("taught", kept.shards[at].rows)["fold"]
+            found += [examples[row] for row in chosen.tolist()]
+            folds += [int(fold[row]) for row in chosen.tolist()]
+    return tuple(found), tuple(folds)

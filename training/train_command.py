@@ -24,12 +24,15 @@ from model.outcome import Head
 from model.policy import Policy
 from model.promise import ANY
 from model.registry import CHALLENGER, CHAMPION, Manifest, Registry, RegistryError
+from training.against import compared_with_champion
 from training.card import card_of, is_research_only, threshold_text
 from training.chunks import canonical
 from training.cluster import ADDRESS, ClusterError, cluster_at
+from training.contenders import Options as Comparing
 from training.fit import Fitted, NotEnough, manifest_of
 from training.held_out import allowed, histograms
 from training.memory import LEAST_MEMORY, MEMORY, jobs_for, memory_for_fits
+from training.models_option import registry_to_write
 from training.progress import FORMS, Tell, shown, write_line
 from training.reading import examples_of, files_argument, tell_left_out
 from training.recipes import RECIPES, Recipe
@@ -210,7 +213,7 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
         usable = allowed(rows, recipe, left_out, research=research)
         try:
             manifest, names = trained_into(
-                Registry(out), usable, recipe, options, progress=progress
+                registry_to_write(out), usable, recipe, options, progress=progress
             )
         finally:
             tell_left_out(left_out)
@@ -237,7 +240,9 @@ def trained_into(
     """
     done = fitted_and_measured(examples, recipe, options, beside=registry.root, progress=progress)
     manifest = described(done)
-    return manifest, _added(registry, manifest, done.fitted, options)
+    names = _added(registry, manifest, done.fitted, options)
+    _compare(registry, names, done, options)
+    return manifest, names
 
 
 def fitted_and_measured(
@@ -352,6 +357,23 @@ def _added(
         raise click.ClickException(str(problem)) from None
 
 
+def _compare(
+    registry: Registry,
+    names: dict[str, str],
+    done: Streamed,
+    options: Options,
+) -> None:
+    """Keep a report on the new version against the champion, unless it is that itself."""
+    jobs = jobs_for(options.jobs or cpu_count(), options.memory)
+    at, how = datetime.now(UTC), Comparing(jobs=jobs)
+    try:
+        compared_with_champion(
+            registry, names[CHALLENGER], done.fitted, done.drawn, at=at, options=how
+        )
+    except RegistryError as problem:
+        click.echo(f"warning: not compared with the champion: {problem}", err=True)
+
+
 def _answer(manifest: Manifest, version: str) -> dict[str, Any]:
     return {
         "version": version,
@@ -388,6 +410,10 @@ def _told(answer: dict[str, Any], out: Path) -> Iterable[str]:
     yield ""
     yield f"Its card: duyet models show {version} --models {out}"
     if names.get(CHAMPION) != version:
+        yield (
+            f"What it wins and costs: duyet models report {version} --against champion "
+            f"--models {out} -o report.html"
+        )
         yield f'To serve it: duyet models promote {version} --models {out} --why "…"'
 
 

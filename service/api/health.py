@@ -28,6 +28,10 @@ class Readiness(Protocol):
         """
         ...
 
+    def warnings(self) -> Sequence[str]:
+        """What should be looked at though it can work. Holds no secret either."""
+        ...
+
 
 def routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
     """`/healthz`, `/readyz` and `/metrics`."""
@@ -45,13 +49,14 @@ def routes(readiness: Readiness, metrics: Metrics) -> APIRouter:
         summary="Whether comments can be judged and kept",
         responses={503: {"description": "Not ready; `errors` says what is missing."}},
     )
-    async def readyz(response: Response) -> dict[str, str]:
+    async def readyz(response: Response) -> dict[str, str | list[str]]:
         missing = await asyncio.get_running_loop().run_in_executor(asking, readiness.problems)
         if missing:
             errors = [FieldError("", "not_ready", sentence) for sentence in missing]
             raise Problem("not_ready", "; ".join(missing), errors=errors)
         response.headers.update(_NOT_KEPT)
-        return {"status": "ready"}
+        warnings = list(readiness.warnings())
+        return {"status": "ready"} | ({"warnings": warnings} if warnings else {})
 
     @router.get(
         "/metrics",

@@ -133,7 +133,7 @@ def end_entries(
 @json_option
 def import_entries(site_name: str, file: TextIO, why: str, *, as_json: bool) -> None:
     """Add to SITE what `duyet lists export` wrote to FILE, `-` for standard input. All or none."""
-    rules = [*_read_all(file)]
+    rules = [*rules_in(file)]
     if not rules:
         raise click.ClickException("there is no entry in it")
     _say(_changed(site_name, why, add=rules, end=lambda _: False), as_json=as_json)
@@ -174,7 +174,8 @@ def _say(change: RuleChange, *, as_json: bool) -> None:
     click.echo(json_text(body) if as_json else said)
 
 
-def _read_all(file: Iterable[str]) -> Iterator[NewRule]:
+def rules_in(file: Iterable[str]) -> Iterator[NewRule]:
+    """The entries that `duyet lists export` wrote, a line each. Raises click's error for others."""
     number = 0
     for number, line in enumerate(_lines(file), 1):
         if number > MOST_ENTRIES:

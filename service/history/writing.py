@@ -16,8 +16,9 @@ from xml.sax.saxutils import escape
 from model.addresses import mask_addresses
 from model.decision import RejectReason
 from model.outcome import Outcome
+from model.spreadsheet import guarded
 from model.submission import CommentType
-from service.history.csv_rows import FIELDS, guarded
+from service.history.csv_rows import FIELDS
 from service.history.records import Status
 from service.storage import StoredComment
 

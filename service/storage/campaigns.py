@@ -1,53 +1,47 @@
-"""Campaigns as they are kept: who is in one, what was decided of all, and for how long that holds.
+"""Campaigns as people see and decide them: what is one, and what was decided of all.
 
-A campaign belongs to one site. What a moderator decides of it is an act on a snapshot of its
-waiting comments (`service.storage.acts`); while that stands and its time has not run out, later
-arrivals that wait as well follow it, as part of the same act, so that one undo brings all back.
-Nothing follows but what waits for a person anyway: a verdict is never touched.
+What a moderator decides of a campaign is an act on a snapshot of its waiting comments
+(`service.storage.acts`), one act for each site that it is of (`service.storage.kin`): who may see
+one of these sites alone finds an act on that site alone. One undo takes back all of one press.
 
-Knows how it is written down. Which comments are alike is `model.campaigns`, and who looks is
-`service.campaigns`.
+What comes later and follows is `service.storage.campaign_finds`; which comments are alike is
+`model.campaigns`, and who looks is `service.campaigns`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from model.addresses import mask_addresses
 from model.campaigns import Trait
 from model.decision import Decision
 from service.storage import review
 from service.storage.acts import Act, Acts, ActState
-from service.storage.errors import NothingToUndo, StoreError, UnknownComment
+from service.storage.errors import NothingToUndo, StoreError, UnknownComment, UnknownSite
 from service.storage.events import Actor, tell
-from service.storage.records import QueueItem, StoredComment, Waiting, new_id
+from service.storage.kin import NONE, Open, Part, open_campaigns, parts_of
+from service.storage.records import QueueItem, Waiting
 from service.storage.review import SiteIds
 from service.storage.rows import STORED, stored_comment
 from service.storage.store import Store
 from service.storage.tables import (
     IN_CAMPAIGN_INDEX,
-    act_comments,
     acts,
     campaign_members,
     campaigns,
-    chore_leases,
     comments,
-    queue,
+    sites,
     waiting,
 )
+from service.storage.traits import BINS, NO_BIN, Band
 
 KIND = "campaign"
 """What acts on a campaign are called in the log."""
 
 LONGEST_FOLLOWING = timedelta(days=7)
 SAMPLES = 3
-LEAST_SHOWN = 2
-"""A campaign of which fewer comments wait is no card of its own: they are shown singly."""
-
-NONE = ""
-"""In `waiting.campaign`: somebody looked, and it is in none."""
 
 
 class UnknownCampaign(StoreError):
@@ -56,27 +50,85 @@ class UnknownCampaign(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A campaign: what its comments share, how many wait and since when, and what was decided.
+    """A campaign as a caller sees it: of one site, or of several that allow it.
 
-    `said` is the domain or pattern of names that they share, "" for nearly the same words.
-    `waiting` counts those that wait, `members` all there ever were. `act` is the act that stands,
-    None when there is none or it was undone; `followed` counts what came after it and followed.
+    `ids` are its parts, one or more for each of `sites`, which has the site of each; `id` is the
+    first, and `site_id` the site of that. `said` is the domain or pattern of names that they
+    share, "" for nearly the same words. `waiting` counts those that wait, `members` all there ever
+    were. `acts` are what one press decided of it and was not undone.
     """
 
-    id: str
-    site_id: str
+    ids: tuple[str, ...]
+    sites: tuple[str, ...]
     trait: Trait
     said: str
     made_at: datetime
     waiting: int
     members: int
     newest: str
-    act: Act | None
+    acts: tuple[Act, ...]
     follows_until: datetime | None
+
+    @property
+    def id(self) -> str:
+        """What it is called by."""
+        return self.ids[0]
+
+    @property
+    def site_id(self) -> str:
+        """The site of its first part."""
+        return self.sites[0]
+
+    @property
+    def act(self) -> Act | None:
+        """What was decided of it, None when nothing or it was undone."""
+        return self.acts[0] if self.acts else None
+
+    @property
+    def decided(self) -> int:
+        """The comments that the press decided, with those that followed."""
+        return sum(act.decided for act in self.acts)
+
+    @property
+    def left(self) -> int:
+        """Those that others had decided before."""
+        return sum(act.left for act in self.acts)
 
     def is_followed(self, now: datetime) -> bool:
         """Whether arrivals follow what was decided at this time."""
         return self.act is not None and self.follows_until is not None and now < self.follows_until
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How the machine saw what waits of a campaign: how many in each band, and the scores.
+
+    `low` and `high` are the spam scores of the least and the most likely one, to a twentieth, in
+    [0, 1]; None when none has a score. `articles` and `languages` count different ones.
+    """
+
+    bands: Mapping[Band, int]
+    low: float | None
+    high: float | None
+    articles: int
+    languages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a press did: an act for each part of the campaign that it decided something of."""
+
+    acts: tuple[Act, ...]
+
+    @property
+    def decided(self) -> int:
+        """Comments decided by it."""
+        return sum(act.decided for act in self.acts)
+
+    @property
+    def left(self) -> int:
+        """Comments that others had decided before."""
+        return sum(act.left for act in self.acts)
 
 
 class Campaigns:
@@ -89,31 +141,24 @@ class Campaigns:
     # -------------------------------------------------------------- what there is
 
     def open(self, site_ids: SiteIds, *, limit: int) -> list[Campaign]:
-        """Those of which most wait, the largest first, `LEAST_SHOWN` comments at the least."""
-        return self.of(self.open_ids(site_ids, limit=limit))
+        """Those of which most wait, the largest first."""
+        return self.of(self.all_open(site_ids)[:limit])
 
-    def of(self, ids: Sequence[str]) -> list[Campaign]:
-        """Campaigns by their ids, which the caller may see."""
+    def all_open(self, site_ids: SiteIds) -> list[Open]:
+        """All that stand for comments that wait, the largest first."""
         with self._store.reads() as connection:
-            return [self._of(connection, campaign_id) for campaign_id in ids]
+            return open_campaigns(connection, site_ids)
 
-    def open_ids(self, site_ids: SiteIds, *, limit: int) -> list[str]:
-        """The ids of those."""
-        number = sa.func.count()
-        statement = (
-            sa.select(waiting.c.campaign)
-            .where(waiting.c.campaign.is_not(None), waiting.c.campaign != NONE)
-            .where(*_on(waiting, site_ids))
-            .group_by(waiting.c.campaign)
-            .having(number >= LEAST_SHOWN)
-            .order_by(number.desc(), waiting.c.campaign)
-            .limit(limit)
-        )
+    def of(self, found: Sequence[Open]) -> list[Campaign]:
+        """Campaigns that the caller may see, whole."""
         with self._store.reads() as connection:
-            return list(connection.execute(statement).scalars())
+            return [self._of(connection, one.ids) for one in found]
 
     def decided(self, site_ids: SiteIds, *, limit: int) -> list[Campaign]:
-        """Those that were decided and not undone, the newest decision first."""
+        """Those that were decided and not undone, the newest decision first.
+
+        What one press decided on several sites is there once, as far as the caller sees it.
+        """
         statement = (
             sa.select(campaigns.c.id)
             .join(acts, acts.c.id == campaigns.c.act_id)
@@ -121,15 +166,26 @@ class Campaigns:
             .order_by(acts.c.at.desc(), campaigns.c.id)
             .limit(limit)
         )
+        found: list[Campaign] = []
+        known: set[str] = set()
         with self._store.reads() as connection:
-            ids = connection.execute(statement).scalars().all()
-            return [self._of(connection, campaign_id) for campaign_id in ids]
+            for campaign_id in connection.execute(statement).scalars().all():
+                parts = parts_of(connection, site_ids, campaign_id)
+                if not parts or campaign_id in known:
+                    continue
+                campaign = self._of(connection, [part.id for part in parts])
+                known |= {
+                    one
+                    for one, act_id in _act_ids(connection, campaign.ids).items()
+                    if act_id in {act.id for act in campaign.acts}
+                }
+                found.append(campaign)
+        return found
 
     def campaign(self, site_ids: SiteIds, campaign_id: str) -> Campaign:
         """One campaign. Raises UnknownCampaign."""
         with self._store.reads() as connection:
-            _seen(connection, site_ids, campaign_id)
-            return self._of(connection, campaign_id)
+            return self._of(connection, [p.id for p in _seen(connection, site_ids, campaign_id)])
 
     def page(
         self, site_ids: SiteIds, campaign_id: str, *, after: str = "", limit: int = 20
@@ -139,40 +195,80 @@ class Campaigns:
         Raises UnknownCampaign.
         """
         with self._store.reads() as connection:
-            _seen(connection, site_ids, campaign_id)
+            ids = [part.id for part in _seen(connection, site_ids, campaign_id)]
             after = after if review.may_be_id(after) else ""
-            return _items(connection, campaign_id, after=after, limit=limit)
+            return _items(connection, ids, after=after, limit=limit)
 
     def samples(self, campaign: Campaign) -> list[QueueItem]:
         """Some of its waiting comments: the first, and the last ones."""
         newest = (
             sa.select(waiting.c.comment_id)
-            .where(waiting.c.campaign == campaign.id, IN_CAMPAIGN_INDEX)
+            .where(waiting.c.campaign.in_(campaign.ids), IN_CAMPAIGN_INDEX)
             .order_by(waiting.c.comment_id.desc())
             .limit(SAMPLES - 1)
         )
         with self._store.reads() as connection:
-            first = _items(connection, campaign.id, limit=1)
+            first = _items(connection, campaign.ids, limit=1)
             last = _items_of(connection, connection.execute(newest).scalars().all())
         known = {item.comment.id for item in first}
         return first + [item for item in last if item.comment.id not in known]
 
-    def _of(self, connection: sa.Connection, campaign_id: str) -> Campaign:
-        row = connection.execute(_CAMPAIGN, {"id": campaign_id}).mappings().one()
-        act = None
-        if row["act_id"] is not None:
-            act = self._acts.act_in(connection, row["act_id"])
+    def spread(self, campaign: Campaign) -> Spread:
+        """How far its waiting comments differ."""
+        columns = waiting.c
+        place = sa.func.nullif(columns.spam_bin, NO_BIN)
+        mine = columns.campaign.in_(campaign.ids)
+        statement = sa.select(
+            sa.func.min(place),
+            sa.func.max(place),
+            sa.func.count(columns.article.distinct()),
+            sa.func.count(columns.language.distinct()),
+        ).where(mine)
+        number = sa.func.count()
+        by_band = sa.select(columns.band, number).where(mine).group_by(columns.band)
+        with self._store.reads() as connection:
+            low, high, articles, languages = connection.execute(statement).one()
+            bands = Counter({Band(row[0]): row[1] for row in connection.execute(by_band)})
+        return Spread(
+            bands=bands,
+            low=None if low is None else low / BINS,
+            high=None if high is None else (high + 1) / BINS,
+            articles=articles,
+            languages=languages,
+        )
+
+    def waiting_on(self, campaign: Campaign, site_ids: SiteIds) -> int:
+        """How many of its waiting comments are on some sites."""
+        statement = sa.select(sa.func.count()).where(
+            waiting.c.campaign.in_(campaign.ids), IN_CAMPAIGN_INDEX, *_on(waiting, site_ids)
+        )
+        with self._store.reads() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def _of(self, connection: sa.Connection, ids: Sequence[str]) -> Campaign:
+        rows = {
+            row["id"]: row for row in connection.execute(_CAMPAIGN, {"ids": list(ids)}).mappings()
+        }
+        parts = [rows[one] for one in ids]
+        standing: dict[str, Act] = {}
+        for row in parts:
+            act = self._acts.act_in(connection, row["act_id"]) if row["act_id"] else None
+            if act is not None and act.state is not ActState.UNDONE:
+                standing[row["id"]] = act
+        first = next(iter(standing.values()), None)
+        of_press = {one: act for one, act in standing.items() if _same_press(first, act)}
+        followed = [rows[one]["follows_until"] for one in of_press if rows[one]["follows_until"]]
         return Campaign(
-            id=campaign_id,
-            site_id=row["site_id"],
-            trait=Trait(row["trait"]),
-            said=row["said"],
-            made_at=row["made_at"],
-            waiting=row["waits"],
-            members=row["members"],
-            newest=row["newest"] or "",
-            act=None if act is None or act.state is ActState.UNDONE else act,
-            follows_until=row["follows_until"],
+            ids=tuple(ids),
+            sites=tuple(row["site_id"] for row in parts),
+            trait=Trait(parts[0]["trait"]),
+            said=parts[0]["said"],
+            made_at=min(row["made_at"] for row in parts),
+            waiting=sum(row["waits"] for row in parts),
+            members=sum(row["members"] for row in parts),
+            newest=max(row["newest"] or "" for row in parts),
+            acts=tuple(of_press.values()),
+            follows_until=max(followed, default=None),
         )
 
     # -------------------------------------------------------------- what people do
@@ -185,9 +281,11 @@ class Campaigns:
         *,
         upto: str,
         follow_for: timedelta,
-    ) -> Act:
+        seen_on: SiteIds = (),
+    ) -> Settled:
         """Decide what waits of a campaign, up to the comment `upto`, which is the newest seen.
 
+        `seen_on` are the sites that the caller may see beside those that they may decide on.
         Arrivals follow for so long, `LONGEST_FOLLOWING` at the most. Raises UnknownCampaign,
         UnknownComment when nothing of it waits any more.
         """
@@ -195,26 +293,31 @@ class Campaigns:
             raise ValueError("follow_for must be from nothing to seven days")
         upto = upto if review.may_be_id(upto) else ""
         with self._store.reads() as connection:
-            _seen(connection, site_ids, campaign_id)
-            statement = sa.select(waiting.c.comment_id).where(
-                waiting.c.campaign == campaign_id,
-                waiting.c.comment_id <= upto,
-                IN_CAMPAIGN_INDEX,
-            )
-            ids = connection.execute(statement.order_by(waiting.c.comment_id)).scalars().all()
-        if not ids:
+            parts = _seen(connection, site_ids, campaign_id, seen_on)
+            snapshots = {part: _waiting_upto(connection, part.id, upto) for part in parts}
+        snapshots = {part: ids for part, ids in snapshots.items() if ids}
+        if not snapshots:
             raise UnknownComment("nothing of this campaign waits")
-        act = self._acts.begin(
-            site_ids, ids[: self._acts.most], decision, kind=KIND, body={"campaign": campaign_id}
-        )
         until = decision.at + follow_for
-        of_it = campaigns.update().where(campaigns.c.id == campaign_id)
+        begun = [
+            (self._begin(part, ids[: self._acts.most], decision), part)
+            for part, ids in snapshots.items()
+        ]
+        return Settled(tuple(self._go_on(act, part, until) for act, part in begun))
+
+    def _begin(self, part: Part, ids: Sequence[str], decision: Decision) -> Act:
+        # Who sees that site alone is not told of a campaign where its comments are none.
+        kind, body = (KIND, {"campaign": part.id}) if part.own else ("bulk", {})
+        return self._acts.begin([part.site_id], ids, decision, kind=kind, body=body)
+
+    def _go_on(self, act: Act, part: Part, until: datetime) -> Act:
+        of_it = campaigns.update().where(campaigns.c.id == part.id)
         stood = sa.select(campaigns.c.act_id, campaigns.c.follows_until)
         with self._store.writes() as connection:
-            held = stood.where(campaigns.c.id == campaign_id).with_for_update()
+            held = stood.where(campaigns.c.id == part.id).with_for_update()
             before = connection.execute(held).one()
             connection.execute(of_it.values(act_id=act.id, follows_until=until))
-        act = self._acts.go_on(site_ids, act.id)
+        act = self._acts.go_on([part.site_id], act.id)
         if act.decided == 0 and act.left and before.act_id is not None:
             # Somebody decided all of it first: theirs stands, and theirs is followed.
             with self._store.writes() as connection:
@@ -225,209 +328,119 @@ class Campaigns:
         return act
 
     def follow_until(
-        self, site_ids: SiteIds, campaign_id: str, until: datetime, *, moderator: str
+        self,
+        site_ids: SiteIds,
+        campaign_id: str,
+        until: datetime,
+        *,
+        moderator: str,
+        seen_on: SiteIds = (),
     ) -> None:
         """Let arrivals follow until then; the present is to stop it. Raises UnknownCampaign."""
         now = self._store.now()
+        until = min(until, now + LONGEST_FOLLOWING)
         with self._store.writes() as connection:
-            site_id = _seen(connection, site_ids, campaign_id)
-            until = min(until, now + LONGEST_FOLLOWING)
-            of_it = campaigns.update().where(campaigns.c.id == campaign_id)
-            connection.execute(of_it.values(follows_until=until))
-            body = {"campaign": campaign_id, "until": until.isoformat()}
-            tell(connection, "campaign_timed", Actor(moderator, now), site_id=site_id, body=body)
+            for part in _seen(connection, site_ids, campaign_id, seen_on):
+                of_it = campaigns.update().where(campaigns.c.id == part.id)
+                connection.execute(of_it.values(follows_until=until))
+                if part.own:
+                    body = {"campaign": part.id, "until": until.isoformat()}
+                    actor = Actor(moderator, now)
+                    tell(connection, "campaign_timed", actor, site_id=part.site_id, body=body)
 
-    def undo(self, site_ids: SiteIds, campaign_id: str, *, moderator: str, only_own: bool) -> Act:
-        """Take back what was decided of a campaign, and of all that followed.
+    def undo(
+        self,
+        site_ids: SiteIds,
+        campaign_id: str,
+        *,
+        moderator: str,
+        only_own: bool,
+        seen_on: SiteIds = (),
+    ) -> Settled:
+        """Take back what one press decided of a campaign, and all that followed.
 
         Raises UnknownCampaign, NothingToUndo.
         """
         with self._store.reads() as connection:
-            _seen(connection, site_ids, campaign_id)
-            act_id = connection.execute(_CAMPAIGN, {"id": campaign_id}).mappings().one()["act_id"]
-        if act_id is None:
-            raise NothingToUndo("nothing was decided of this campaign")
-        return self._acts.undo(site_ids, act_id, moderator=moderator, only_own=only_own)
+            parts = [part.id for part in _seen(connection, site_ids, campaign_id, seen_on)]
+            campaign = self._of(connection, parts)
+            # What an undo that was killed half way left is taken back as well.
+            begun = _act_ids(connection, parts[:1]).get(parts[0])
+        due = [act.id for act in campaign.acts] or ([begun] if begun else [])
+        undone = []
+        for act_id in due:
+            try:
+                undone.append(
+                    self._acts.undo(site_ids, act_id, moderator=moderator, only_own=only_own)
+                )
+            except NothingToUndo:
+                continue
+        if not undone:
+            raise NothingToUndo("nothing that was decided of this campaign can be undone")
+        return Settled(tuple(undone))
 
     def leave(
-        self, site_ids: SiteIds, campaign_id: str, comment_id: str, *, moderator: str
+        self,
+        site_ids: SiteIds,
+        campaign_id: str,
+        comment_id: str,
+        *,
+        moderator: str,
+        seen_on: SiteIds = (),
     ) -> None:
         """Take a waiting comment out of a campaign: it waits by itself.
 
         Raises UnknownCampaign, UnknownComment.
         """
         with self._store.writes() as connection:
-            site_id = _seen(connection, site_ids, campaign_id)
+            parts = {p.id: p for p in _seen(connection, site_ids, campaign_id, seen_on)}
             if not review.may_be_id(comment_id):
                 raise UnknownComment("there is no such comment")
-            own = waiting.update().where(
-                waiting.c.comment_id == comment_id, waiting.c.campaign == campaign_id
+            held = sa.select(waiting.c.campaign).where(
+                waiting.c.comment_id == comment_id, waiting.c.campaign.in_(list(parts))
             )
-            if not connection.execute(own.values(campaign=NONE)).rowcount:
+            left = connection.execute(held.with_for_update()).scalar_one_or_none()
+            if left is None:
                 raise UnknownComment("there is no such comment")
+            own = waiting.update().where(waiting.c.comment_id == comment_id)
+            connection.execute(own.values(campaign=NONE))
             gone = campaign_members.c.comment_id == comment_id
             connection.execute(campaign_members.update().where(gone).values(campaign_id=None))
-            tell(
-                connection,
-                "campaign_left",
-                Actor(moderator, self._store.now()),
-                site_id=site_id,
-                comment_id=comment_id,
-                body={"campaign": campaign_id},
-            )
-
-    # -------------------------------------------------------------- what comes
-
-    def take_lease(self, name: str, holder: str, lasts: timedelta) -> bool:
-        """Whether this process is the one that does a chore until then; another one is not."""
-        now = self._store.now()
-        with self._store.writes() as connection:
-            row = connection.execute(
-                sa.select(chore_leases).where(chore_leases.c.name == name).with_for_update()
-            ).one_or_none()
-            values = {"holder": holder, "until": now + lasts}
-            if row is None:
-                connection.execute(chore_leases.insert(), values | {"name": name})
-                return True
-            if row.holder != holder and now < row.until <= now + lasts:
-                return False
-            mine = chore_leases.update().where(chore_leases.c.name == name)
-            connection.execute(mine.values(values))
-            return True
-
-    def unlooked(self, *, limit: int) -> list[StoredComment]:
-        """Waiting comments that nobody has looked at yet, the oldest first."""
-        statement = (
-            sa.select(waiting.c.comment_id)
-            .where(waiting.c.campaign.is_(None))
-            .order_by(waiting.c.comment_id)
-            .limit(limit)
-        )
-        with self._store.reads() as connection:
-            ids = connection.execute(statement).scalars().all()
-            return _stored(connection, ids)
-
-    def looked_at(self, *, after: str, limit: int) -> list[tuple[StoredComment, str, Trait | None]]:
-        """What waits and was looked at, by id from behind one: with its campaign, "" for none."""
-        statement = (
-            sa.select(waiting.c.comment_id, waiting.c.campaign, campaigns.c.trait)
-            .outerjoin(campaigns, campaigns.c.id == waiting.c.campaign)
-            .where(waiting.c.campaign.is_not(None), waiting.c.comment_id > after)
-            .order_by(waiting.c.comment_id)
-            .limit(limit)
-        )
-        return self._with_comments(statement)
-
-    def followed_samples(self, *, each: int = 20) -> list[tuple[StoredComment, str, Trait | None]]:
-        """The first members of the campaigns that arrivals follow now."""
-        live = (
-            sa.select(campaigns.c.id)
-            .join(acts, acts.c.id == campaigns.c.act_id)
-            .where(acts.c.state != ActState.UNDONE.value)
-            .where(campaigns.c.follows_until > self._store.now())
-        )
-        with self._store.reads() as connection:
-            ids = connection.execute(live).scalars().all()
-        found = []
-        for campaign_id in ids:
-            found += self._with_comments(
-                sa.select(
-                    campaign_members.c.comment_id,
-                    campaign_members.c.campaign_id.label("campaign"),
-                    campaigns.c.trait,
+            part = parts[left]
+            if part.own:
+                tell(
+                    connection,
+                    "campaign_left",
+                    Actor(moderator, self._store.now()),
+                    site_id=part.site_id,
+                    comment_id=comment_id,
+                    body={"campaign": part.id},
                 )
-                .join(campaigns, campaigns.c.id == campaign_members.c.campaign_id)
-                .where(campaign_members.c.campaign_id == campaign_id)
-                .order_by(campaign_members.c.comment_id)
-                .limit(each)
-            )
-        return found
 
-    def _with_comments(
-        self, statement: sa.Select[tuple[str, str | None, str | None]]
-    ) -> list[tuple[StoredComment, str, Trait | None]]:
+    # -------------------------------------------------------------- what a site allows
+
+    def sharing(self, site_ids: SiteIds = None) -> frozenset[str]:
+        """Which of some sites allow that their campaigns are seen with those of others."""
+        statement = sa.select(sites.c.id).where(sites.c.shares_campaigns.is_(True))
+        if site_ids is not None:
+            statement = statement.where(sites.c.id.in_(list(site_ids)))
         with self._store.reads() as connection:
-            rows = {row.comment_id: row for row in connection.execute(statement)}
-            found = _stored(connection, list(rows))
-        return [
-            (comment, rows[comment.id].campaign or NONE, _trait(rows[comment.id].trait))
-            for comment in found
-        ]
+            return frozenset(connection.execute(statement).scalars())
 
-    def members_known(self, ids: Sequence[str]) -> dict[str, str]:
-        """The campaign of each of some comments that was put in one, or taken out of it ("")."""
-        statement = sa.select(campaign_members).where(campaign_members.c.comment_id.in_(ids))
-        with self._store.reads() as connection:
-            return {
-                row.comment_id: row.campaign_id or NONE for row in connection.execute(statement)
-            }
-
-    def still_waiting(self, ids: Iterable[str]) -> frozenset[str]:
-        """Which of some comments wait."""
-        wanted = list(ids)
-        found: set[str] = set()
-        with self._store.reads() as connection:
-            for start in range(0, len(wanted), 500):
-                found |= review.still_waiting(connection, wanted[start : start + 500])
-        return frozenset(found)
-
-    def make(self, site_id: str, trait: Trait, said: str, ids: Sequence[str]) -> str:
-        """A new campaign of waiting comments of a site; its id."""
-        now = self._store.now()
-        campaign_id = new_id(now)
-        row = {"id": campaign_id, "site_id": site_id, "trait": trait.value, "made_at": now}
+    def share(self, site_id: str, *, allowed: bool, by: str) -> None:
+        """Allow that, or not any more. Raises UnknownSite."""
         with self._store.writes() as connection:
-            connection.execute(campaigns.insert(), row | {"said": mask_addresses(said)})
-            count = _join(connection, campaign_id, ids)
-            body = {"campaign": campaign_id, "trait": trait.value, "comments": count}
-            tell(connection, "campaign_found", Actor(KIND, now), site_id=site_id, body=body)
-        return campaign_id
-
-    def join(self, campaign_id: str, ids: Sequence[str]) -> int:
-        """Put waiting comments in a campaign; what stands of it is followed. How many followed."""
-        with self._store.writes() as connection:
-            _join(connection, campaign_id, ids)
-            return self._follow(connection, campaign_id, ids)
-
-    def settle(self, ids: Sequence[str]) -> None:
-        """Note that somebody looked, and that these are in no campaign."""
-        with self._store.writes() as connection:
-            new = waiting.update().where(
-                waiting.c.comment_id.in_(ids), waiting.c.campaign.is_(None)
-            )
-            connection.execute(new.values(campaign=NONE))
-
-    def _follow(self, connection: sa.Connection, campaign_id: str, ids: Sequence[str]) -> int:
-        row = connection.execute(_CAMPAIGN, {"id": campaign_id}).mappings().one()
-        now = self._store.now()
-        if row["act_id"] is None or row["follows_until"] is None or now >= row["follows_until"]:
-            return 0
-        # Held, so that nobody takes the act back meanwhile.
-        held_act = sa.select(acts).where(acts.c.id == row["act_id"]).with_for_update()
-        act = connection.execute(held_act).mappings().one()
-        if act["state"] == ActState.UNDONE:
-            return 0
-        decision = replace(self._acts.decision_in(act), at=now)
-        highest = sa.select(sa.func.max(act_comments.c.place)).where(
-            act_comments.c.act_id == act["id"]
-        )
-        place = (connection.execute(highest).scalar_one() or 0) + 1
-        count = 0
-        for comment_id, held in sorted(review.held_of(connection, ids).items()):
-            if held["decided"] is not None:
-                continue
-            made = review.decide_held(connection, held, decision, follows=campaign_id)
-            followed = {
-                "act_id": act["id"],
-                "place": place + count,
-                "comment_id": comment_id,
-                "site_id": held["site_id"],
-                "state": "decided",
-                "decision_id": made,
-            }
-            connection.execute(act_comments.insert(), followed)
-            count += 1
-        return count
+            held = sa.select(sites.c.shares_campaigns).where(sites.c.id == site_id)
+            was = connection.execute(held.with_for_update()).scalar_one_or_none()
+            if was is None:
+                raise UnknownSite("there is no such site")
+            if was == allowed:
+                return
+            own = sites.update().where(sites.c.id == site_id)
+            connection.execute(own.values(shares_campaigns=allowed))
+            body = {"from": bool(was), "to": allowed}
+            actor = Actor(by, self._store.now())
+            tell(connection, "campaigns_shared", actor, site_id=site_id, body=body)
 
 
 # ------------------------------------------------------------------ steps
@@ -450,31 +463,55 @@ _CAMPAIGN = sa.select(
     .correlate(campaigns)
     .scalar_subquery()
     .label("members"),
-).where(campaigns.c.id == sa.bindparam("id"))
+).where(campaigns.c.id.in_(sa.bindparam("ids", expanding=True)))
 
 
 def _on(table: sa.Table, site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...]:
     return () if site_ids is None else (table.c.site_id.in_(list(site_ids)),)
 
 
-def _seen(connection: sa.Connection, site_ids: SiteIds, campaign_id: str) -> str:
-    """The site of a campaign that the caller may see. Raises UnknownCampaign."""
-    statement = sa.select(campaigns.c.site_id).where(
-        campaigns.c.id == campaign_id, *_on(campaigns, site_ids)
-    )
-    known = review.may_be_id(campaign_id)
-    site_id: str | None = connection.execute(statement).scalar_one_or_none() if known else None
-    if site_id is None:
+def _seen(
+    connection: sa.Connection, site_ids: SiteIds, campaign_id: str, seen_on: SiteIds = ()
+) -> list[Part]:
+    """The parts of a campaign on some sites, as it stands for who sees `seen_on` as well.
+
+    Raises UnknownCampaign.
+    """
+    seen = None if site_ids is None or seen_on is None else {*site_ids, *seen_on}
+    parts = parts_of(connection, seen, campaign_id)
+    found = [part for part in parts if site_ids is None or part.site_id in site_ids]
+    if not found:
         raise UnknownCampaign("there is no such campaign")
-    return site_id
+    return found
+
+
+def _same_press(one: Act | None, other: Act) -> bool:
+    if one is None:
+        return False
+    mine, theirs = one.decision, other.decision
+    return (mine.moderator, mine.at) == (theirs.moderator, theirs.at)
+
+
+def _act_ids(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
+    statement = sa.select(campaigns.c.id, campaigns.c.act_id).where(
+        campaigns.c.id.in_(ids), campaigns.c.act_id.is_not(None)
+    )
+    return {row.id: row.act_id for row in connection.execute(statement)}
+
+
+def _waiting_upto(connection: sa.Connection, campaign_id: str, upto: str) -> list[str]:
+    statement = sa.select(waiting.c.comment_id).where(
+        waiting.c.campaign == campaign_id, waiting.c.comment_id <= upto, IN_CAMPAIGN_INDEX
+    )
+    return list(connection.execute(statement.order_by(waiting.c.comment_id)).scalars())
 
 
 def _items(
-    connection: sa.Connection, campaign_id: str, *, after: str = "", limit: int
+    connection: sa.Connection, ids: Sequence[str], *, after: str = "", limit: int
 ) -> list[QueueItem]:
     statement = (
         sa.select(waiting.c.comment_id)
-        .where(waiting.c.campaign == campaign_id, waiting.c.comment_id > after, IN_CAMPAIGN_INDEX)
+        .where(waiting.c.campaign.in_(ids), waiting.c.comment_id > after, IN_CAMPAIGN_INDEX)
         .order_by(waiting.c.comment_id)
         .limit(limit)
     )
@@ -485,33 +522,3 @@ def _items_of(connection: sa.Connection, ids: Sequence[str]) -> list[QueueItem]:
     found = STORED.where(comments.c.id.in_(ids)).order_by(comments.c.id)
     rows = connection.execute(found).mappings().all()
     return [QueueItem(stored_comment(row), Waiting(row["why"])) for row in rows if row["why"]]
-
-
-def _stored(connection: sa.Connection, ids: Sequence[str]) -> list[StoredComment]:
-    found = STORED.where(comments.c.id.in_(ids)).order_by(comments.c.id)
-    return [stored_comment(row) for row in connection.execute(found).mappings()]
-
-
-def _trait(word: str | None) -> Trait | None:
-    return Trait(word) if word else None
-
-
-def _join(connection: sa.Connection, campaign_id: str, ids: Sequence[str]) -> int:
-    """Those of some comments that wait and are in no campaign are in this one; how many."""
-    still = sa.select(queue.c.comment_id).where(queue.c.comment_id.in_(ids)).with_for_update()
-    waits = set(connection.execute(still).scalars())
-    known = sa.select(campaign_members.c.comment_id).where(campaign_members.c.comment_id.in_(ids))
-    taken = set(connection.execute(known).scalars())
-    rows: list[Mapping[str, str]] = [
-        {"comment_id": one, "campaign_id": campaign_id} for one in ids if one in waits - taken
-    ]
-    if rows:
-        connection.execute(campaign_members.insert(), rows)
-    mine = sa.select(campaign_members.c.comment_id).where(
-        campaign_members.c.comment_id.in_(ids), campaign_members.c.campaign_id == campaign_id
-    )
-    own = list(connection.execute(mine).scalars())
-    connection.execute(
-        waiting.update().where(waiting.c.comment_id.in_(own)).values(campaign=campaign_id)
-    )
-    return len(own)

@@ -47,12 +47,13 @@ _Start = tuple[datetime | float, str]
 
 
 class Order(StrEnum):
-    """Which comment comes first: the first three for people, the last one to learn most."""
+    """Which comment comes first: the first three for people, the last two to learn most."""
 
     OLDEST = "oldest"
     NEWEST = "newest"
     RISKIEST = "riskiest"
     UNSURE = "unsure"
+    TEACHES = "teaches"
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +326,7 @@ _ORDERS: Mapping[Order, tuple[sa.Column[Any], bool]] = {
     Order.NEWEST: (waiting.c.waiting_since, False),
     Order.RISKIEST: (waiting.c.risk, False),
     Order.UNSURE: (waiting.c.doubt, False),
+    Order.TEACHES: (waiting.c.teaches, False),
 }
 
 

@@ -25,6 +25,7 @@ from service.storage.tables import (
     following,
     queue,
     reports,
+    shadow_flips,
     site_rule_changes,
     site_rules,
     undos,
@@ -37,6 +38,7 @@ HANGING = (
     appeals,
     campaign_members,
     claims,
+    shadow_flips,
 )  # what goes with its comment, and has no key to it
 
 BATCH = 500

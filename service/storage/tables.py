@@ -122,6 +122,7 @@ sites = sa.Table(
     _number("last_reset"),
     sa.Column("rate_limit", sa.Double, nullable=True),  # comments a second; None is the setting's
     sa.Column("rules_version", sa.BigInteger, nullable=False, server_default=sa.text("0")),
+    sa.Column("shares_campaigns", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 rate_buckets = sa.Table(  # worth nothing after a minute: may be emptied at any time
@@ -408,9 +409,13 @@ campaigns = sa.Table(  # near-duplicates that are seen and decided as one
     _time("made_at"),
     _maybe_text("act_id"),
     _maybe_time("follows_until"),
+    _maybe_text("kin"),  # the same for campaigns of other sites that are alike
+    # Whether the site's own comments make it one, or only together with those of other sites.
+    sa.Column("own", sa.Boolean, nullable=False, server_default=sa.true()),
     sqlite_with_rowid=False,
 )
 sa.Index("ix_campaigns_site_id", campaigns.c.site_id, campaigns.c.id)
+sa.Index("ix_campaigns_kin", campaigns.c.kin)
 
 # No key to `comments`: what is forgotten there is counted no more.
 campaign_members = sa.Table(
@@ -495,6 +500,8 @@ waiting = sa.Table(
     _text("codes"),
     _text("domains"),
     _maybe_text("campaign"),  # its id, "" for none, NULL when nobody has looked yet
+    sa.Column("teaches", sa.Double, nullable=False, server_default=sa.text("0")),
+    sa.Column("cell", sa.BigInteger, nullable=False, server_default=sa.text("0")),
 )
 # What the index of campaigns holds. Databases go by it only where a statement says so itself, word
 # for word: that a campaign equals a value which they are told later does not tell them.
@@ -511,6 +518,8 @@ sa.Index(
 sa.Index("ix_waiting_waiting_since", waiting.c.waiting_since, waiting.c.comment_id)
 sa.Index("ix_waiting_risk", waiting.c.risk, waiting.c.comment_id)
 sa.Index("ix_waiting_doubt", waiting.c.doubt, waiting.c.comment_id)
+sa.Index("ix_waiting_teaches", waiting.c.teaches, waiting.c.comment_id)
+sa.Index("ix_waiting_cell", waiting.c.cell, waiting.c.site_id)
 for _head in ("spam", "toxicity"):
     _columns = (waiting.c.site_id, waiting.c[f"{_head}_bin"], waiting.c[f"{_head}_level"])
     sa.Index(f"ix_waiting_{_head}_bin", *_columns)
@@ -764,6 +773,59 @@ queue_samples = sa.Table(  # how long the queue was; "" for all sites, and no ro
     sqlite_with_rowid=False,
 )
 
+# ------------------------------------------------------------------ the challenger's shadow
+
+# Of comments scored by both, what the champion made of them (`was`) and the challenger (`would`),
+# each without a site's layer; `layered` counts where the layer had made something else of it.
+shadow_days = sa.Table(
+    "shadow_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("language", primary_key=True),
+    _id("challenger", primary_key=True),
+    _id("champion", primary_key=True),
+    _id("was", primary_key=True),
+    _id("would", primary_key=True),
+    _number("times"),
+    _number("layered"),
+    sqlite_with_rowid=False,
+)
+
+shadow_hours = sa.Table(  # how long a challenger has been looked at: the hours with comments
+    "shadow_hours",
+    metadata,
+    _id("challenger", primary_key=True),
+    _id("champion", primary_key=True),
+    _id("hour", primary_key=True),
+    _number("times"),
+    sqlite_with_rowid=False,
+)
+
+shadow_flips = sa.Table(  # of each kind those with the least `draw`: a fair sample, and small
+    "shadow_flips",
+    metadata,
+    _id("comment_id", primary_key=True),  # goes with its comment
+    _id("challenger", primary_key=True),
+    _id("champion", primary_key=True),
+    _id("site_id"),
+    _text("was"),
+    _text("would"),
+    _text("language"),
+    _time("at"),
+    _number("draw"),
+    sqlite_with_rowid=False,
+)
+sa.Index(
+    "ix_shadow_flips_site_id",
+    shadow_flips.c.site_id,
+    shadow_flips.c.challenger,
+    shadow_flips.c.champion,
+    shadow_flips.c.was,
+    shadow_flips.c.would,
+    shadow_flips.c.draw,
+)
+
 # ------------------------------------------------------------------ commenters' pages, and digests
 
 appeals = sa.Table(  # goes with its comment
@@ -801,6 +863,17 @@ digests = sa.Table(
     sqlite_with_rowid=False,
 )
 sa.Index("ix_digests_due_at", digests.c.due_at)
+
+# ------------------------------------------------------------------ labels
+
+label_findings = sa.Table(  # the last report on labels and the last audit: figures and ids alone
+    "label_findings",
+    metadata,
+    _id("kind", primary_key=True),  # report, audit
+    _time("at"),
+    _text("body"),
+    sqlite_with_rowid=False,
+)
 
 # ------------------------------------------------------------------ the installation
 

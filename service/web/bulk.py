@@ -72,13 +72,14 @@ def plan(
     if sent.what not in _WORDS or sent.scope not in ("picked", "all"):
         raise Refusal(400, "unreadable")
     place = Place.of(sent.order, "", sent.view)
-    ids = _ids(desk, caller, place, sent)
+    ids, is_all = _ids(desk, caller, place, sent)
     if not ids:
         raise Refusal(422, "none_picked")
     reason = None if sent.what == "accept" else RejectReason(sent.what)
     outcome = Outcome.REJECT if reason else Outcome.ACCEPT
     decision = Decision(outcome, reason, caller.name, desk.now())
     body = {"scope": sent.scope, "capped": len(ids) > MOST}
+    body["partial"] = not is_all and not body["capped"]
     sites = caller.sites_as(Role.MODERATOR)
     try:
         made = Acts(desk.store).plan(sites, ids[:MOST], decision, kind="bulk", body=body)
@@ -87,17 +88,19 @@ def plan(
     return see_other(request, act_path(made.id, place))
 
 
-def _ids(desk: Desk, caller: Caller, place: Place, sent: Asked) -> list[str]:
-    """What was picked, or the first of all that match and one more than an act may have."""
+def _ids(desk: Desk, caller: Caller, place: Place, sent: Asked) -> tuple[list[str], bool]:
+    """What was picked, or the first of all that match and one more than an act may have.
+
+    And whether there is no more of it: of what does not wait only so much is looked through.
+    """
     if sent.scope == "picked":
-        return [one for one in sent.ids[:MOST_PICKED] if ID.fullmatch(one)]
+        return [one for one in sent.ids[:MOST_PICKED] if ID.fullmatch(one)], True
     sites, look = caller.sites_as(Role.MODERATOR), place.look
     if look.state:
-        found = Passed(desk.store).find(sites, look.state, look.filter, limit=MOST_PICKED)
-        return [item.comment.id for item in found.page.items]
+        return Passed(desk.store).ids(sites, look.state, look.filter, limit=MOST + 1)
     finding = Finding(desk.store)
     finding.catch_up()
-    return finding.ids(sites, look.filter, place.order, limit=MOST + 1)
+    return finding.ids(sites, look.filter, place.order, limit=MOST + 1), True
 
 
 def act_path(act_id: str, place: Place) -> str:

@@ -5,9 +5,11 @@ the page was made (`upto`); what comes later follows for the time that the form 
 JavaScript.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from difflib import SequenceMatcher
 from typing import Annotated
 
 from fastapi import APIRouter, Form
@@ -18,11 +20,12 @@ from starlette.responses import Response
 from model.campaigns import Trait
 from model.decision import Decision, RejectReason
 from model.outcome import Outcome
-from service.storage import NothingToUndo, QueueItem, Role, UnknownComment
-from service.storage.campaigns import Campaign, Campaigns, UnknownCampaign
+from service.storage import NothingToUndo, QueueItem, Role, UnknownComment, UnknownSite
+from service.storage.campaigns import Campaign, Campaigns, Spread, UnknownCampaign
+from service.storage.kin import Open
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
-from service.web.desk import Caller, Desk, Moderator, TheDesk, Viewer
+from service.web.desk import Admin, Caller, Desk, Moderator, TheDesk, Viewer
 from service.web.place import ID
 from service.web.rendering import PageRoute, Refusal, page, see_other
 from service.web.texts import texts_for
@@ -33,6 +36,9 @@ ON_QUEUE = 3
 """Campaigns shown on the queue page, the largest; the rest are a link away."""
 
 SAMPLE_LETTERS = 280
+LEAST_ALIKE_MARKED = 0.5
+"""Where less of two samples is the same, a mark on every word would say nothing."""
+
 FOLLOW_HOURS = (0, 1, 24, 168)
 USUAL_HOURS = 24
 
@@ -40,6 +46,7 @@ USUAL_HOURS = 24
 class Sent(BaseModel):
     """What the forms of this part may send; a field that one does not have is empty."""
 
+    allowed: str = ""
     outcome: str = ""
     upto: str = ""
     hours: str = ""
@@ -49,30 +56,42 @@ _Form = Annotated[Sent, Form()]
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a sample's text; `differs` from the first sample or not."""
+
+    pieces: Pieces
+    differs: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """One comment of a campaign, in short."""
+    """One comment of a campaign, in short; of which site, where there are several."""
 
     author: Pieces
-    content: Pieces
+    content: tuple[Stretch, ...]
     language: str
     article: Pieces
+    site: str
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignCard:
     """What stands for a campaign: what its comments share, how many wait, and some of them.
 
-    `said` is the domain or the pattern of names that they share. `first` and `last` are when
-    the first and the newest of the samples came.
+    `said` is the domain or the pattern of names that they share. `sites` are the names of the
+    sites that it is of, where the caller sees several; `may_decide` is how many of what waits
+    is on sites where they decide. `first` and `last` are when the first and the newest of the
+    samples came.
     """
 
     id: str
-    site_id: str
-    site: str
+    sites: tuple[str, ...]
     trait: Trait
     said: Pieces
     waiting: int
+    may_decide: int
     newest: str
+    spread: Spread
     first: datetime
     last: datetime
     samples: tuple[Sample, ...]
@@ -88,60 +107,102 @@ def routes() -> APIRouter:
         ("/campaigns/{campaign_id}/undo", undo),
         ("/campaigns/{campaign_id}/follow", follow),
         ("/campaigns/{campaign_id}/leave/{comment_id}", leave),
+        ("/campaigns/sites/{site_id}", share),
     ):
         router.add_api_route(path, function, methods=["POST"], response_model=None)
     return router
 
 
-def open_ids(desk: Desk, caller: Caller) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class AtTop:
+    """The campaigns of the queue page: how many there are, how many comments they stand for."""
+
+    campaigns: tuple[Open, ...]
+    count: int
+    comments: int
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What stands for its comments on the page."""
+        return tuple(one for campaign in self.campaigns for one in campaign.ids)
+
+
+def at_top(desk: Desk, caller: Caller) -> AtTop:
     """The campaigns that stand for their comments on the queue page, the largest first."""
-    return Campaigns(desk.store).open_ids(caller.sites_as(Role.VIEWER), limit=MOST_LISTED)
+    found = Campaigns(desk.store).all_open(caller.sites_as(Role.VIEWER))
+    return AtTop(tuple(found[:MOST_LISTED]), len(found), sum(one.waiting for one in found))
 
 
-def first_cards(desk: Desk, caller: Caller, ids: Sequence[str]) -> list[CampaignCard]:
+def first_cards(desk: Desk, caller: Caller, top: AtTop) -> list[CampaignCard]:
     """The cards of the first of them."""
-    return cards_of(desk, caller, Campaigns(desk.store).of(ids[:ON_QUEUE]))
+    return cards_of(desk, caller, Campaigns(desk.store).of(top.campaigns[:ON_QUEUE]))
 
 
 def cards_of(desk: Desk, caller: Caller, campaigns: Sequence[Campaign]) -> list[CampaignCard]:
     """The cards of campaigns that the caller may see; one of which nothing waits has none."""
-    names = {site.id: site.name for site in caller.visible(desk.store.sites())}
-    several = len(names) > 1
+    names = {one.id: plain_name(one.name) for one in caller.visible(desk.store.sites())}
+    names = names if len(names) > 1 else {}
     store = Campaigns(desk.store)
+    decides = caller.sites_as(Role.MODERATOR)
     cards = []
     for campaign in campaigns:
         items = store.samples(campaign)
         if items:
-            site = plain_name(names.get(campaign.site_id, "")) if several else ""
-            cards.append(_card(campaign, items, site))
+            card = _card(campaign, items, names, store.spread(campaign))
+            cards.append(replace(card, may_decide=store.waiting_on(campaign, decides)))
     return cards
 
 
-def _card(campaign: Campaign, items: Sequence[QueueItem], site: str) -> CampaignCard:
+def _card(
+    campaign: Campaign, items: Sequence[QueueItem], names: Mapping[str, str], spread: Spread
+) -> CampaignCard:
+    first = items[0].comment.submission.content
+    several = len(set(campaign.sites)) > 1
     return CampaignCard(
         id=campaign.id,
-        site_id=campaign.site_id,
-        site=site,
+        sites=tuple(sorted({names[one] for one in campaign.sites if one in names})),
         trait=campaign.trait,
         said=pieces_of(campaign.said),
         waiting=campaign.waiting,
+        may_decide=0,
         newest=campaign.newest,
+        spread=spread,
         first=min(item.comment.received_at for item in items),
         last=max(item.comment.received_at for item in items),
-        samples=tuple(_sample(item) for item in items),
+        samples=tuple(
+            _sample(item, first, names.get(item.comment.site_id, "") if several else "")
+            for item in items
+        ),
     )
 
 
-def _sample(item: QueueItem) -> Sample:
+def _sample(item: QueueItem, first: str, site: str) -> Sample:
     sent = item.comment.submission
-    text = sent.content
-    short = text if len(text) <= SAMPLE_LETTERS else text[:SAMPLE_LETTERS] + "…"
     return Sample(
         author=pieces_of(sent.author.name),
-        content=pieces_of(short),
+        content=_marked(_short(sent.content), _short(first)),
         language=sent.article.language,
         article=pieces_of(sent.article.title or sent.permalink),
+        site=site,
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SAMPLE_LETTERS else text[:SAMPLE_LETTERS] + "…"
+
+
+def _marked(text: str, first: str) -> tuple[Stretch, ...]:
+    """A text, with the words that are not the first sample's told apart."""
+    said, before = (re.findall(r"\s*\S+\s*", one) for one in (text, first))
+    of_first, of_this = ([word.strip() for word in words] for words in (before, said))
+    found = []
+    matcher = SequenceMatcher(None, of_first, of_this, autojunk=False)
+    if matcher.ratio() < LEAST_ALIKE_MARKED:
+        return (Stretch(pieces_of(text), False),)
+    for what, _, _, start, end in matcher.get_opcodes():
+        if start < end:
+            found.append(Stretch(pieces_of("".join(said[start:end])), what != "equal"))
+    return tuple(found)
 
 
 def listed(request: Request, caller: Viewer, desk: TheDesk) -> Response:
@@ -153,11 +214,36 @@ def listed(request: Request, caller: Viewer, desk: TheDesk) -> Response:
         "campaigns.html",
         cards=cards_of(desk, caller, store.open(seen, limit=MOST_LISTED)),
         decided=store.decided(seen, limit=MOST_LISTED),
+        sharing=_sharing(desk, caller),
         reasons=REASONS,
         hours=FOLLOW_HOURS,
         usual_hours=USUAL_HOURS,
         now=desk.now(),
     )
+
+
+def _sharing(desk: Desk, caller: Caller) -> list[tuple[str, str, bool]]:
+    """Id and name of each site of which the caller is admin, and whether it shares campaigns."""
+    own = caller.sites_as(Role.ADMIN)
+    shared = Campaigns(desk.store).sharing(own)
+    return [
+        (one.id, plain_name(one.name), one.id in shared)
+        for one in caller.visible(desk.store.sites())
+        if caller.may(Role.ADMIN, one.id)
+    ]
+
+
+def share(request: Request, caller: Admin, desk: TheDesk, site_id: str, sent: _Form) -> Response:
+    """Allow that a site's campaigns are seen with those of others, or not any more."""
+    if sent.allowed not in ("yes", "no"):
+        raise Refusal(400, "unreadable")
+    if not caller.may(Role.ADMIN, site_id):
+        raise Refusal(404, "unknown_site")
+    try:
+        Campaigns(desk.store).share(site_id, allowed=sent.allowed == "yes", by=caller.name)
+    except UnknownSite:
+        raise Refusal(404, "unknown_site") from None
+    return see_other(request, "/campaigns")
 
 
 def shown(
@@ -181,7 +267,7 @@ def shown(
         said=pieces_of(campaign.said),
         cards=cards,
         next_after=items[PER_PAGE - 1].comment.id if len(items) > PER_PAGE else "",
-        may_decide=caller.may(Role.MODERATOR, campaign.site_id),
+        may_decide=any(caller.may(Role.MODERATOR, one) for one in campaign.sites),
         may_undo=_may_undo(caller, campaign),
         is_followed=campaign.is_followed(desk.now()),
         reasons=REASONS,
@@ -196,7 +282,8 @@ def _may_undo(caller: Caller, campaign: Campaign) -> bool:
     if campaign.act is None:
         return False
     is_own = campaign.act.decision.moderator == caller.name
-    return caller.may(Role.MODERATOR if is_own else Role.ADMIN, campaign.site_id)
+    role = Role.MODERATOR if is_own else Role.ADMIN
+    return any(caller.may(role, one) for act in campaign.acts for one in act.site_ids)
 
 
 def decide(
@@ -211,6 +298,7 @@ def decide(
             _decision(sent.outcome, caller.name, desk.now()),
             upto=sent.upto,
             follow_for=timedelta(hours=_hours(sent.hours)),
+            seen_on=caller.sites_as(Role.VIEWER),
         )
     except UnknownCampaign:
         raise Refusal(404, "unknown_campaign") from None
@@ -221,12 +309,21 @@ def decide(
 
 def undo(request: Request, caller: Moderator, desk: TheDesk, campaign_id: str) -> Response:
     """Take back what was decided of a campaign and of all that followed."""
-    sites = caller.sites_as(Role.MODERATOR)
+    seen = caller.sites_as(Role.VIEWER)
     store = Campaigns(desk.store)
     try:
-        campaign = store.campaign(sites, _known(campaign_id))
-        is_admin = caller.may(Role.ADMIN, campaign.site_id)
-        store.undo(sites, campaign.id, moderator=caller.name, only_own=not is_admin)
+        campaign = store.campaign(seen, _known(campaign_id))
+        is_own = campaign.act is not None and campaign.act.decision.moderator == caller.name
+        if not _may_undo(caller, campaign):
+            raise NothingToUndo("nothing of it is the caller's to take back")
+        role = Role.MODERATOR if is_own else Role.ADMIN
+        store.undo(
+            caller.sites_as(role),
+            campaign.id,
+            moderator=caller.name,
+            only_own=is_own,
+            seen_on=seen,
+        )
     except UnknownCampaign:
         raise Refusal(404, "unknown_campaign") from None
     except NothingToUndo:
@@ -241,7 +338,11 @@ def follow(
     until = desk.now() + timedelta(hours=_hours(sent.hours))
     try:
         Campaigns(desk.store).follow_until(
-            caller.sites_as(Role.MODERATOR), _known(campaign_id), until, moderator=caller.name
+            caller.sites_as(Role.MODERATOR),
+            _known(campaign_id),
+            until,
+            moderator=caller.name,
+            seen_on=caller.sites_as(Role.VIEWER),
         )
     except UnknownCampaign:
         raise Refusal(404, "unknown_campaign") from None
@@ -258,6 +359,7 @@ def leave(
             _known(campaign_id),
             comment_id if ID.fullmatch(comment_id) else "",
             moderator=caller.name,
+            seen_on=caller.sites_as(Role.VIEWER),
         )
     except UnknownCampaign:
         raise Refusal(404, "unknown_campaign") from None

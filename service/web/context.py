@@ -1,4 +1,4 @@
-"""What is around a comment, on a page or in its card: thread, author, the same text.
+"""What is around a comment, on a page or in its card: thread, author, the like, the same links.
 
 Knows how much of each text is shown. Shows nothing of another site.
 """
@@ -62,6 +62,8 @@ def context(request: Request, caller: Viewer, desk: TheDesk, comment_id: str) ->
         of_author=[_excerpt(one) for one in found.of_author],
         alike=[_excerpt(one) for one in found.alike],
         has_author=found.has_author,
+        linked=[_excerpt(one) for one in found.linked],
+        domains=[pieces_of(one) for one in found.domains],
         language_names=LANGUAGE_NAMES,
         now=desk.now(),
     )

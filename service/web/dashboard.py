@@ -13,9 +13,11 @@ from starlette.responses import Response
 
 from service.storage import Role
 from service.storage.figures import Scope, read, today
+from service.storage.shadows import Shadows
 from service.web.csv_rows import csv_lines
 from service.web.desk import Caller, Desk, TheDesk, Viewer
 from service.web.panels import MOST_ROWS, Histograms, Panels, csv_rows
+from service.web.panels_shadow import ShadowPanels
 from service.web.rendering import PageRoute, Refusal, attachment, page
 from service.web.texts import texts_for
 
@@ -67,12 +69,13 @@ def dashboard(
     return page(
         request,
         "dashboard.html",
-        panels=panels.all(),
+        panels=[*panels.all(), *_shadow_panels(request, caller, desk, choice).all()],
         choice=choice,
         query=choice.query(),
         periods=[(number, f"/dashboard?{choice.query(days=number)}") for number in PERIODS],
         sites=sorted(sites.items(), key=lambda item: item[1]),
         most_rows=MOST_ROWS,
+        may_try=caller.may(Role.ADMIN, choice.site_id or None),
         now=desk.now(),
     )
 
@@ -81,7 +84,9 @@ def as_csv(
     request: Request, caller: Viewer, desk: TheDesk, key: str, site: str = "", days: str = ""
 ) -> Response:
     """The table of one panel, with all its rows."""
-    panel = _panels(request, caller, desk, Choice.of(caller, site, days)).one(key)
+    choice = Choice.of(caller, site, days)
+    panel = _shadow_panels(request, caller, desk, choice).one(key)
+    panel = panel or _panels(request, caller, desk, choice).one(key)
     if panel is None:
         raise Refusal(404, "nothing_here")
     return attachment(csv_lines(panel.header, csv_rows(panel)), f"{panel.key}.csv", "text/csv")
@@ -91,3 +96,9 @@ def _panels(request: Request, caller: Caller, desk: Desk, choice: Choice) -> Pan
     scope = choice.scope(caller, desk)
     histograms: Histograms = request.app.state.histograms
     return Panels(texts_for(request), read(desk.store, scope), scope, histograms)
+
+
+def _shadow_panels(request: Request, caller: Caller, desk: Desk, choice: Choice) -> ShadowPanels:
+    scope = choice.scope(caller, desk)
+    names = {one.id: one.name for one in caller.visible(desk.store.sites())}
+    return ShadowPanels(texts_for(request), Shadows(desk.store).shadowing(scope), scope, names)

@@ -40,10 +40,17 @@ KINDS = (
     "rate_limit_set",
     "decisions_forgotten",
     "person_erased",
+    "training_asked",
+    "training_done",
+    "training_failed",
+    "training_stopped",
+    "nightly_set",
     "history_imported",
+    "labels_looked_at",
     "campaign_found",
     "campaign_timed",
     "campaign_left",
+    "campaigns_shared",
     "rules_author",
     "rules_lists",
     "rules_raid",
@@ -246,7 +253,7 @@ class _Words:
             said = str(body.get("reason") or body.get(by))
             key = f"{key}.{said}" if f"log_line.{key}.{said}" in t.sentences else key
         values: dict[str, object] = defaultdict(str)
-        for name in ("by", "comments", "records", "format", "role", "moderator", "name"):
+        for name in ("by", "comments", "records", "format", "role", "moderator", "name", "version"):
             value = str(body.get(name) or "…")
             values[name] = plain_name(self._names.get(value, value))
         return t(f"log_line.{key}", who=who, **values)

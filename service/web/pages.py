@@ -10,7 +10,9 @@ from functools import cache
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
+from model.registry import SHIPPED, Registry
 from service.passwords import Passwords
+from service.rule_trial import SECONDS
 from service.storage import Store
 from service.storage.accounts import Accounts
 from service.storage.accounts_people import People
@@ -27,11 +29,14 @@ from service.web import (
     digests,
     entry,
     erasure,
+    labels,
     live,
     log,
+    models,
     people,
     queue,
     raids,
+    replay,
     site_rules,
     status,
 )
@@ -55,8 +60,11 @@ PARTS = (
     authors,
     site_rules,
     raids,
+    replay,
     log,
     dashboard,
+    models,
+    labels,
     status,
     digests,
 )
@@ -72,15 +80,22 @@ def install(
     most_listeners: int = live.MOST_LISTENERS,
     histograms: Histograms = no_histogram,
     passwords: Passwords | None = None,
+    registry: Registry = Registry(SHIPPED),  # noqa: B008  frozen
+    shadow_of: models.ShadowOf = models.no_shadow,
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
 
-    `histograms` gives those of models' manifests; `poll_seconds` is how often it is looked for
-    what is new, while somebody wants to know, and `most_listeners` how many may.
+    `histograms` gives those of models' manifests, and `shadow_of` what a challenger would have
+    said; `registry` is where models are promoted, and tried on what is stored. `poll_seconds` is
+    how often it is looked for what is new, while somebody wants to know, and `most_listeners` how
+    many may.
 
     Routes are plain functions, so that FastAPI runs them in threads: the store blocks.
     """
     app.state.histograms = histograms
+    app.state.registry = registry
+    app.state.shadow_of = shadow_of
+    app.state.replay_seconds = SECONDS
     app.state.desk = Desk(
         store,
         Sessions(store, secure=secure),

@@ -21,7 +21,7 @@ from service.storage.finding import Count, Finding, Found, Order
 from service.storage.passed import Passed
 from service.storage.traits import Band
 from service.web import reading
-from service.web.campaigns import FOLLOW_HOURS, ON_QUEUE, USUAL_HOURS, first_cards, open_ids
+from service.web.campaigns import FOLLOW_HOURS, ON_QUEUE, USUAL_HOURS, at_top, first_cards
 from service.web.card import plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, TheDesk, Viewer
@@ -83,9 +83,9 @@ def queue(
     unread = 0 if is_part else Finding(desk.store).catch_up()
     if unread:
         reading.go_on(desk.store)
-    campaigns = [] if place.look.asked else open_ids(desk, caller)
+    top = None if place.look.asked else at_top(desk, caller)
     limit = PER_PART if is_part else AT_FIRST
-    found = _found(desk, caller, place, unread, campaigns, limit)
+    found = _found(desk, caller, place, unread, () if top is None else top.ids, limit)
     if after and (place.after != after or found is None or not found.page.items):
         if not is_part:
             return see_other(request, place.path(after="", done=done, undone=undone))
@@ -114,8 +114,9 @@ def queue(
         **values,
         look=look,
         count=found.count,
-        campaigns=[] if after else first_cards(desk, caller, campaigns),
-        more_campaigns=len(campaigns) > ON_QUEUE,
+        campaigns=[] if after or top is None else first_cards(desk, caller, top),
+        more_campaigns=top is not None and top.count > ON_QUEUE,
+        top=None if after else top,
         hours=FOLLOW_HOURS,
         usual_hours=USUAL_HOURS,
         waiting=waiting if not look.asked else found.count.number,

@@ -34,15 +34,17 @@ class Texts:
         """The sentence, its placeholders filled in. Raises KeyError if there is none.
 
         Words are set apart by isolates, so that a name in a right-to-left script does not turn
-        the sentence around it.
+        the sentence around it. `{n:comment|comments}` is the first word for one, else the other.
         """
-        shown = {n: f"\u2068{v}\u2069" if isinstance(v, str) else v for n, v in values.items()}
+        shown = {n: _Said(v) if isinstance(v, int | str) else v for n, v in values.items()}
         return self.sentences[key].format_map(shown)
 
     def for_scripts(self, *families: str) -> dict[str, str]:
         """The sentences of some families as they are, for scripts to fill in: "{who}", "{n}"."""
         return {
-            key: self(key, **{name: f"{{{name}}}" for name in _words_in(sentence)} | _NUMBER)
+            key: sentence.format_map(
+                {name: _Said(f"{{{name}}}") for name in _words_in(sentence)} | _NUMBER
+            )
             for key, sentence in self.sentences.items()
             if key.startswith(families)
         }
@@ -60,11 +62,25 @@ class Texts:
         return self.sentences["age.now"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A number or words as a sentence holds them."""
+
+    value: int | str
+
+    def __format__(self, spec: str) -> str:
+        one, is_counted, more = spec.partition("|")
+        if is_counted:
+            return one if str(self.value) == "1" else more
+        shown = f"\u2068{self.value}\u2069" if isinstance(self.value, str) else self.value
+        return format(shown, spec)
+
+
 class _AsItIs:
     """Stands for a number that a script fills in, and needs no isolates."""
 
-    def __format__(self, _: str) -> str:
-        return "{n}"
+    def __format__(self, spec: str) -> str:
+        return f"{{n:{spec}}}" if spec else "{n}"
 
 
 _NUMBER: dict[str, object] = {"n": _AsItIs()}

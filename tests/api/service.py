@@ -14,7 +14,8 @@ from model.policy import Policy
 from model.registry import CHAMPION, Registry
 from service.app import build
 from service.keyring import Keyring
-from service.settings import load_settings
+from service.serving import registry_of
+from service.settings import Settings, load_settings
 from service.storage import Site, Store
 from tests.judging_cases import a_manifest, a_table
 from tests.migrated import lay_database
@@ -97,6 +98,19 @@ def model_at(root: Path, seed: int = 3, *, scale: float = 0.01) -> str:
     return version
 
 
+def signed(settings: Settings) -> Registry:
+    """The registry that settings name as the service sees it, signed like a first start does."""
+    registry = registry_of(settings)
+    registry.adopt(who="test", why="first start", at=datetime(2026, 1, 1, tzinfo=UTC))
+    return registry
+
+
+def models_in(directory: Path, models: Path | None = None) -> Registry:
+    """The registry of the installation whose data are in a directory, with its key."""
+    named = {"DUYET_MODELS": str(models)} if models else {}
+    return signed(load_settings({"DUYET_DATA_DIR": str(directory)} | named))
+
+
 @contextmanager
 def running(
     directory: Path,
@@ -120,6 +134,7 @@ def running(
     keyring = Keyring.open(read.secrets_dir)
     store = Store.open(read.sqlalchemy_url, keyring, now=clock)
     store.migrate()
+    signed(read)
     site, key = store.add_site("blog", policy)
     other_site, other_key = store.add_site("shop", policy)
     app = build(read, Store.open(read.sqlalchemy_url, keyring, now=clock), now=clock)

@@ -14,7 +14,7 @@ from service.keyring import Keyring
 from service.problems import answers
 from service.settings import load_settings
 from service.storage import Store
-from tests.api.service import UNAUDITED, Clock, a_comment, model_at
+from tests.api.service import UNAUDITED, Clock, a_comment, model_at, signed
 from tests.migrated import lay_database
 from tests.serving import exchanged, served
 
@@ -31,6 +31,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[bool, 
     keyring = Keyring.open(settings.secrets_dir)
     store = Store.open(settings.sqlalchemy_url, keyring)
     store.migrate()
+    signed(settings)
     _, key = store.add_site("blog", UNAUDITED)
     apps = {}
     for is_direct in (True, False):

@@ -32,7 +32,7 @@ from service.learning import KEPT_SECONDS, Learning
 from service.metrics import Metrics
 from service.settings import load_settings
 from service.storage import Site, Store, StoredComment
-from tests.api.service import UNAUDITED, Clock, Service, a_comment, running
+from tests.api.service import UNAUDITED, Clock, Service, a_comment, models_in, running
 from tests.judging_cases import a_manifest, a_table
 from tests.serving import served
 
@@ -53,9 +53,9 @@ SPAMS = {"outcome": "reject", "reason": "spam"}
 ACCEPTS = {"outcome": "accept"}
 
 
-def doubting_model(root: Path, seed: int = 3) -> str:
+def doubting_model(root: Path, seed: int = 3, *, is_signed: bool = False) -> str:
     """A registry whose champion is in doubt of every text; the champion's version."""
-    registry = Registry(root)
+    registry = models_in(root.parent, root) if is_signed else Registry(root)
     version = registry.add(a_manifest(bias=(0.6, -2.0)), a_table(seed, scale=0.001))
     registry.move(CHAMPION, version, who="t", why="t", at=datetime(2026, 1, seed, tzinfo=UTC))
     return version
@@ -439,7 +439,7 @@ def test_a_new_champion_learns_the_site_anew(learning_service: Service, desk: De
     teach_words(desk, 10)
     before = desk.until_lessons(10)
 
-    version = doubting_model(learning_service.directory / "models", seed=4)
+    version = doubting_model(learning_service.directory / "models", seed=4, is_signed=True)
     after = desk.until(
         "Chờ một chút", lambda told: told["model"] == version and told["learnt"]["layer"] != ""
     )

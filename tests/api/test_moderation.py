@@ -1,6 +1,7 @@
 """The one door under strain: broken parts, callers who leave, many at once, long texts."""
 
 import asyncio
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -31,7 +32,7 @@ from service.moderation import (
 from service.pace import Pace
 from service.serving import Serving
 from service.storage import Site, Store, StoreUnavailable
-from tests.api.service import PROBLEM, Clock, Service, a_comment, model_at, running
+from tests.api.service import PROBLEM, Clock, Service, a_comment, model_at, models_in, running
 from tests.judging_cases import a_manifest, a_table
 from tests.migrated import lay_database
 
@@ -52,7 +53,7 @@ async def door(
     site, _ = store.add_site("blog", policy or Policy(audit_rate=0))
     model_at(directory / "models")
     metrics = Metrics()
-    serving = Serving(directory / "models", metrics)
+    serving = Serving(Registry(directory / "models"), metrics)
     serving.refresh()
     with Deliverability() as deliverability:
         moderation = Moderation(
@@ -138,7 +139,7 @@ def move(registry: Registry, version: str) -> None:
 
 def test_a_champion_that_is_corrupt_leaves_the_last_good_one_at_work(tmp_path: Path) -> None:
     with running(tmp_path / "var") as service:
-        registry = Registry(tmp_path / "var" / "models")
+        registry = models_in(tmp_path / "var")
         good = registry.names()[CHAMPION]
         bad = registry.add(a_manifest(), a_table(7))
         good_again = registry.add(a_manifest(), a_table(9, scale=0.01))
@@ -151,12 +152,49 @@ def test_a_champion_that_is_corrupt_leaves_the_last_good_one_at_work(tmp_path: P
         during += [service.post(a_comment("Vẫn hỏng")).json() for _ in range(5)]
         ready = service.get("/readyz").status_code
         names.write_text("{}")
+        registry.sign([], who="t", why="t", at=datetime(2026, 1, 2, tzinfo=UTC))
         move(registry, good_again)
         until(service, good_again)
 
     assert {answer["model"] for answer in during} == {good}
     assert all(answer["scores"] for answer in during)
     assert ready == 200
+
+
+def test_an_old_registry_put_back_is_refused_and_told_while_the_newest_model_serves(
+    tmp_path: Path,
+) -> None:
+    models = tmp_path / "var" / "models"
+    with running(tmp_path / "var") as service:
+        registry = models_in(tmp_path / "var")
+        newest = registry.add(a_manifest(), a_table(9, scale=0.01))
+        shutil.copytree(models, tmp_path / "old")
+        move(registry, newest)
+        until(service, newest)
+        (models / "names.json").write_bytes((tmp_path / "old" / "names.json").read_bytes())
+        refused = warned(service)
+        during = [service.post(a_comment("Vẫn chấm")).json()["model"] for _ in range(5)]
+        ready = service.get("/readyz")
+        counted = service.get("/metrics").text
+        registry.sign([], who="lan", why="restored", at=datetime(2026, 1, 3, tzinfo=UTC))
+        until(service, registry.names()[CHAMPION])
+        after = service.get("/readyz").json()
+
+    assert refused == [f"model: the registry is refused (rolled_back); {newest} goes on serving"]
+    assert set(during) == {newest}
+    assert ready.status_code == 200
+    assert 'duyet_model_refused{reason="rolled_back"} 1.0' in counted
+    assert after == {"status": "ready"}
+    assert registry.names()[CHAMPION] != newest
+
+
+def warned(service: Service) -> object:
+    """What readiness warns of, within three seconds."""
+    for _ in range(60):
+        if warnings := service.get("/readyz").json().get("warnings"):
+            return warnings
+        time.sleep(0.05)
+    return pytest.fail("nobody looked")
 
 
 @pytest.mark.parametrize("probes", [(("x", (1.0, 2.0, 3.0)),), (("x", ("a", "b")),)])
@@ -171,7 +209,7 @@ def test_a_champion_that_is_nonsense_neither_stops_the_start_nor_the_next_swap(
     with running(tmp_path / "var") as service:
         first = service.post(a_comment("Chưa có máy")).json()
         ready = service.get("/readyz").status_code
-        move(registry, good)
+        move(models_in(tmp_path / "var"), good)
         until(service, good)
 
     assert (first["verdict"], first["scores"], ready) == ("queue", None, 503)

@@ -24,8 +24,12 @@ from model.outcome import Head, Outcome, Scores
 from model.policy import Policy
 from model.submission import Article, Author, CommentType, FormFacts, Submission
 from model.verdict import Reason, RuleHit, Span, Verdict
+from service.digest import CONFIRM, STOP, link_path
 from service.keyring import Keyring
-from service.storage import Role, Store
+from service.status_links import path_of
+from service.storage import Role, Store, StoredComment
+from service.storage.digests import Digests, Every
+from service.storage.rows import STORED, stored_comment
 from tests.browser.conftest import Noticed, enter
 from tests.browser.hostile import ADDRESSES, EVERY, LONG, MARKUP, forms_in, packed, raw_in
 from tests.browser.seeing import ask, too_wide
@@ -230,6 +234,36 @@ def test_nothing_of_an_address_runs_loads_hides_or_breaks(
         _asks_nothing_of_others(
             besieged, pages[320], noticed_here, f"{address}?{urlencode(together)}"
         )
+
+
+def test_nothing_runs_loads_hides_or_breaks_behind_links_with_real_tokens(
+    besieged: Besieged, pages: dict[int, Page], noticed_here: Noticed
+) -> None:
+    store, client, keyring = besieged.store, besieged.client, besieged.store.keyring
+    hostile = [path_of(keyring, one.id) for one in comments_in(store)]
+    rejected = next(path for path in hostile if "/appeal" in client.get(path).text)
+    form = next(f for f in forms_in(client.get(rejected).text) if "/appeal" in f.action)
+    appeals = [client.post(at, data=sent) for at, sent in form.filled(packed(180, 8))]
+    reader = store.moderators()[0]
+    asked_by_mail = Digests(store).choose(
+        reader, address="lan@mail.example", language="vi", every=Every.DAY, hour=7
+    )
+    assert asked_by_mail is not None
+    mail = [link_path(keyring, what, asked_by_mail.link_id) for what in (CONFIRM, STOP)]
+    answers = [*appeals, *(client.get(path) for path in [*hostile, *mail])]
+
+    assert {one.status_code for one in answers} <= {200, 303, 422}
+    assert [raw_in(one.text) for one in answers if raw_in(one.text)] == []
+    assert len(hostile) > len(EVERY)
+    for path in (rejected, *mail):
+        _asks_nothing_of_others(besieged, pages[320], noticed_here, path)
+
+
+def comments_in(store: Store) -> list[StoredComment]:
+    """All comments there are."""
+    with store.reads() as connection:
+        rows = connection.execute(STORED).mappings().all()
+    return [stored_comment(row) for row in rows]
 
 
 def _asks_nothing_of_others(besieged: Besieged, page: Page, noticed: Noticed, address: str) -> None:

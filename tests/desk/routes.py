@@ -130,7 +130,21 @@ def _fields(route: Route) -> tuple[str, ...]:
     return tuple(found)
 
 
-CHORES = frozenset({"waiting", "waiting_texts", "chore_leases"})
+CHORES = frozenset(
+    {
+        "arrival_days",
+        "audit_days",
+        "chore_leases",
+        "decision_days",
+        "language_days",
+        "queue_samples",
+        "reason_days",
+        "score_days",
+        "statistics_marks",
+        "waiting",
+        "waiting_texts",
+    }
+)
 """Tables that the service fills by itself, whatever is read."""
 
 

@@ -13,7 +13,9 @@ from model.outcome import Outcome
 from model.policy import Policy
 from model.submission import FormFacts, History
 from model.verdict import Reason, Verdict
+from service.campaigns import CampaignFinder
 from service.storage import QueueItem, Role, StoredComment, Waiting
+from service.storage.context import context_of
 from service.web.card import Card, card_of, first_of, pieces_of
 from service.web.queue import AT_FIRST
 from tests.browser.newsroom import ADDRESS, SPAM, Newsroom, form_token, open_newsroom, verdict_on
@@ -287,6 +289,26 @@ def test_context_is_a_page_and_for_a_script_a_part_of_one(newsroom: Newsroom) ->
     assert "\u2068an\u2069: \u2068accepted\u2069." in part.text
     assert ADDRESS not in page.text
     assert "kiem.vay@" not in page.text
+
+
+def test_context_has_what_links_alike_and_what_is_of_one_campaign(newsroom: Newsroom) -> None:
+    shop, _ = newsroom.store.add_site("shop", Policy())
+    words = "Mọi người vào xem chỗ này đi, giá rẻ bất ngờ, giao ngay trong ngày cho cả nhà nhé"
+    ids = [newsroom.say(f"{words} {n} https://cho-re.example/{n}", url="") for n in range(3)]
+    linking = newsroom.say("Hàng đẹp ở HTTPS://www.Cho-Re.example/x", url="")
+    named = newsroom.say("Không phải https://ngo-cho-re.example.org/cho-re", url="")
+    newsroom.store.decide(None, linking, accept(newsroom.clock(), "an"))
+    sent = replace(SPAM, content=f"{words} https://cho-re.example/9")
+    put(newsroom.store, asked(shop, newsroom.clock(), sent), by=verdict_on(sent))
+    CampaignFinder(newsroom.store).turn()
+
+    found = context_of(newsroom.store, None, ids[0])
+
+    assert found is not None
+    assert [one.id for one in found.alike] == ids[:0:-1]
+    assert found.domains == ("cho-re.example",)
+    assert [one.id for one in found.linked] == [linking, *ids[:0:-1]]
+    assert named not in {one.id for one in found.linked}
 
 
 def test_another_site_s_comment_has_no_card_context_claim_or_standing(newsroom: Newsroom) -> None:

@@ -94,7 +94,7 @@ def test_one_comment_is_a_dashboard(newsroom: Newsroom, days: str) -> None:
 
     plots = plots_in(answer)
     assert len(plots) == 2 * 5  # arrivals, queue, waits and two of scores, for two widths
-    assert "1 comments: " in re.sub("[\u2068\u2069]", "", answer.text)
+    assert "1 comment: " in re.sub("[\u2068\u2069]", "", answer.text)
 
 
 def test_a_plot_is_named_and_described_and_has_a_table(newsroom: Newsroom) -> None:

@@ -100,7 +100,7 @@ def test_a_digest_says_what_waits_in_numbers_and_nothing_that_anybody_wrote(
     assert mail.get_content_type() == "text/plain"
     assert "bao: 7, the oldest since 1 Mar 2026, 12:01 UTC" in text
     assert "appealed by their authors: 1" in text
-    assert "copies: 6, of 1 texts" in text
+    assert "copies: 6, of 1 text that" in text
     assert f"{URL}/queue" in text
     for kept in ("Vay", "Kiệm", "canary", "nhanh", "Lãi suất", "thu.example", "203.0"):
         assert kept not in text

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from model.outcome import Outcome
 from model.policy import Policy
 from model.verdict import Reason
 from service.storage import Role
@@ -116,6 +117,22 @@ def test_what_does_not_wait_can_be_looked_at(newsroom: Newsroom, state: str) -> 
     assert (page.status_code, cards_in(page)) == (200, [one] if state == "decided" else [])
 
 
+def test_all_that_the_machine_accepted_and_match_are_a_snapshot_as_well(newsroom: Newsroom) -> None:
+    sent = [
+        asked(newsroom.site, newsroom.clock(), replace(SPAM, content=f"buy {n}"))
+        for n in range(320)
+    ]
+    accepted = replace(verdict_on(SPAM), outcome=Outcome.ACCEPT)
+    put(newsroom.store, *sent, by=accepted)
+    with newsroom.moderator() as client:
+        planned = plan(client, view="q=buy&state=accepted")
+        put(newsroom.store, asked(newsroom.site, newsroom.clock(), sent[0].submission), by=accepted)
+        done = press(client, planned.headers["location"], "run")
+        after = client.get(done.headers["location"])
+
+    assert title(after) == "320 comments rejected as spam"
+
+
 def test_another_site_s_comments_are_not_found(newsroom: Newsroom) -> None:
     other, _ = newsroom.store.add_site("other", Policy())
     hidden = put(newsroom.store, asked(other, newsroom.clock(), SPAM))
@@ -193,8 +210,8 @@ def test_what_was_picked_and_decided_by_others_meanwhile_is_left(newsroom: Newsr
         run = press(client, planned.headers["location"], "run")
         done = client.get(run.headers["location"])
 
-    assert title(done) == "1 comments accepted"
-    assert "1 were left" in re.sub("[\u2068\u2069]", "", done.text)
+    assert title(done) == "1 comment accepted"
+    assert "1 was left" in re.sub("[\u2068\u2069]", "", done.text)
 
 
 def test_two_acts_on_the_same_comments_decide_each_once(newsroom: Newsroom) -> None:
@@ -206,7 +223,7 @@ def test_two_acts_on_the_same_comments_decide_each_once(newsroom: Newsroom) -> N
         press(client, first.headers["location"], "run")
         titles = [title(client.get(one.headers["location"])) for one in (first, second)]
 
-    assert titles == ["1 comments rejected as spam", "3 comments accepted"]
+    assert titles == ["1 comment rejected as spam", "3 comments accepted"]
 
 
 def test_an_act_is_its_maker_s_to_run_and_to_undo(newsroom: Newsroom) -> None:
@@ -291,5 +308,5 @@ def test_an_act_on_one_flashes_on_the_queue_with_a_way_back(newsroom: Newsroom) 
         page = client.get(unescape(back[1]))
 
     text = re.sub("[\u2068\u2069]", "", page.text)
-    assert "1 comments rejected as spam" in text
+    assert "1 comment rejected as spam" in text
     assert f'action="{address.partition("?")[0]}/undo"' in text

@@ -1,8 +1,9 @@
 """Whoever works on one site cannot learn that another exists.
 
-Two sites with all there is: comments, decisions, acts, reports, people, links, sessions. An admin
-and a moderator of the one call every page route with every id of the other, and are answered,
-byte for byte, as for an id that never was.
+Two sites with all there is: comments, decisions, acts, campaigns, reports, appeals, rules, raids,
+claims, digests, people, links, sessions. An admin and a moderator of the one call every page route
+with every id of the other, and are answered, byte for byte, as for an id that never was. Both sites
+allow that campaigns are seen with those of others, and the other's are like ours.
 """
 
 import re
@@ -20,11 +21,19 @@ import sqlalchemy as sa
 from model.decision import RejectReason, ReportKind
 from model.outcome import Outcome
 from model.policy import Policy
+from model.site_rules import Standing
 from service.app import build
+from service.campaigns import CampaignFinder
 from service.keyring import Keyring
 from service.settings import load_settings
 from service.storage import Role, Site, Store
 from service.storage.acts import Acts
+from service.storage.campaigns import Campaigns
+from service.storage.claims import Claims
+from service.storage.digests import Digests, Every
+from service.storage.site_rules import RuleBook
+from service.storage.statistics import Statistics
+from service.storage.status_pages import StatusPages
 from service.storage.tables import metadata
 from service.web.sessions import SEEN_EVERY
 from tests.browser.newsroom import SPAM, form_token, verdict_on
@@ -79,15 +88,65 @@ def _fill(store: Store, site: Site, clock: Clock, word: str) -> list[str]:
     store.decide([site.id], ids[2], accept(clock(), by=f"{word} mod"))
     store.undo([site.id], ids[2], moderator=f"{word} mod")
     store.report([site.id], ids[0], ReportKind.SPAM)
+    _campaigns(store, site, clock, word)
     decision = replace(reject(clock(), by=f"{word} admin"), reason=RejectReason.TOXIC)
     assert decision.outcome is Outcome.REJECT
     Acts(store).decide([site.id], ids[3:5], decision, kind="bulk", body={})
+    other = replace(SPAM, content=f"{word}: một lời khác hẳn, của một người khác, về chuyện khác.")
+    ids += put(store, asked(site, clock(), other), by=verdict_on(other))
     for role in Role:
         one = store.add_moderator(f"{word} {role.value}", role, site_id=site.id)
         for _ in range(2):
             link = store.new_sign_in_link(one.id, timedelta(hours=1))
         store.use_sign_in_link(link)
+        if role is not Role.VIEWER:
+            Claims(store).claim([site.id], ids[-1], moderator_id=one.id)
+            chosen = Digests(store).choose(
+                one, address=f"{word}@mail.example", language="en", every=Every.DAY, hour=7
+            )
+            assert chosen is not None
+            Digests(store).confirm(one.id, chosen.link_id)
+    StatusPages(store).appeal(ids[1], f"{word} xin xem lại")
+    _rules(store, site, ids[-1], f"{word} admin", clock)
     return ids
+
+
+COPIED = (
+    "Mình vừa rút được 12 triệu sau ba ngày chơi ở đây, nạp rút nhanh gọn, hỗ trợ nhiệt tình, "
+    "anh em nào cần thì nhắn mình chỉ cho cách vào nhé"
+)
+
+
+def _campaigns(store: Store, site: Site, clock: Clock, word: str) -> None:
+    """One campaign that waits, one that is decided, and one that is one with ours only."""
+    Campaigns(store).share(site.id, allowed=True, by=f"{word} admin")
+    for number in range(9):
+        clock.advance(seconds=1)
+        text = (
+            f"{word} {number}" if number < 3 else f"https://{word}-{number % 2}.example/ {number}"
+        )
+        author = replace(SPAM.author, name=f"{word} bạn {number}", url="")
+        sent = replace(SPAM, content=f"{COPIED} {text}", author=author)
+        put(store, asked(site, clock(), sent), by=verdict_on(sent))
+        CampaignFinder(store).turn()
+        clock.advance(minutes=1)
+    for campaign in Campaigns(store).open([site.id], limit=9)[-1:]:
+        Campaigns(store).decide(
+            [site.id],
+            campaign.id,
+            reject(clock(), by=f"{word} mod"),
+            upto=campaign.newest,
+            follow_for=timedelta(hours=24),
+        )
+
+
+def _rules(store: Store, site: Site, comment_id: str, by: str, clock: Clock) -> None:
+    """A banned author, a raid and a change that was undone."""
+    book, sites = RuleBook(store), [site.id]
+    until = clock() + timedelta(days=7)
+    for standing in (Standing.QUEUED, Standing.BANNED):
+        book.act_on_author(sites, comment_id, standing, by=by, why=by, expires_at=until)
+    book.start_raid(sites, by=by, why=by, lasts=timedelta(hours=2), comment_id=comment_id)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +164,10 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
     _fill(store, other, clock, WORD)
     theirs = {place: one for place, one in _ids(_rows(store)).items() if one not in known.values()}
     theirs |= _newest(_rows(store), known)
+    CampaignFinder(store).turn()  # so that the service has nothing left to do by itself
+    Statistics(store).count_decisions()
+    Statistics(store).count_arrivals()
+    Statistics(store).sample_queue()
     app = build(settings, store, now=clock)
     with served(app) as port:
         url = f"http://127.0.0.1:{port}"

@@ -1,15 +1,17 @@
 """Model versions that are corrupt or half there, a registry that vanishes: doubt queues."""
 
-import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from model.moves import standing_of
 from model.registry import CHAMPION, Registry
-from tests.api.service import model_at
+from model.signing import Kind
+from tests.api.service import model_at, models_in
 from tests.faults.ledger import ledger
 from tests.faults.load import Load
 from tests.faults.running import Running, sqlite_url, until
@@ -19,14 +21,18 @@ from tests.judging_cases import a_manifest, a_table
 SEEN_SECONDS = 15.0
 
 
-def _second(root: Path) -> str:
-    return Registry(root).add(a_manifest(), a_table(9, scale=0.02))
+def _registry(one: Running) -> Registry:
+    """With the key of the installation."""
+    return models_in(one.directory / "var", one.models)
 
 
-def _point_at(root: Path, version: str) -> None:
-    """Move the name as a careless copy would: nothing looks whether the version loads."""
-    names = root / "names.json"
-    names.write_text(json.dumps(json.loads(names.read_text()) | {CHAMPION: version}))
+def _point_at(registry: Registry, version: str) -> None:
+    """Move the name as nobody should who has the key: nothing looks whether it loads."""
+    assert registry.guard is not None
+    names = registry.root / "names.json"
+    before, _ = standing_of(names.read_text())
+    moved = replace(before, names={CHAMPION: version}, count=before.count + 1)
+    names.write_text(moved.signed(registry.guard.signature(Kind.NAMES, moved.body())))
 
 
 def _cut_table(root: Path, version: str) -> None:
@@ -52,17 +58,18 @@ def test_a_spoilt_version_never_serves_and_the_last_good_one_stays(
     one = service()
     one.start()
     load = Load(one)
-    good = Registry(one.models).names()[CHAMPION]
-    bad = _second(one.models)
+    registry = _registry(one)
+    good = registry.names()[CHAMPION]
+    bad = registry.add(a_manifest(), a_table(9, scale=0.02))
     spoil(one.models, bad)
 
     with load.running():
         load.reaches(20)
-        _point_at(one.models, bad)
+        _point_at(registry, bad)
         until(lambda: "champion cannot be loaded" in one.said(), SEEN_SECONDS, "nobody looked")
         load.reaches(40)
         ready = one.status("/readyz")
-        Registry(one.models).move(CHAMPION, good, who="a", why="b", at=datetime.now(UTC))
+        registry.move(CHAMPION, good, who="a", why="b", at=datetime.now(UTC))
         load.reaches(20)
 
     found = ledger(sqlite_url(one), load)
@@ -123,6 +130,7 @@ def test_without_a_model_every_comment_is_queued_until_one_appears(
         before = {verdict for _, verdict in load.answered.values()}
         shutil.rmtree(one.models)
         model_at(one.models)
+        _registry(one)  # which signs it, as `duyet models sign` would
         seen = until(lambda: one.status("/readyz") == 200, SEEN_SECONDS, "no model was found")
         load.reaches(60)
 

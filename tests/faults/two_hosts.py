@@ -26,9 +26,10 @@ import httpx
 
 from benchmarks.postgres import HOW_TO_GET_ONE, running_server
 from model.policy import Policy
-from model.registry import CHAMPION, Registry
+from model.registry import CHAMPION
 from service.keyring import Keyring
 from service.storage import Store
+from tests.api.service import models_in
 from tests.faults.shared_limit import RATE, flooded
 from tests.judging_cases import a_manifest, a_table
 
@@ -140,7 +141,7 @@ def judged(site: Site, what: str = "policy") -> set[str]:
 
 def model_swap(site: Site) -> float:
     """From a champion moved in the shared registry until both judge with it."""
-    registry = Registry(site.models)
+    registry = models_in(site.models.parent)
     other = next(v for v in registry.versions() if v != registry.names()[CHAMPION])
     registry.move(CHAMPION, other, who="drill", why="drill", at=datetime.now(UTC))
     return seconds_until(lambda: judged(site, "model") == {other})
@@ -232,7 +233,7 @@ def prepared(directory: Path, url: str) -> Site:
     store.migrate()
     # Every comment waits: without a reason to doubt there would be no queue to agree on.
     known, key = store.add_site("drill", Policy(audit_rate=1.0))
-    registry = Registry(directory / "models")
+    registry = models_in(directory)
     for seed, name in enumerate((CHAMPION, "challenger")):
         version = registry.add(a_manifest(), a_table(seed))
         registry.move(name, version, who="drill", why="drill", at=datetime.now(UTC))

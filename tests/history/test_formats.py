@@ -17,9 +17,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from model.decision import RejectReason
+from model.spreadsheet import guarded, unguarded
 from model.submission import CommentType
 from service.history import csv_rows, isso, json_lines, wxr
-from service.history.csv_rows import guarded, unguarded
 from service.history.formats import Format, Layout, detected, read
 from service.history.records import HistoryError, Imported, Record, Refused, Status, time_of
 from service.history.sources import CHUNK, Source

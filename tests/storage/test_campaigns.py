@@ -1,5 +1,6 @@
 """Campaigns in both databases: found, decided as one, followed for a time, taken back."""
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,8 +14,7 @@ from model.outcome import Outcome
 from model.policy import Policy
 from service.campaigns import CampaignFinder
 from service.storage import NothingToUndo, Site, Store, UnknownComment
-from service.storage.acts import Act
-from service.storage.campaigns import Campaign, Campaigns, UnknownCampaign
+from service.storage.campaigns import Campaign, Campaigns, Settled, UnknownCampaign
 from tests.storage.cases import VERDICT, Clock, accept, asked, found, put, reject, submission
 
 WORDS = (
@@ -221,7 +221,7 @@ def test_what_was_published_and_reported_is_in_no_campaign(
 def test_of_two_who_decide_at_once_one_that_decided_something_is_followed(
     store: Store, campaigns: Campaigns, campaign: Campaign, clock: Clock
 ) -> None:
-    def press(decision: Decision) -> Act:
+    def press(decision: Decision) -> Settled:
         return Campaigns(store).decide(
             None, campaign.id, decision, upto=campaign.newest, follow_for=DAY
         )
@@ -235,10 +235,10 @@ def test_of_two_who_decide_at_once_one_that_decided_something_is_followed(
     assert stands.decided > 0
 
 
-def _or_none(press: Callable[[Decision], Act]) -> Callable[[Decision], Act | None]:
+def _or_none(press: Callable[[Decision], Settled]) -> Callable[[Decision], Settled | None]:
     """A press that came when nothing waited any more is none."""
 
-    def pressed(decision: Decision) -> Act | None:
+    def pressed(decision: Decision) -> Settled | None:
         try:
             return press(decision)
         except UnknownComment:
@@ -338,11 +338,138 @@ def test_what_a_campaign_holds_is_found_by_its_index(
     campaigns.campaign(None, campaign.id)
     sa.event.remove(engine, "before_cursor_execute", note)
 
-    by_campaign = [(s, v) for s, v in asked_for if "waiting.campaign =" in s]
+    by_campaign = [(s, v) for s, v in asked_for if re.search(r"waiting\.campaign (=|IN)", s)]
     with store.reads() as connection:
         plans = [
             str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", v).all())  # type: ignore[arg-type]
             for s, v in by_campaign
         ]
-    assert len(plans) == 3
+    assert len(plans) >= 3
     assert all("ix_waiting_campaign" in plan for plan in plans)
+
+
+# ------------------------------------------------------------------ of several sites
+
+
+@pytest.fixture
+def other(store: Store) -> Site:
+    return store.add_site("other", Policy())[0]
+
+
+@pytest.fixture
+def shared(
+    store: Store, site: Site, other: Site, clock: Clock, finder: CampaignFinder
+) -> list[str]:
+    """Three copies on the first site, then one on the other; both allow to see them as one."""
+    for one in (site, other):
+        Campaigns(store).share(one.id, allowed=True, by="ann")
+    ids = copies(store, site, clock, 3) + copies(store, other, clock, 1, start=10)
+    finder.turn()
+    return ids
+
+
+def test_the_same_words_on_two_sites_that_allow_it_are_one_decided_and_undone_as_one(
+    store: Store,
+    campaigns: Campaigns,
+    finder: CampaignFinder,
+    site: Site,
+    other: Site,
+    shared: list[str],
+    clock: Clock,
+) -> None:
+    before = [found(store, one) for one in shared]
+    (only,) = campaigns.open(None, limit=10)
+    done = campaigns.decide(None, only.id, reject(clock()), upto=only.newest, follow_for=DAY)
+    settled = {found(store, one).state for one in shared}
+    stands = campaigns.campaign(None, only.id)
+    campaigns.undo(None, only.id, moderator="bob", only_own=True)
+    finder.turn()
+
+    assert (only.waiting, set(only.sites)) == (4, {site.id, other.id})
+    assert (done.decided, stands.decided, settled) == (4, 4, {Outcome.REJECT})
+    assert [found(store, one) for one in shared] == before
+    assert [one.waiting for one in campaigns.open(None, limit=10)] == [4]
+
+
+def test_who_sees_one_of_the_sites_finds_what_there_would_be_without_the_other(
+    store: Store, campaigns: Campaigns, site: Site, other: Site, shared: list[str], clock: Clock
+) -> None:
+    (whole,) = campaigns.open(None, limit=10)
+    (mine,) = campaigns.open({site.id}, limit=10)
+    theirs = campaigns.open({other.id}, limit=10)
+    parts = dict(zip(whole.sites, whole.ids, strict=True))
+    campaigns.decide(None, mine.id, reject(clock()), upto=whole.newest, follow_for=DAY)
+
+    assert (mine.waiting, mine.sites, theirs) == (3, (site.id,), [])
+    assert campaigns.campaign({site.id}, mine.id).decided == 3
+    with pytest.raises(UnknownCampaign):
+        campaigns.campaign({other.id}, parts[other.id])
+    told = [e.kind for e in store.events({other.id}) if "campaign" in f"{e.kind} {e.body}"]
+    assert told == ["campaigns_shared"]
+    assert campaigns.decided({other.id}, limit=10) == []
+
+
+def test_one_press_settles_what_its_maker_may_decide(
+    store: Store, campaigns: Campaigns, site: Site, other: Site, shared: list[str], clock: Clock
+) -> None:
+    (only,) = campaigns.open(None, limit=10)
+    done = campaigns.decide(
+        {other.id}, only.id, reject(clock()), upto=only.newest, follow_for=DAY, seen_on={site.id}
+    )
+
+    assert done.decided == 1
+    assert [found(store, one).state for one in shared] == [Outcome.QUEUE] * 3 + [Outcome.REJECT]
+    assert campaigns.waiting_on(only, {other.id}) == 0
+
+
+def test_what_is_one_with_another_site_only_is_followed_once_it_is_one_by_itself(
+    store: Store,
+    campaigns: Campaigns,
+    finder: CampaignFinder,
+    other: Site,
+    shared: list[str],
+    clock: Clock,
+) -> None:
+    (only,) = campaigns.open(None, limit=10)
+    campaigns.decide(None, only.id, reject(clock()), upto=only.newest, follow_for=DAY)
+    later = copies(store, other, clock, 2, start=20)
+    finder.turn()
+    few = [found(store, one).state for one in later]
+    more = copies(store, other, clock, 2, start=30)
+    finder.turn()
+    last = copies(store, other, clock, 1, start=40)
+    finder.turn()
+
+    assert set(few) == {Outcome.QUEUE}
+    assert {found(store, one).state for one in last} == {Outcome.REJECT}
+    assert len(more) == 2
+
+
+def test_what_is_not_allowed_any_more_is_each_sites_own_again(
+    store: Store, campaigns: Campaigns, finder: CampaignFinder, other: Site, shared: list[str]
+) -> None:
+    campaigns.share(other.id, allowed=False, by="ann")
+    finder.turn()
+    (apart,) = campaigns.open(None, limit=10)
+    campaigns.share(other.id, allowed=True, by="ann")
+    CampaignFinder(store).turn()
+    (whole,) = campaigns.open(None, limit=10)
+
+    assert (apart.waiting, whole.waiting) == (3, 4)
+
+
+def test_one_copy_on_each_of_three_sites_is_one_for_who_sees_them_all(
+    store: Store, campaigns: Campaigns, finder: CampaignFinder, site: Site, clock: Clock
+) -> None:
+    sites = [site, *(store.add_site(name, Policy())[0] for name in ("b", "c"))]
+    for n, one in enumerate(sites):
+        copies(store, one, clock, 1, start=n)
+    finder.turn()
+    apart = campaigns.open(None, limit=10)
+    for one in sites:
+        campaigns.share(one.id, allowed=True, by="ann")
+    finder.turn()
+
+    assert apart == []
+    assert [c.waiting for c in campaigns.open({one.id for one in sites}, limit=10)] == [3]
+    assert campaigns.open({one.id for one in sites[:2]}, limit=10) == []

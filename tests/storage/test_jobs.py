@@ -17,10 +17,10 @@ from tests.storage.cases import Clock, accept, many, put
 
 SAYS = """
 import json, sys, time
-print(json.dumps({"stage": "features", "share": 0.5, "seconds_left": 12}), flush=True)
+print(json.dumps({"stage": "features", "done": 0.5, "seconds_left": 12}), flush=True)
 open(sys.argv[1], "w").close()
 while __import__("os").path.exists(sys.argv[1]): time.sleep(0.01)
-print(json.dumps({"version": "abc", "names": {"challenger": "abc"}}, indent=1))
+print(json.dumps({"stage": "added", "done": 1, "version": "abc", "parent": "p"}))
 """
 FAILS = "import sys; sys.exit('nothing to learn: lan@mail.example said so')"
 
@@ -53,7 +53,7 @@ def test_a_training_is_followed_and_its_answer_kept(store: Store, tmp_path: Path
     done = until(running, jobs, JobState.DONE)
 
     assert (half.id, half.share, half.seconds_left) == (job_id, 0.5, 12)
-    assert done.result == {"version": "abc", "names": {"challenger": "abc"}}
+    assert done.result == {"version": "abc", "parent": "p"}
     assert [e.kind for e in store.events(None)][-2:] == ["training_asked", "training_done"]
     assert jobs.ask(by="mai") != job_id
 

@@ -29,6 +29,7 @@ if (plot && form) {
       document.getElementById(`${slider.id}-said`).textContent = `${slider.value} %`;
     }
     chosen.textContent = chosen.dataset.words
+      .replace(/\{n:([^|}]*)\|([^}]*)\}/g, (_, one, more) => (count === 1 ? one : more))
       .replace("{n}", number.format(count))
       .replace("{low}", low)
       .replace("{high}", high);

@@ -1,0 +1,86 @@
+"""Compare a version that an installation's labels made with the champion, and keep that.
+
+Knows which labels are fair to both: of those that the challenger was moved by, each is judged by
+the fit that has not seen its group; a champion that labels moved as well has seen those up to a
+time, and is compared on the later ones.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from model.comparison import Comparison
+from model.decision import LabelledExample
+from model.registry import CHAMPION, Registry
+from training.comparing import compare
+from training.comparison_page import keep
+from training.contenders import Contender, Labelled, Options, labelled_of
+from training.own_version import OwnVersion
+
+
+def compared_with_champion(
+    registry: Registry,
+    version: str,
+    own: OwnVersion,
+    given: Sequence[LabelledExample],
+    *,
+    jobs: int = -1,
+) -> Comparison | None:
+    """The comparison, kept in the registry; None where no label is fair to both.
+
+    `given` are the labels as they came, of which `own` took what it was moved by. Raises
+    RegistryError.
+    """
+    champion = registry.load(CHAMPION)
+    if champion.version == version:
+        return None
+    manifest = registry.manifest(CHAMPION)
+    seen_until = _time_of(str(manifest.recipe.get("labels_until") or ""))
+    fair = [
+        row
+        for row, example in enumerate(own.examples)
+        if seen_until is None or _said_after(example, seen_until)
+    ]
+    if not fair:
+        return None
+    measured = labelled_of(given, jobs=1)
+    weight = dict(zip(map(_key, measured.examples), measured.weights, strict=True))
+    examples = tuple(own.examples[row] for row in fair)
+    found = compare(
+        Contender(champion.version, (champion,)),
+        Contender(
+            version,
+            own.moved.classifiers,
+            tuple(own.moved.fold_of[row] for row in fair),
+            judged="held_out",
+        ),
+        Labelled(
+            examples,
+            tuple(weight.get(_key(example), example.weight) for example in examples),
+            conflicts=measured.conflicts,
+            campaigns=measured.campaigns,
+            left_out=measured.left_out,
+        ),
+        at=datetime.now(UTC),
+        options=Options(jobs=jobs),
+        manifest=manifest,
+    )
+    keep(registry, found)
+    return found
+
+
+def _key(example: LabelledExample) -> tuple[str, str]:
+    return example.id, example.label.word
+
+
+def _time_of(text: str) -> datetime | None:
+    """A time as labels have it, in UTC where it does not say; None for what is none."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _said_after(example: LabelledExample, until: datetime) -> bool:
+    at = _time_of(example.provenance.at)
+    return at is not None and at > until

@@ -1,0 +1,66 @@
+"""Promote a challenger without being asked, where the installation said so and the rule allows it.
+
+Knows when to look. The rule is `model.promotion`, and the registry writes down every move.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+
+from model.promotion import Shadowed, ruling_on
+from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
+from service.storage import Store
+from service.storage.jobs import CLOCK, Jobs
+from service.storage.leases import take_lease
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=5)
+_NAME = "promoting"
+
+
+class Promoting:
+    """Looks whether the challenger may be promoted, and does it; for one thread at a time."""
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        shadow_of: Callable[[str, str], Shadowed | None],
+    ) -> None:
+        self._store = store
+        self._registry = registry
+        self._shadow_of = shadow_of
+        self._holder = secrets.token_hex(8)
+
+    def turn(self) -> bool:
+        """Whether a challenger became the champion."""
+        if not Jobs(self._store).nightly().promotes:
+            return False
+        if not take_lease(self._store, _NAME, self._holder, LEASE):
+            return False
+        try:
+            return self._promoted()
+        except RegistryError as problem:
+            log.error("no challenger can be promoted: %s", problem)
+            return False
+
+    def _promoted(self) -> bool:
+        names = self._registry.names()
+        champion, challenger = names.get(CHAMPION, ""), names.get(CHALLENGER, "")
+        if not champion or challenger in ("", champion) or self._was_taken_back(challenger):
+            return False
+        comparison = self._registry.report(challenger, champion)
+        ruling = ruling_on(champion, challenger, comparison, self._shadow_of(champion, challenger))
+        if not ruling.may:
+            return False
+        at = self._store.now()
+        self._registry.move(CHAMPION, challenger, who=CLOCK, why="the rule allowed it", at=at)
+        log.info("challenger promoted", extra={"version": challenger})
+        return True
+
+    def _was_taken_back(self, version: str) -> bool:
+        """Whether somebody rolled back from it: nobody's decision is undone by the clock."""
+        moves = [move for move in self._registry.moves() if move["name"] == CHAMPION]
+        return any(move.get("is_roll_back") and move["from"] == version for move in moves)

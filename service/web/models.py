@@ -1,0 +1,337 @@
+"""The models, for who administers every site: train, compare, promote, roll back, and when.
+
+A model is shared by all sites, so nobody else has a say in it. Knows what the promotion rule says
+and puts it into words; decides nothing itself. Works without JavaScript, which only keeps the
+progress up to date.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from model.promotion import Reason, Ruling, Shadowed, ruling_on
+from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
+from service.storage import Role
+from service.storage.jobs import AlreadyAsked, Job, Jobs, Nightly
+from service.web.card import Pieces, pieces_of, plain_name
+from service.web.desk import Admin, Caller, Desk, TheDesk
+from service.web.rendering import PageRoute, Refusal, page, see_other
+from service.web.texts import Texts, texts_for
+
+MOVES_SHOWN = 20
+JOBS_SHOWN = 8
+LONGEST_WHY = 500
+_DONE = frozenset({"asked", "stopped", "promoted", "rolled_back", "nightly"})
+_SHARES = frozenset({"champion", "challenger", "change", "low", "high", "risk", "allowed", "share"})
+# Styles of a report stand in it; nothing else of it is let do anything.
+_REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; sandbox allow-popups"
+)
+
+ShadowOf = Callable[[str, str], Shadowed | None]
+"""What the shadow saw of a challenger beside a champion, by their versions."""
+
+
+def no_shadow(champion: str, challenger: str) -> Shadowed | None:
+    """Nothing was seen."""
+    return None
+
+
+class Sent(BaseModel):
+    """What the forms of this part may send; a field that one does not have is empty."""
+
+    version: str = ""
+    why: str = ""
+    override: str = ""
+    job: str = ""
+    nightly: str = ""
+    promotes: str = ""
+    hour: str = ""
+    new_labels: str = ""
+
+
+_Form = Annotated[Sent, Form()]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownMove:
+    """A move of a name, as shown."""
+
+    at: datetime
+    name: str
+    to: str
+    who: str
+    why: Pieces
+    is_roll_back: bool
+    overrode: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownReason:
+    """Something the rule looked at, in words."""
+
+    sentence: str
+    refuses: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What there is: the versions that names point at, what the rule says, and every move."""
+
+    champion: str = ""
+    challenger: str = ""
+    ruling: Ruling | None = None
+    has_report: bool = False
+    moves: Sequence[ShownMove] = ()
+    problem: str = ""
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether there is a challenger that is not the champion already."""
+        return self.challenger not in ("", self.champion)
+
+
+def routes() -> APIRouter:
+    """The page, what its forms do, and the report."""
+    router = APIRouter(route_class=PageRoute, include_in_schema=False)
+    for method, path, function in (
+        ("GET", "/models", models_page),
+        ("GET", "/models/progress", progress),
+        ("GET", "/models/report", report),
+        ("POST", "/models/train", train),
+        ("POST", "/models/stop", stop),
+        ("POST", "/models/promote", promote),
+        ("POST", "/models/rollback", roll_back),
+        ("POST", "/models/nightly", set_nightly),
+    ):
+        router.add_api_route(path, function, methods=[method], response_model=None)
+    return router
+
+
+def models_page(request: Request, caller: Admin, desk: TheDesk, done: str = "") -> Response:
+    """What serves, what might, and what was done."""
+    _own(caller)
+    return _page(request, desk, done=done if done in _DONE else "")
+
+
+def progress(request: Request, caller: Admin, desk: TheDesk) -> Response:
+    """The part of the page that tells of trainings, for the script that renews it."""
+    _own(caller)
+    return page(request, "models_training.html", **_trainings(desk), now=desk.now())
+
+
+def report(request: Request, caller: Admin) -> Response:
+    """The report of the challenger beside the champion, a page that stands alone."""
+    _own(caller)
+    registry = _registry(request)
+    language = texts_for(request).tag
+    try:
+        text = registry.report_page(CHALLENGER, CHAMPION, language=language)
+        text = text or registry.report_page(CHALLENGER, CHAMPION)
+    except RegistryError:
+        text = None
+    if text is None:
+        raise Refusal(404, "no_report")
+    headers = {"Content-Security-Policy": _REPORT_POLICY, "Cache-Control": "no-store"}
+    return HTMLResponse(text, headers=headers)
+
+
+def train(request: Request, caller: Admin, desk: TheDesk) -> Response:
+    """Ask for a training."""
+    _own(caller)
+    try:
+        Jobs(desk.store).ask(by=caller.name)
+    except AlreadyAsked:
+        raise Refusal(409, "training_asked") from None
+    return see_other(request, "/models?done=asked")
+
+
+def stop(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Response:
+    """Stop a training that waits or runs."""
+    _own(caller)
+    if not Jobs(desk.store).stop(sent.job[:64], by=caller.name):
+        raise Refusal(409, "training_over")
+    return see_other(request, "/models?done=stopped")
+
+
+def promote(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Response:
+    """Make the challenger that was looked at the champion, if the rule lets or somebody says why.
+
+    Refused where another one became the challenger, or champion, meanwhile.
+    """
+    _own(caller)
+    standing = _standing(request, texts_for(request))
+    if not standing.is_contested or sent.version != f"{standing.champion}>{standing.challenger}":
+        raise Refusal(409, "models_moved")
+    assert standing.ruling is not None, "there is a challenger"
+    why = " ".join(sent.why.split())[:LONGEST_WHY]
+    overrode: list[str] = []
+    if not standing.ruling.may:
+        if not sent.override or not why:
+            return _page(request, desk, fault="override", why=why, status=422)
+        overrode = [reason.code.value for reason in standing.ruling.against]
+    try:
+        _registry(request).move(
+            CHAMPION,
+            standing.challenger,
+            who=caller.name,
+            why=why or "the rule allowed it",
+            at=desk.now(),
+            overrode=overrode,
+        )
+    except RegistryError:
+        raise Refusal(409, "model_not_moved") from None
+    return see_other(request, "/models?done=promoted")
+
+
+def roll_back(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Response:
+    """Make the version that was champion before the champion again."""
+    _own(caller)
+    why = " ".join(sent.why.split())[:LONGEST_WHY]
+    registry = _registry(request)
+    try:
+        if registry.names().get(CHAMPION) != sent.version:
+            raise Refusal(409, "models_moved")
+        registry.roll_back(who=caller.name, why=why, at=desk.now())
+    except RegistryError:
+        raise Refusal(409, "model_not_moved") from None
+    return see_other(request, "/models?done=rolled_back")
+
+
+def set_nightly(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Response:
+    """Say what is done at night."""
+    _own(caller)
+    numbers = (sent.hour, sent.new_labels)
+    if not all(n.isascii() and n.isdigit() and len(n) < 8 for n in numbers):
+        return _page(request, desk, fault="nightly", status=422)
+    wanted = Nightly(
+        is_on=bool(sent.nightly),
+        hour=int(sent.hour),
+        new_labels=int(sent.new_labels),
+        promotes=bool(sent.promotes),
+    )
+    try:
+        Jobs(desk.store).set_nightly(wanted, by=caller.name)
+    except ValueError:
+        return _page(request, desk, fault="nightly", status=422)
+    return see_other(request, "/models?done=nightly")
+
+
+def _page(
+    request: Request,
+    desk: Desk,
+    *,
+    done: str = "",
+    fault: str = "",
+    why: str = "",
+    status: int = 200,
+) -> Response:
+    t = texts_for(request)
+    standing = _standing(request, t)
+    ruling = standing.ruling
+    return page(
+        request,
+        "models.html",
+        status=status,
+        standing=standing,
+        reasons=[ShownReason(_said(t, r), r.refuses) for r in ruling.reasons] if ruling else [],
+        nightly=Jobs(desk.store).nightly(),
+        done=done,
+        fault=fault,
+        why=why,
+        longest_why=LONGEST_WHY,
+        now=desk.now(),
+        **_trainings(desk),
+    )
+
+
+def _trainings(desk: Desk) -> Mapping[str, Any]:
+    jobs = Jobs(desk.store)
+    last = jobs.last(limit=JOBS_SHOWN)
+    running = next((job for job in last if not job.state.is_over), None)
+    return {
+        "running": running,
+        "past": [(job, plain_name(job.asked_by), _problem(job)) for job in last if job != running],
+        "new_labels": jobs.new_labels(),
+        "running_by": plain_name(running.asked_by) if running else "",
+    }
+
+
+def _problem(job: Job) -> Pieces:
+    return pieces_of(job.problem)
+
+
+def _standing(request: Request, t: Texts) -> Standing:
+    registry = _registry(request)
+    try:
+        names = registry.names()
+        champion, challenger = names.get(CHAMPION, ""), names.get(CHALLENGER, "")
+        moves = [_shown(t, move) for move in registry.moves()[-MOVES_SHOWN:]][::-1]
+        if challenger in ("", champion):
+            return Standing(champion, challenger, moves=moves)
+        comparison = registry.report(challenger, champion) if champion else None
+        shadowed = _shadow_of(request)(champion, challenger)
+        ruling = ruling_on(champion or None, challenger, comparison, shadowed)
+        return Standing(champion, challenger, ruling, comparison is not None, moves)
+    except RegistryError as problem:
+        return Standing(problem=str(problem))
+
+
+def _shown(t: Texts, move: Mapping[str, Any]) -> ShownMove:
+    return ShownMove(
+        at=datetime.fromisoformat(str(move["at"])),
+        name=str(move["name"]),
+        to=str(move["to"]),
+        who=plain_name(str(move["who"])),
+        why=pieces_of(str(move["why"])),
+        is_roll_back=bool(move.get("is_roll_back")),
+        overrode=tuple(
+            t(f"ruling_short.{code}")
+            for code in map(str, move.get("overrode") or ())
+            if f"ruling_short.{code}" in t.sentences
+        ),
+    )
+
+
+def _said(t: Texts, reason: Reason) -> str:
+    """A reason in a sentence, shares in percent and figures by their names."""
+    values: dict[str, object] = {}
+    for name, value in reason.values.items():
+        if name in _SHARES and isinstance(value, int | float):
+            values[name] = _percent(t, value)
+        elif name == "figure":
+            values[name] = t(f"figure.{value}")
+        elif name in ("slice", "what") and f"ruling_{name}.{value}" in t.sentences:
+            values[name] = t(f"ruling_{name}.{value}")
+        elif isinstance(value, float):
+            values[name] = f"{value:g}".replace(".", t.sentences["models.decimal"])
+        else:
+            values[name] = plain_name(str(value))
+    return t(f"ruling.{reason.code.value}", **values)
+
+
+def _percent(t: Texts, share: float) -> str:
+    return f"{100 * share:.1f} %".replace(".", t.sentences["models.decimal"])
+
+
+def _own(caller: Caller) -> None:
+    """Refuse whoever does not administer every site."""
+    if caller.sites_as(Role.ADMIN) is not None:
+        raise Refusal(403, "may_not")
+
+
+def _registry(request: Request) -> Registry:
+    registry: Registry = request.app.state.registry
+    return registry
+
+
+def _shadow_of(request: Request) -> ShadowOf:
+    shadow_of: ShadowOf = request.app.state.shadow_of
+    return shadow_of

@@ -1,0 +1,212 @@
+"""The dashboard's panels of a challenger: how often it agrees, where not, and some examples.
+
+Knows what the counts of the shadow mean in words. Reads nothing.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from datetime import date
+
+from markupsafe import Markup
+
+from model.outcome import Outcome
+from service.estimates import wilson
+from service.storage.figures import Scope
+from service.storage.shadows import Beside, Shadowing
+from service.web import plots
+from service.web.card import plain_name
+from service.web.panels import MOST_DAYS, Cell, Panel
+from service.web.plots import Plot, Series
+from service.web.texts import Texts
+
+KINDS = tuple((was, would) for was in Outcome for would in reversed(Outcome) if was is not would)
+"""Ways in which two models can differ: what would go worst for a genuine comment comes first."""
+
+_COMMAS = str.maketrans(",.", ".,")
+_NOTHING = Markup("")
+
+
+class ShadowPanels:
+    """Makes the panels of a challenger in a language. `sites` are names of sites by their ids."""
+
+    def __init__(
+        self, t: Texts, found: Shadowing | None, scope: Scope, sites: Mapping[str, str]
+    ) -> None:
+        self._t, self._found, self._scope, self._sites = t, found, scope, sites
+        self._sign, self._has_comma = t("share.percent"), t("dashboard.comma") == ","
+
+    def all(self) -> list[Panel]:
+        """The panels in the order of the page; none where no challenger was looked at."""
+        return [make() for make in self._makers().values()] if self._found is not None else []
+
+    def one(self, key: str) -> Panel | None:
+        """One panel; None if there is none of that name."""
+        make = self._makers().get(key)
+        return None if make is None else make()
+
+    def _makers(self) -> dict[str, Callable[[], Panel]]:
+        return {
+            "shadow": self._by_day,
+            "shadow-places": self._by_place,
+            "shadow-flips": self._flips,
+        }
+
+    # -------------------------------------------------------------- by day
+
+    def _by_day(self) -> Panel:
+        t, days = self._t, self._scope.days
+        step = 1 if len(days) <= MOST_DAYS else 7
+        first_days = days[::-step][::-1]  # the last place ends today
+        place = {day: -(-at // step) for at, day in enumerate(reversed(days))}
+        last = len(first_days) - 1
+        found: dict[int, Counter[tuple[Outcome, Outcome]]] = defaultdict(Counter)
+        for one in self._counts:
+            at = last - place.get(date.fromisoformat(one.day), 0)
+            found[max(at, 0)][one.was, one.would] += one.times
+        shares = tuple(_agreed(found[at]) if at in found else None for at in range(len(first_days)))
+        shown = tuple(t("dashboard.day", at=day) for day in first_days)
+        full = tuple(t("dashboard.full_day", at=day) for day in first_days)
+        said = self._said()
+        series = [Series("agreed", t("shadow.agreed"), shares)]
+        title = t("title.shadow")
+        plot = Plot("shadow", title, said, shown, self._percent, dates=full)
+        rows = tuple(
+            (
+                Cell(day.isoformat(), full[at]),
+                self._number(found[at].total()),
+                self._share(shares[at]),
+                *(self._number(found[at][kind]) for kind in KINDS),
+            )
+            for at, day in enumerate(first_days)
+            if at in found
+        )
+        on = t("dashboard.on_day") if step == 1 else t("dashboard.from_day")
+        return Panel(
+            "shadow",
+            title,
+            t("about.shadow"),
+            said,
+            (on, t("shadow.compared"), t("shadow.agreed"), *map(self._kind, KINDS)),
+            rows,
+            plot=plots.lines(plot, series, least=1.0) if rows else _NOTHING,
+            notes=self._notes() if rows else (),
+        )
+
+    @property
+    def _counts(self) -> tuple[Beside, ...]:
+        return self._found.counts if self._found is not None else ()
+
+    def _said(self) -> str:
+        t, found = self._t, self._found
+        if found is None:
+            return ""
+        total = sum(one.times for one in found.counts)
+        agreed = sum(one.times for one in found.counts if one.was is one.would)
+        return t(
+            "shadow.said",
+            challenger=plain_name(found.challenger),
+            champion=plain_name(found.champion),
+            n=self._number(total).shown,
+            share=self._percent(agreed / total) if total else "–",
+        )
+
+    def _notes(self) -> tuple[str, ...]:
+        t = self._t
+        layered = sum(one.layered for one in self._counts)
+        notes = [self._said()]
+        if layered:
+            notes.append(t("shadow.layered", n=self._number(layered).shown))
+        return tuple(notes)
+
+    # -------------------------------------------------------------- by site and language
+
+    def _by_place(self) -> Panel:
+        t = self._t
+        found: dict[tuple[str, str], Counter[tuple[Outcome, Outcome]]] = defaultdict(Counter)
+        for one in self._counts:
+            found[one.site_id, one.language][one.was, one.would] += one.times
+        rows = []
+        for (site, language), counts in sorted(found.items(), key=lambda kv: -kv[1].total()):
+            total = counts.total()
+            share = wilson(sum(n for (was, would), n in counts.items() if was is would), total)
+            rows.append(
+                (
+                    Cell(self._site(site), self._site(site)),
+                    Cell(language, self._language(language)),
+                    self._number(total),
+                    self._share(share.middle if share else None),
+                    self._share(share.low if share else None),
+                    self._share(share.high if share else None),
+                    *(self._number(counts[kind]) for kind in KINDS),
+                )
+            )
+        header = (
+            t("shadow.site"),
+            t("name_of.languages"),
+            t("shadow.compared"),
+            t("shadow.agreed"),
+            t("share.low"),
+            t("share.high"),
+            *map(self._kind, KINDS),
+        )
+        title, about = t("title.shadow-places"), t("about.shadow-places")
+        return Panel("shadow-places", title, about, "", header, tuple(rows))
+
+    # -------------------------------------------------------------- examples
+
+    def _flips(self) -> Panel:
+        t = self._t
+        rows = tuple(
+            (
+                Cell(flip.comment_id, flip.comment_id),
+                Cell(flip.at.isoformat(timespec="seconds"), t.time(flip.at)),
+                Cell(self._site(flip.site_id), self._site(flip.site_id)),
+                Cell(flip.language, self._language(flip.language)),
+                Cell(flip.was.word, t(f"outcome.{flip.was.word}")),
+                Cell(flip.would.word, t(f"outcome.{flip.would.word}")),
+            )
+            for flip in (self._found.flips if self._found is not None else ())
+        )
+        header = (
+            t("shadow.comment"),
+            t("shadow.came"),
+            t("shadow.site"),
+            t("name_of.languages"),
+            t("shadow.was"),
+            t("shadow.would"),
+        )
+        title, about = t("title.shadow-flips"), t("about.shadow-flips")
+        return Panel("shadow-flips", title, about, "", header, rows)
+
+    # -------------------------------------------------------------- words
+
+    def _kind(self, kind: tuple[Outcome, Outcome]) -> str:
+        was, would = (self._t(f"outcome.{one.word}") for one in kind)
+        return f"{was} → {would}"
+
+    def _site(self, site_id: str) -> str:
+        return plain_name(self._sites.get(site_id, "")) or site_id
+
+    def _language(self, tag: str) -> str:
+        t = self._t
+        return t(f"language.{tag}") if f"language.{tag}" in t.sentences else tag
+
+    def _number(self, value: int) -> Cell:
+        return Cell(value, self._localised(f"{value:,}"))
+
+    def _share(self, value: float | None) -> Cell:
+        if value is None:
+            return Cell(None, "–")
+        return Cell(round(value, 6), self._percent(value))
+
+    def _percent(self, value: float) -> str:
+        digits = 1 if 0 < value < 0.1 or 0.9 < value < 1 else 0
+        return self._localised(f"{100 * value:.{digits}f}") + self._sign
+
+    def _localised(self, text: str) -> str:
+        return text.translate(_COMMAS) if self._has_comma else text
+
+
+def _agreed(counts: Counter[tuple[Outcome, Outcome]]) -> float | None:
+    total = counts.total()
+    return sum(n for (was, would), n in counts.items() if was is would) / total if total else None

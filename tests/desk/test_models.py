@@ -1,0 +1,165 @@
+"""The page of the models: trained, compared, promoted and rolled back by who may, and told why."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from model.promotion import Shadowed
+from model.registry import CHALLENGER, CHAMPION, Registry
+from service.storage import Role
+from service.storage.jobs import Jobs, Nightly
+from tests.browser.newsroom import Newsroom, form_token, open_newsroom
+from tests.judging_cases import a_manifest, a_table
+from tests.test_comparison import a_comparison
+
+HOSTILE = "<script>alert(1)</script> lan@mail.example"
+
+
+@pytest.fixture
+def newsroom(tmp_path: Path) -> Iterator[Newsroom]:
+    with open_newsroom(tmp_path) as newsroom:
+        newsroom.app.state.registry = Registry(tmp_path / "models")
+        yield newsroom
+
+
+@pytest.fixture
+def registry(newsroom: Newsroom) -> Registry:
+    registry: Registry = newsroom.app.state.registry
+    return registry
+
+
+@pytest.fixture
+def owner(newsroom: Newsroom) -> Iterator[httpx.Client]:
+    with newsroom.moderator("an", Role.ADMIN) as client:
+        yield client
+
+
+def contested(registry: Registry) -> tuple[str, str]:
+    """A champion and a challenger."""
+    versions = [registry.add(a_manifest(), a_table(seed)) for seed in (1, 2)]
+    for name, version in zip((CHAMPION, CHALLENGER), versions, strict=True):
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        registry.move(name, version, who="duyet train", why=HOSTILE, at=at)
+    return versions[0], versions[1]
+
+
+def send(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
+    return client.post(path, data={"form_token": form_token(client)} | fields)
+
+
+def test_whoever_does_not_administer_every_site_sees_and_moves_nothing(
+    newsroom: Newsroom, registry: Registry
+) -> None:
+    champion, challenger = contested(registry)
+    with newsroom.moderator("mai") as moderator:
+        assert "/models" not in moderator.get("/queue").text
+        for path in ("/models", "/models/progress", "/models/report"):
+            assert moderator.get(path).status_code == 403
+        pair = f"{champion}>{challenger}"
+        sent = {"version": pair, "override": "yes", "why": "because"}
+        for path in ("train", "stop", "promote", "rollback", "nightly"):
+            assert send(moderator, f"/models/{path}", **sent).status_code == 403
+    assert registry.names() == {CHAMPION: champion, CHALLENGER: challenger}
+    assert Jobs(newsroom.store).last() == []
+
+
+def test_a_training_is_asked_for_once_and_stopped(newsroom: Newsroom, owner: httpx.Client) -> None:
+    assert send(owner, "/models/train").headers["location"].endswith("/models?done=asked")
+    assert send(owner, "/models/train").status_code == 409
+    (job,) = Jobs(newsroom.store).last()
+
+    assert job.asked_by == "an"
+    assert 'data-running="yes"' in owner.get("/models/progress").text
+    assert send(owner, "/models/stop", job=job.id).status_code == 303
+    assert send(owner, "/models/stop", job=job.id).status_code == 409
+    assert 'data-running="no"' in owner.get("/models").text
+
+
+def test_the_rule_is_gone_past_only_with_a_reason(owner: httpx.Client, registry: Registry) -> None:
+    champion, challenger = contested(registry)
+    pair = f"{champion}>{challenger}"
+
+    shown = owner.get("/models").text
+    assert "It should not be promoted yet." in shown
+    assert "It was not compared with the champion." in shown
+    assert HOSTILE not in shown
+    for refused in ({}, {"override": "yes"}, {"why": "because"}):
+        assert send(owner, "/models/promote", version=pair, **refused).status_code == 422
+    for old in ("", challenger, f"{challenger}>{champion}"):
+        told = send(owner, "/models/promote", version=old, override="yes", why="w")
+        assert told.status_code == 409
+    assert registry.names()[CHAMPION] == champion
+
+    done = send(owner, "/models/promote", version=pair, override="yes", why="the spam of May")
+
+    assert done.status_code == 303
+    assert registry.names()[CHAMPION] == challenger
+    last = registry.moves()[-1]
+    assert (last["who"], last["why"]) == ("an", "the spam of May")
+    assert last["overrode"] == ["not_compared", "not_shadowed"]
+    assert "Although: not compared" in owner.get("/models").text
+    assert send(owner, "/models/rollback", version=champion, why="w").status_code == 409
+    assert send(owner, "/models/rollback", version=challenger, why="w").status_code == 303
+    assert registry.names()[CHAMPION] == champion
+    assert send(owner, "/models/rollback", version=champion, why="w").status_code == 409
+
+
+def test_what_the_rule_allows_needs_no_reason(
+    newsroom: Newsroom, owner: httpx.Client, registry: Registry
+) -> None:
+    champion, challenger = contested(registry)
+    found = a_comparison()
+    better = replace(found.figures[0], rows=900)
+    registry.add_report(
+        replace(
+            found,
+            champion=champion,
+            challenger=challenger,
+            genuine=900,
+            figures=(better,),
+            slices=(),
+        ),
+        {"report.en.html": "<!doctype html><title>A report</title>"},
+    )
+    newsroom.app.state.shadow_of = lambda *_: Shadowed(1000, 48.0, 990, {"queue>accept": 10})
+
+    page = owner.get("/models").text
+    report = owner.get("/models/report")
+
+    assert "It was watched on" in page
+    assert "Better: spam caught" in page.replace("\u2068", "").replace("\u2069", "")
+    assert "A report" in report.text
+    assert "sandbox" in report.headers["content-security-policy"]
+    assert "script-src" not in report.headers["content-security-policy"]
+
+
+def test_what_is_done_at_night_is_kept_and_nonsense_is_not(
+    newsroom: Newsroom, owner: httpx.Client
+) -> None:
+    jobs = Jobs(newsroom.store)
+    told = {"nightly": "yes", "promotes": "yes", "hour": "23", "new_labels": "7"}
+    assert send(owner, "/models/nightly", **told).status_code == 303
+    assert jobs.nightly() == Nightly(is_on=True, hour=23, new_labels=7, promotes=True)
+    for hour, new in (("24", "7"), ("-1", "7"), ("x", "7"), ("1", "0"), ("1", "9" * 50), ("", "")):
+        answer = send(owner, "/models/nightly", hour=hour, new_labels=new)
+        assert answer.status_code == 422, (hour, new)
+    assert jobs.nightly().hour == 23
+
+
+def test_a_registry_that_cannot_be_read_is_told_and_stops_no_page(
+    owner: httpx.Client, registry: Registry
+) -> None:
+    assert "There is no champion" in owner.get("/models").text
+    registry.root.mkdir(exist_ok=True)
+    (registry.root / "names.json").write_text("[]")
+
+    page = owner.get("/models")
+
+    assert page.status_code == 200
+    assert re.search(r"The registry of models cannot be used:.*names\.json", page.text)
+    assert send(owner, "/models/promote", version=">", why="w").status_code == 409

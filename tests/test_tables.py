@@ -1,0 +1,144 @@
+"""Labelled comments in CSV and Parquet are read as JSON lines are."""
+
+import csv
+import gzip
+import io
+import json
+import sys
+
+import pytest
+
+from model.decision import Provenance, WordOf
+from model.spreadsheet import guarded
+from training.examples import ExampleError, read_examples, read_rows
+from training.tables import ROWS_AT_A_TIME
+
+HEAD = "id,text,label,weight,provenance"
+ANN = Provenance(WordOf.DECISION, "ann", "2026-01-02T03:04:05+00:00", 0.5)
+TOLD = json.dumps(
+    {"kind": "decision", "who": "ann", "at": "2026-01-02T03:04:05+00:00", "chance": 0.5}
+)
+
+
+def in_csv(*rows: list[str], delimiter: str = ",") -> str:
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter).writerows(rows)
+    return out.getvalue()
+
+
+def read(data: bytes, name: str = "a.csv"):
+    return list(read_examples(io.BytesIO(data), name=name))
+
+
+# ------------------------------------------------------------------ CSV
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_table_is_read_whatever_saved_it(delimiter, encoding, pack):
+    rows = [HEAD.upper().split(","), ["7", 'Hay, "thật"; quá\nhai dòng', "ham", "0.5", TOLD]]
+    data = pack(in_csv(*rows, delimiter=delimiter).encode(encoding))
+
+    (one,) = read(data, "a.CSV.gz" if pack is gzip.compress else "a.CSV")
+
+    assert (one.id, one.text, one.label.word) == ("7", 'Hay, "thật"; quá\nhai dòng', "ham")
+    assert (one.weight, one.provenance) == (0.5, ANN)
+
+
+@pytest.mark.parametrize("text", ["=cmd()", "+84 900", "-- quá hay", "@an", "'tis", "＝1"])
+def test_what_guards_a_cell_against_spreadsheets_is_no_part_of_the_text(text):
+    data = in_csv(["text", "label"], [guarded(text), "ham"]).encode()
+
+    assert [one.text for one in read(data)] == [text]
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "says"),
+    [
+        (b"", 1, "`text`"),
+        (b"comment,label\ncanary,ham\n", 1, "`text`"),
+        (b"text,label,TEXT\ncanary,ham,x\n", 1, "twice"),
+        ("text,label\ncanary quá,ham\n".encode("cp1258"), 0, "UTF-8"),
+        (b'text,label\n"canary"x,ham\n', 2, "quoting"),
+        (b'text,label\n"canary,ham\n', 2, "quoting"),
+        (b"text,label\ncanary,ham,x\n", 2, "more cells"),
+        (b"text,label\ncanary,canary\n", 2, "one of spam"),
+        (b"text,label,weight\ncanary,ham,canary\n", 2, "number"),
+        (b"text,label,weight\ncanary,ham,nan\n", 2, "1,000,000,000"),
+        (b"text,label,extra\ncanary,ham,{canary\n", 2, "JSON"),
+        (b"text,label,provenance\ncanary,ham,[]\n", 2, "object"),
+        (gzip.compress(b"text,label\n" + b"canary,ham\n" * 99)[:-6], 0, "gzip"),
+    ],
+)
+def test_a_table_that_cannot_be_read_says_where_and_never_what(data, line, says):
+    with pytest.raises(ExampleError, match=says) as caught:
+        read(data)
+
+    assert caught.value.line == line
+    assert "canary" not in str(caught.value)
+
+
+def test_bad_rows_of_a_table_can_be_collected():
+    bad: list[ExampleError] = []
+    data = b"text,label,weight\none,ham,x\n\ntwo,spam,\n,ham,1\n"
+
+    rows = list(read_rows(io.BytesIO(data), name="a.csv", on_bad=bad.append))
+
+    assert [row.text for row in rows] == ["two", ""]
+    assert [(error.line, error.field) for error in bad] == [(2, "weight")]
+
+
+# ------------------------------------------------------------------ Parquet
+
+
+@pytest.fixture
+def arrow():
+    return pytest.importorskip("pyarrow", reason="pip install 'duyet[parquet]' brings it")
+
+
+def parquet(arrow, rows) -> bytes:
+    out = io.BytesIO()
+    arrow.parquet.write_table(arrow.Table.from_pylist(rows), out)
+    return out.getvalue()
+
+
+def test_parquet_is_read_in_batches_and_as_json_lines_are(arrow):
+    import pyarrow.parquet  # noqa: F401, PLC0415  optional: duyet[parquet] brings it
+
+    rows = [
+        {
+            "id": n,
+            "text": f"bình luận {n}",
+            "label": "ham",
+            "weight": 0.5 if n else float("nan"),
+            "extra": {"title": "Bài"},
+            "provenance": TOLD,
+            "other": b"\xff",
+        }
+        for n in range(ROWS_AT_A_TIME + 1)
+    ]
+
+    found = read(parquet(arrow, rows), "a.parquet")
+
+    assert [one.id for one in found] == [str(n) for n in range(ROWS_AT_A_TIME + 1)]
+    assert (found[0].weight, found[1].weight, found[-1].provenance) == (1.0, 0.5, ANN)
+    assert found[0].extra == {"title": "Bài"}
+
+
+def test_parquet_that_cannot_be_read_says_so(arrow):
+    import pyarrow.parquet  # noqa: F401, PLC0415  optional: duyet[parquet] brings it
+
+    whole = parquet(arrow, [{"text": "canary", "label": "ham"}])
+    nameless = parquet(arrow, [{"comment": "canary"}])
+
+    for data, says in ((whole[:-9], "damaged"), (nameless, "no column `text`")):
+        with pytest.raises(ExampleError, match=says):
+            read(data, "a.parquet")
+
+
+def test_without_pyarrow_it_is_said_what_brings_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    with pytest.raises(ExampleError, match=r"duyet\[parquet\]"):
+        read(b"PAR1....PAR1", "a.parquet")

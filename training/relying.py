@@ -1,0 +1,97 @@
+"""Which accounts' labels are to be relied on: each is judged by a fit to everybody else's.
+
+A careless or hostile account that labels much shapes any fit that has seen its labels; one that has
+not contradicts it far more often than it does the others.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from model.decision import LabelledExample, WordOf
+from model.outcome import Head
+from training.plain_fits import Floats, judged_without, rows_of, wilson, without_unused
+from training.recipes import Recipe
+from training.resolving import Reliance, Resolved
+from training.shares import FEWEST
+
+LEAST = 30
+"""Of an account with fewer labels on a head nothing is said."""
+
+MOST = 20
+"""So many accounts are judged, those with most labels."""
+
+TIMES = 1.5
+"""An account errs much more than others where the low end of its rate is so many times theirs."""
+
+ALLOWED = 0.1
+"""A rate up to this is nobody's fault: models err as well."""
+
+_Account = tuple[WordOf, str]
+
+
+def reliance_of(
+    found: Resolved, recipe: Recipe, *, support: Sequence[LabelledExample] = (), jobs: int = 1
+) -> Reliance:
+    """What accounts that err much more than the others are to be relied on, by head.
+
+    An account errs where a fit to all other labels, and to `support`, gives its label less than a
+    half. The one that errs most is looked at first: if the lower end of its rate (95 %) is above
+    `ALLOWED` and `TIMES` that of the others together, it weighs 1 - 2 * its rate, nothing from a
+    half on, and the others are judged again without it. Nobody is for fewer than `FEWEST` accounts
+    with `LEAST` labels. A fit for each account and round; deterministic.
+    """
+    reliance: dict[tuple[Head, WordOf, str], float] = {}
+    for head in Head:
+        at = [i for i, e in enumerate(found.examples) if e.label.head is head]
+        own = [found.examples[i] for i in at]
+        places: dict[_Account, list[int]] = defaultdict(list)
+        for place, example in enumerate(own):
+            if example.provenance.kind in (WordOf.DECISION, WordOf.REPORT):
+                places[example.provenance.kind, example.provenance.who].append(place)
+        several = {who: of for who, of in places.items() if len(of) >= LEAST}
+        if len(several) < FEWEST:
+            continue
+        backing = [example for example in support if example.label.head is head]
+        weights = [found.weights[i] for i in at] + [example.weight for example in backing]
+        for (kind, who), rate in _errant(
+            [*own, *backing], np.array(weights), several, recipe, jobs
+        ).items():
+            reliance[head, kind, who] = max(0.0, 1 - 2 * rate)
+    return reliance
+
+
+def _errant(
+    examples: Sequence[LabelledExample],
+    weights: Floats,
+    places: dict[_Account, list[int]],
+    recipe: Recipe,
+    jobs: int,
+) -> dict[_Account, float]:
+    """The accounts that err much more than the others, and at what rate."""
+    rows = without_unused(rows_of(examples, recipe, jobs=jobs))
+    positive = np.array([example.label.positive for example in examples], bool)
+    head = examples[0].label.head
+    left = dict(sorted(places.items(), key=lambda item: (-len(item[1]), item[0]))[:MOST])
+    weights = weights.copy()
+    found: dict[_Account, float] = {}
+    while len(left) >= FEWEST - 1:
+        masks = [np.isin(np.arange(len(examples)), of) for of in left.values()]
+        scores = Parallel(n_jobs=jobs, max_nbytes="1M")(
+            delayed(judged_without)(rows, positive, weights, mask, head, recipe) for mask in masks
+        )
+        errors = {
+            who: int(np.where(positive[mask], said < 0.5, said > 0.5).sum())
+            for who, mask, said in zip(left, masks, scores, strict=True)
+        }
+        worst = max(left, key=lambda who: (errors[who] / len(left[who]), who))
+        others = sum(map(len, left.values())) - len(left[worst])
+        of_others = (sum(errors.values()) - errors[worst]) / others
+        low, _ = wilson(errors[worst], len(left[worst]))
+        if low <= max(ALLOWED, TIMES * of_others):
+            break
+        found[worst] = errors[worst] / len(left[worst])
+        weights[left.pop(worst)] = 0.0
+    return found
