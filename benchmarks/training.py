@@ -22,28 +22,28 @@ from threading import Event, Thread
 import click
 
 TEXTS = Path(__file__).parent.parent / "training" / "texts"
-SYLLABLES = [
-    "an",
-    "bo",
-    "chi",
-    "dem",
-    "em",
-    "gio",
-    "hoa",
-    "kim",
-    "lan",
-    "minh",
-    "nga",
-    "ong",
-    "pha",
-    "qua",
-    "ram",
-    "son",
-    "tra",
-    "uyen",
-    "vien",
-    "xa",
-]
+SYLLABLES = tuple(
+    [
+        "an",
+        "bo",
+        "chi",
+        "dem",
+        "em",
+        "gio",
+        "hoa",
+        "kim",
+        "lan",
+        "minh",
+        "nga",
+        "ong",
+        "pha",
+        "qua",
+        "ram",
+        "son",
+        "tra",
+        "xa",
+    ]
+)
 SOURCES = ("blog", "forum", "news")
 
 

@@ -79,7 +79,8 @@ class Streamed:
     """A fit and its held-out figures.
 
     `drawn` are examples to compare it on with others, all where there are few, and
-    `fitted.fold_of` are their folds. `recipe` is the one that was fitted by; `searched` says what was tried before, if anything.
+    `fitted.fold_of` are their folds. `recipe` is the one that was fitted by; `searched` says what
+    was tried before, if anything.
     """
 
     recipe: Recipe
