@@ -22,8 +22,7 @@ def compared_with_champion(
     version: str,
     own: OwnVersion,
     given: Sequence[LabelledExample],
-    *,
-    jobs: int = -1,
+    how: Options,
 ) -> Comparison | None:
     """The comparison, kept in the registry; None where no label is fair to both.
 
@@ -61,7 +60,7 @@ def compared_with_champion(
             left_out=measured.left_out,
         ),
         at=datetime.now(UTC),
-        options=Options(jobs=jobs),
+        options=how,
         manifest=manifest,
     )
     keep(registry, found)

@@ -29,6 +29,7 @@ from model.registry import (
 from service.commands.opening import installation
 from service.storage.erasure import Erasure, Erasures
 from training.card import card_of, is_research_only
+from training.contenders import Options as Comparing
 from training.fit import NotEnough
 from training.models_option import own_models, registry_to_move
 from training.own import OWN, OwnRecipe
@@ -45,6 +46,9 @@ ONLY_WITH_FILES = {
     "skip_bad": "--skip-bad",
 }
 """Options that say something of a fit to files alone."""
+
+
+ON_ALL_CORES = Comparing(jobs=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +84,15 @@ def train_from_store(
     examples: Sequence[LabelledExample],
     registry: Registry,
     recipe: OwnRecipe = OWN,
+    how: Comparing = ON_ALL_CORES,
     *,
-    jobs: int = -1,
     progress: Tell = lambda _, __: None,
     erasures: Sequence[Erasure] = (),
 ) -> Trained:
     """Move the champion by what an installation's people said; add that as challenger.
 
-    Of the `erasures` those since its parent came are told in its card and report.
+    `how` is for the comparison with the champion, its jobs for all of it. Of the `erasures` those
+    since its parent came are told in its card and report.
 
     Raises NotEnough, and RegistryError where the version to move does not load.
     """
@@ -95,12 +100,7 @@ def train_from_store(
     progress("labels", 1.0)
     home, base = base_of(registry)
     own = own_version(
-        labels,
-        home.load(base),
-        home.manifest(base),
-        recipe,
-        jobs=jobs,
-        progress=progress,
+        labels, home.load(base), home.manifest(base), recipe, jobs=how.jobs, progress=progress
     )
     gone = gone_since(registry, base, erasures)
     recipe_told = {**own.manifest.recipe, **gone.written}
@@ -109,7 +109,7 @@ def train_from_store(
     why = f"{base} moved by {len(own.examples):,} labels"
     registry.move(CHALLENGER, version, who="duyet train", why=why, at=datetime.now(UTC))
     progress("comparing", 0.0)
-    comparison = compared_with_champion(registry, version, own, examples, jobs=jobs)
+    comparison = compared_with_champion(registry, version, own, examples, how)
     return Trained(version, own, registry.names(), comparison)
 
 
@@ -159,8 +159,13 @@ Then: duyet models show challenger""",
     show_default=True,
     help="How to tell how far it is, without FILE: a bar, or lines of JSON on standard output.",
 )
+@click.option(
+    "--no-attacks",
+    is_flag=True,
+    help="Without FILE, leave the table of disguises out of the report on it: half as long.",
+)
 @click.pass_context
-def train(context: click.Context, /, *, form: str, **options: Any) -> None:
+def train(context: click.Context, /, *, form: str, no_attacks: bool, **options: Any) -> None:
     """Fit a model, and add it to a registry as `challenger`.
 
     Without FILE, to the installation's own labels, which are what its moderators decided, its
@@ -184,7 +189,7 @@ def train(context: click.Context, /, *, form: str, **options: Any) -> None:
     for name, option in ONLY_WITH_FILES.items():
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             raise click.UsageError(f"{option} goes with FILE", context)
-    _from_store(options, form)
+    _from_store(options, form, attacks=not no_attacks)
 
 
 def _params() -> list[click.Parameter]:
@@ -203,7 +208,7 @@ def _params() -> list[click.Parameter]:
 train.params = [*_params(), *train.params]
 
 
-def _from_store(options: dict[str, Any], form: str) -> None:
+def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
     root = options["out"] or own_models()
     recipe = OWN if options["seed"] is None else replace(OWN, seed=options["seed"])
     with shown(form, STAGES) as progress:
@@ -213,13 +218,10 @@ def _from_store(options: dict[str, Any], form: str) -> None:
         progress("labels", 0.5)
         try:
             registry = registry_to_move(options["out"])
+            jobs = options["jobs"] or -1
+            how = Comparing(jobs=jobs) if attacks else Comparing(jobs=jobs, attacked=0)
             trained = train_from_store(
-                examples,
-                registry,
-                recipe,
-                jobs=options["jobs"] or -1,
-                progress=progress,
-                erasures=erasures,
+                examples, registry, recipe, how, progress=progress, erasures=erasures
             )
         except (NotEnough, RegistryError) as problem:
             raise click.ClickException(str(problem)) from None
@@ -244,6 +246,7 @@ def _answer(trained: Trained) -> dict[str, Any]:
         "left_out": manifest.recipe["left_out"],
         "erased_comments": manifest.recipe.get("erased_comments", 0),
         "research_only": is_research_only(manifest),
+        "compared": trained.comparison is not None,
         "warnings": blind_spots(manifest),
     }
 
@@ -261,4 +264,11 @@ def _told(answer: dict[str, Any], root: Path) -> Iterator[str]:
         yield "It comes from research-only data and must not be given away."
     yield ""
     yield f"Its card: duyet models show {version} --models {root}"
+    if answer["compared"]:
+        yield (
+            f"What it wins and costs: duyet models report {version} --against champion "
+            f"--models {root} -o report.html"
+        )
+    else:
+        yield "It is not compared with the champion, which has seen all of these labels."
     yield f'To serve it: duyet models promote {version} --models {root} --why "…"'

@@ -74,7 +74,7 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog, tmp_
     before = models(blog).names()[CHAMPION]
     erase_somebody(blog, tmp_path)
 
-    status, out, said = blog("train", "--progress", "json", "--jobs", "1")
+    status, out, said = blog("train", "--progress", "json", "--jobs", "1", "--no-attacks")
 
     assert status == 0, said
     *lines, last = [json.loads(line) for line in out.splitlines()]
@@ -83,6 +83,8 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog, tmp_
     assert (last["stage"], last["done"], last["parent"]) == ("added", 1.0, before)
     assert last["labels"] == {"clean": 30, "ham": 30, "spam": 30}
     assert models(blog).names() == {CHAMPION: before, CHALLENGER: last["version"]}
+    report = models(blog).report(CHALLENGER)
+    assert (report.judged, report.rows, last["compared"]) == ("held_out", 90, True)
     _, card, _ = blog("models", "show", "challenger")
     assert f"Version `{before}`, its head for spam moved" in card
     assert "duyet:blog" in card
@@ -93,8 +95,9 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog, tmp_
     refused, _, why = blog("models", "promote", "challenger", "--why", "learnt")
     assert (refused, "has not watched live comments" in why) == (1, True)
     blog("models", "promote", "challenger", "--why", "learnt", "--override")
-    again = blog.json("train", "--jobs", "1")
+    again = blog.json("train", "--jobs", "1", "--no-attacks")
     assert (again["version"], again["parent"]) == (last["version"], before)
+    assert not again["compared"]
 
 
 def test_only_what_was_erased_since_the_parent_came_is_told(blog):

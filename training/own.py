@@ -57,7 +57,7 @@ class OwnRecipe:
 
     name: str = "own"
     inverse_penalty: Mapping[Head, float] = field(
-        default_factory=lambda: {Head.SPAM: 1.0, Head.TOXICITY: 1.0}
+        default_factory=lambda: {Head.SPAM: 3.0, Head.TOXICITY: 3.0}
     )
     hold: float = 1.0
     most_balance: float = 4.0

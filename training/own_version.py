@@ -22,7 +22,7 @@ from training.train_command import PROBES, data_digests
 STAGES = {
     "labels": 0.1,
     "features": 0.1,
-    "fits": 0.6,
+    "fits": 0.3,
     "promise": 0.1,
     "figures": 0.1,
     "comparing": 0.4,
