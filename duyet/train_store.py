@@ -34,7 +34,7 @@ from training.fit import NotEnough
 from training.models_option import own_models, registry_to_move
 from training.own import OWN, OwnRecipe
 from training.own_version import STAGES, OwnVersion, own_version
-from training.progress import FORMS, Tell, shown, write_line
+from training.progress import Tell, shown, write_line
 from training.resolving import resolved
 from training.train_command import CARD, blind_spots
 from training.train_command import train as train_on_files
@@ -44,6 +44,10 @@ ONLY_WITH_FILES = {
     "research": "--research",
     "promote": "--promote",
     "skip_bad": "--skip-bad",
+    "memory": "--memory",
+    "work": "--work",
+    "search": "--search",
+    "cluster": "--cluster",
 }
 """Options that say something of a fit to files alone."""
 
@@ -152,14 +156,6 @@ Examples:
 Then: duyet models show challenger""",
 )
 @click.option(
-    "--progress",
-    "form",
-    type=click.Choice(FORMS),
-    default=FORMS[0],
-    show_default=True,
-    help="How to tell how far it is, without FILE: a bar, or lines of JSON on standard output.",
-)
-@click.option(
     "--no-attacks",
     is_flag=True,
     help="Without FILE, leave the table of disguises out of the report on it: half as long.",
@@ -184,7 +180,7 @@ def train(context: click.Context, /, *, form: str, no_attacks: bool, **options: 
     if options["files"]:
         if options["out"] is None:
             raise click.UsageError("--out says where a model fitted to FILE goes", context)
-        context.invoke(train_on_files, **options)
+        context.invoke(train_on_files, form=form, **options)
         return
     for name, option in ONLY_WITH_FILES.items():
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:

@@ -30,10 +30,11 @@ JOBS_SHOWN = 8
 LONGEST_WHY = 500
 _DONE = frozenset({"asked", "stopped", "promoted", "rolled_back", "nightly"})
 _SHARES = frozenset({"champion", "challenger", "change", "low", "high", "risk", "allowed", "share"})
-# Styles of a report stand in it; nothing else of it is let do anything.
+# Styles of a report stand in it; nothing else of it is let do anything. Its links lead to comments:
+# from another origin, as a sandbox makes it, they would arrive without the session.
 _REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; sandbox allow-popups"
+    "form-action 'none'; frame-ancestors 'none'; sandbox allow-same-origin allow-popups"
 )
 
 ShadowOf = Callable[[str, str], Shadowed | None]
