@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from model.promotion import Reason, Ruling, Shadowed, ruling_on
 from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 from service.storage import Role
+from service.storage.grounds import advice
 from service.storage.jobs import AlreadyAsked, Job, Jobs, Nightly
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.desk import Admin, Caller, Desk, TheDesk
@@ -249,6 +250,7 @@ def _page(
         fault=fault,
         why=why,
         longest_why=LONGEST_WHY,
+        advice=advice(desk.store),
         now=desk.now(),
         **_trainings(desk),
     )
