@@ -66,18 +66,26 @@ def train_from_store(
     recipe: OwnRecipe = OWN,
     how: Comparing = ON_ALL_CORES,
     *,
+    rehearsed: Sequence[LabelledExample] | None = None,
     progress: Tell = lambda _, __: None,
 ) -> Trained:
     """Move the champion by what an installation's people said; add that as challenger.
 
-    `how` is for the comparison with the champion, its jobs for all of it.
+    `how` is for the comparison with the champion, its jobs for all of it; `rehearsed` are the
+    project's own texts unless others are given.
     Raises NotEnough, and RegistryError where the version to move does not load.
     """
     labels = resolved(examples, jobs=1)
     progress("labels", 1.0)
     home, base = base_of(registry)
     own = own_version(
-        labels, home.load(base), home.manifest(base), recipe, jobs=how.jobs, progress=progress
+        labels,
+        home.load(base),
+        home.manifest(base),
+        recipe,
+        rehearsed=rehearsed,
+        jobs=how.jobs,
+        progress=progress,
     )
     version = registry.add(own.manifest, own.moved.final.table, extra={CARD: card_of(own.manifest)})
     why = f"{base} moved by {len(own.examples):,} labels"

@@ -116,12 +116,12 @@ def own_model(
     """
     own = _rows(examples, units_of(examples), champion.spec, recipe, jobs=jobs)
     progress("features", 0.5)
-    topics = np.array([topic_of(example) for example in rehearsed], np.str_)
-    texts = _rows(rehearsed, topics, champion.spec, recipe, jobs=jobs)
-    progress("features", 1.0)
     heads = tuple(head for head in HEADS if _may_move(head, own, recipe))
     if not heads:
         raise NotEnough(_lacking(examples, recipe))
+    topics = np.array([topic_of(example) for example in rehearsed], np.str_)
+    texts = _rows(rehearsed, topics, champion.spec, recipe, jobs=jobs)
+    progress("features", 1.0)
     tasks = [(head, fold) for fold in (*range(recipe.folds), None) for head in heads]
     work = Parallel(n_jobs=jobs, max_nbytes="1M", return_as="generator")
     fits: dict[tuple[Head, int | None], tuple[Floats, float]] = {}
