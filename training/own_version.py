@@ -42,7 +42,7 @@ class OwnVersion:
     examples: tuple[LabelledExample, ...]
 
 
-def own_version(
+def own_version(  # noqa: PLR0913  each is a part of what is moved, or of how
     labels: Resolved,
     champion: Classifier,
     parent: Manifest,
