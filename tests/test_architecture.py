@@ -348,6 +348,24 @@ def test_no_pickle_is_opened_where_comments_are_judged() -> None:
     assert touching(imports_of("model") + imports_of("service"), forbidden) == []
 
 
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_no_pickle_is_opened_anywhere(package: str) -> None:
+    """Training too reads arrays and JSON alone; joblib is there for processes."""
+    forbidden = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib.load"}
+    calls = [
+        f"{module.path.relative_to(ROOT)}:{node.lineno}"
+        for module in MODULES.values()
+        if module.package == package
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"joblib.load", "np.load", "numpy.load"}
+        and "allow_pickle=False" not in ast.unparse(node)
+    ]
+
+    assert touching(imports_of(package), forbidden) == []
+    assert calls == []
+
+
 # ------------------------------------------------------------------ what really gets loaded
 
 
