@@ -124,6 +124,9 @@ def test_a_later_version_is_champion_only_when_asked_for(twice, data, promote):
 
     assert names[CHALLENGER] not in (champion, None)
     assert names[CHAMPION] == (names[CHALLENGER] if promote else champion)
+    compared = registry.report(CHALLENGER)
+    assert (compared is None) is promote
+    assert promote or (compared.judged, compared.champion) == ("held_out", champion)
 
 
 def test_the_manifest_tells_the_data_by_source(trained, data):

@@ -127,6 +127,9 @@ def _parent_lines(manifest: Manifest) -> Iterator[str]:
     ):
         if count:
             yield f"* {count:,} {_cell(what)}."
+    if erased := recipe.get("erased_comments"):
+        yield f"* {erased:,} comments of people who were erased are gone since that version came."
+        yield f"  {recipe['erased']:,} of them were labelled, and are labels no longer."
     yield ""
 
 

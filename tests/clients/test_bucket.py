@@ -263,3 +263,20 @@ def test_a_bucket_that_is_away_leaves_what_is_here_and_takes_nothing(one, machin
 def test_what_is_no_bucket_is_refused(url, tmp_path):
     with pytest.raises(ValueError, match="a bucket is"):
         Bucket(url, tmp_path)
+
+
+def test_a_bucket_that_goes_away_half_way_leaves_the_copy_at_work(one, machine, store):
+    other = machine("other")
+    serving = other.load().version
+    one.move(CHAMPION, one.add(a_manifest(), a_table(7)), **SAID)
+
+    class GoneHalfWay(Bucket):
+        def fetch(self, version: str) -> None:
+            raise RegistryError("the bucket of models does not answer", Refusal.AWAY)
+
+    half = replace(other, shared=GoneHalfWay("s3://models/of/duyet", other.root, clock=Clock()))
+
+    assert half.load().version == serving
+    assert half.shared is not None
+    assert half.shared.is_away
+    assert other.load().version == one.names()[CHAMPION]
