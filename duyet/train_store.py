@@ -90,13 +90,15 @@ def train_from_store(
     recipe: OwnRecipe = OWN,
     how: Comparing = ON_ALL_CORES,
     *,
+    rehearsed: Sequence[LabelledExample] | None = None,
     progress: Tell = lambda _, __: None,
     erasures: Sequence[Erasure] = (),
 ) -> Trained:
     """Move the champion by what an installation's people said; add that as challenger.
 
-    `how` is for the comparison with the champion, its jobs for all of it. Of the `erasures` those
-    since its parent came are told in its card and report.
+    `how` is for the comparison with the champion, its jobs for all of it; `rehearsed` are the
+    project's own texts unless others are given. Of the `erasures` those since its parent came are
+    told in its card and report.
 
     Raises NotEnough, and RegistryError where the version to move does not load.
     """
@@ -104,7 +106,13 @@ def train_from_store(
     progress("labels", 1.0)
     home, base = base_of(registry)
     own = own_version(
-        labels, home.load(base), home.manifest(base), recipe, jobs=how.jobs, progress=progress
+        labels,
+        home.load(base),
+        home.manifest(base),
+        recipe,
+        rehearsed=rehearsed,
+        jobs=how.jobs,
+        progress=progress,
     )
     gone = gone_since(registry, base, erasures)
     recipe_told = {**own.manifest.recipe, **gone.written}

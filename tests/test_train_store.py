@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from duyet.train_store import Gone, gone_since
+from duyet.train_store import Gone, gone_since, train_from_store
 from model.features import Spec
 from model.registry import CHALLENGER, CHAMPION, Registry
 from service.serving import registry_of
 from service.storage.erasure import Erasure, Erasures
 from tests.judging_cases import a_manifest
 from tests.test_commands import Desk
+from training.contenders import Options
 from training.own_version import STAGES
+from training.rehearsal import own_texts
 
 FEW = Spec(bits=10, chars=(), words=(1,), marked=())
 WORDS = {
@@ -90,14 +92,23 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog, tmp_
     assert "duyet:blog" in card
     assert "4 comments of people who were erased are gone since that version came" in card
     assert models(blog).manifest(CHALLENGER).recipe["erased"] == 4
-
-    # Once it is champion it is not what the same labels move again.
     refused, _, why = blog("models", "promote", "challenger", "--why", "learnt")
     assert (refused, "has not watched live comments" in why) == (1, True)
-    blog("models", "promote", "challenger", "--why", "learnt", "--override")
-    again = blog.json("train", "--jobs", "1", "--no-attacks")
-    assert (again["version"], again["parent"]) == (last["version"], before)
-    assert not again["compared"]
+
+
+def test_what_labels_moved_is_not_moved_by_them_again(blog):
+    registry, few = models(blog), own_texts()[::40]
+    labels, how = list(blog.store.labelled()), Options(attacked=0)
+    base = registry.names()[CHAMPION]
+
+    first = train_from_store(labels, registry, how=how, rehearsed=few)
+    registry.move(CHAMPION, first.version, who="a test", why="learnt", at=datetime.now(UTC))
+    again = train_from_store(labels, registry, how=how, rehearsed=few)
+
+    assert again.own.manifest.recipe["parent"] == base
+    assert again.version == first.version
+    assert first.comparison is not None
+    assert again.comparison is None
 
 
 def test_only_what_was_erased_since_the_parent_came_is_told(blog):

@@ -112,19 +112,19 @@ def own_model(
 
     The same examples in the same order give the same bytes, whatever `jobs`. Raises NotEnough
     when no head has enough labels of both kinds to hold some out. Costs about two milliseconds
-    an example and half a minute.
+    an example and some seconds.
     """
     own = _rows(examples, units_of(examples), champion.spec, recipe, jobs=jobs)
     progress("features", 0.5)
+    heads = tuple(head for head in HEADS if _may_move(head, own, recipe))
+    if not heads:
+        raise NotEnough(_lacking(examples, recipe))
     texts = (
         replace(rehearsed, fold=_folds(rehearsed.unit, recipe))
         if isinstance(rehearsed, Rows)
         else read_texts(rehearsed, champion.spec, recipe, jobs=jobs)
     )
     progress("features", 1.0)
-    heads = tuple(head for head in HEADS if _may_move(head, own, recipe))
-    if not heads:
-        raise NotEnough(_lacking(examples, recipe))
     tasks = [(head, fold) for fold in (*range(recipe.folds), None) for head in heads]
     work = Parallel(n_jobs=jobs, max_nbytes="1M", return_as="generator")
     fits: dict[tuple[Head, int | None], tuple[Floats, float]] = {}
