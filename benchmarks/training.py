@@ -22,28 +22,7 @@ from threading import Event, Thread
 import click
 
 TEXTS = Path(__file__).parent.parent / "training" / "texts"
-SYLLABLES = tuple(
-    [
-        "an",
-        "bo",
-        "chi",
-        "dem",
-        "em",
-        "gio",
-        "hoa",
-        "kim",
-        "lan",
-        "minh",
-        "nga",
-        "ong",
-        "pha",
-        "qua",
-        "ram",
-        "son",
-        "tra",
-        "xa",
-    ]
-)
+SYLLABLES = ("an", "bo", "chi", "dem", "em", "gio", "hoa", "kim", "lan", "minh", "nga", "qua", "xa")
 SOURCES = ("blog", "forum", "news")
 
 

@@ -137,7 +137,7 @@ trained(read(Path(sys.argv[1])), Path(sys.argv[2]), progress=killing)
 """
 
 
-def test_a_killed_training_goes_on_to_the_same_bytes(examples, whole, tmp_path):
+def test_a_killed_training_goes_on_to_the_same_bytes(whole, tmp_path):
     data = written(tmp_path / "rows.jsonl", signed())
     work, said, at = tmp_path / "work", [], []
 
@@ -146,7 +146,10 @@ def test_a_killed_training_goes_on_to_the_same_bytes(examples, whole, tmp_path):
     under_way = list((work / "fits").iterdir())
     shards = {path: path.stat().st_mtime_ns for path in (work / "shards").iterdir()}
     finished = trained(
-        examples, work, said=said.append, progress=lambda stage, done: at.append((stage, done))
+        read(Path(data)),
+        work,
+        said=said.append,
+        progress=lambda stage, done: at.append((stage, done)),
     )
 
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()

@@ -21,6 +21,9 @@ Given_co = TypeVar("Given_co", covariant=True)
 FAN = 16
 """Parts that are added up one after another, before their sum is a part of the next level."""
 
+LOADED = ("training.scoring", "training.shards")
+"""What processes work with, and all that it imports."""
+
 
 class WorkStopped(Exception):
     """A worker was ended from outside; what is finished is kept in the work directory."""
@@ -109,8 +112,11 @@ class Local:
             for task in tasks:
                 yield function(*task)
             return
-        # Spawned: a fork would take locks and memory of this process along.
-        pool = ProcessPoolExecutor(self._jobs, mp_context=get_context("spawn"))
+        # From a server that has imported it all: a fork of this process would take its locks and
+        # memory along, and a fresh one imports for seconds.
+        context = get_context("forkserver")
+        context.set_forkserver_preload(list(LOADED))
+        pool = ProcessPoolExecutor(self._jobs, mp_context=context)
         try:
             with pool:
                 yield from in_order(pool.submit, function, tasks, 2 * self._jobs)
