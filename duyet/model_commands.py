@@ -60,6 +60,13 @@ class ModelsGroup(click.Group):
         found = super().get_command(ctx, cmd_name)
         return self.later[cmd_name].load() if found is None and cmd_name in self.later else found
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands by name, with those that are imported later from the table alone."""
+        told = {name: command.get_short_help_str(80) for name, command in self.commands.items()}
+        told |= {name: command.summary for name, command in self.later.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(told.items()))
+
 
 @click.group(
     "models",
@@ -153,7 +160,9 @@ def promote(
             tell_refusal(ruling, wanted, as_json=as_json)
             raise click.exceptions.Exit(1)
         at = datetime.now(UTC)
-        registry.move(CHAMPION, wanted, who=who, why=why, at=at, overrode=against)
+        registry.move(
+            CHAMPION, wanted, who=who, why=why, at=at, overrode=against, instead_of=before
+        )
         _tell_champion(wanted, before, as_json=as_json)
 
 

@@ -1,7 +1,7 @@
 """The commands that say how good a model is, on a page: `duyet models compare` and `report`.
 
 Know files, the registry and where pages go; what stands on them is in `training`. Apart from
-`duyet.offline`, because measuring imports what fits.
+`duyet.model_commands`, because measuring imports what fits.
 """
 
 from collections import Counter
@@ -22,12 +22,12 @@ from training.comparison_page import (
     WITHOUT_SHADOW,
     comparison_page,
     keep,
-    said,
 )
 from training.contenders import Contender, Labelled, Options, labelled_of
 from training.examples import STDIN
-from training.models_option import models_option, registry_to_read
+from training.models_option import models_option, registry_to_read, registry_to_write
 from training.reading import examples_of, tell_left_out
+from training.saying import said
 from training.train_command import data_digests
 from training.version_page import Standing, version_page
 from training.wording import LANGUAGES, words_in
@@ -125,7 +125,7 @@ def compare(  # noqa: PLR0913  a parameter is an option of the command
         manifest=old[1],
     )
     if not no_keep and registry.root != SHIPPED:
-        keep(registry, found)
+        keep(registry_to_write(registry.root), found)
     if out is not None:
         out.write_text(comparison_page(found, language), "utf-8")
         click.echo(f"wrote {out}", err=True)

@@ -14,6 +14,8 @@ from model.registry import CHAMPION, Registry
 from service.commands.opening import installation
 from service.storage.shadows import Shadows
 from training.models_option import own_secrets
+from training.saying import said
+from training.wording import words_in
 
 
 def champion_of(registry: Registry) -> str | None:
@@ -61,10 +63,6 @@ def shadowed(challenger: str, champion: str | None) -> Shadowed | None:
 
 def tell_refusal(ruling: Ruling, challenger: str, *, as_json: bool) -> None:
     """Say why not, a line for each reason; as JSON on standard output as well."""
-    # Two seconds of imports, for whoever is refused.
-    from training.comparison_page import said  # noqa: PLC0415  it draws, and few are refused
-    from training.wording import words_in  # noqa: PLC0415  its words come with it
-
     words = words_in("en")
     told = [(reason.code.value, said(reason, words)) for reason in ruling.against]
     if as_json:

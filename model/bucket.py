@@ -127,7 +127,10 @@ class Bucket:
         try:
             self._take_over(believes, is_right)
         except RegistryError as problem:
-            return problem
+            if problem.refusal is not Refusal.AWAY:
+                return problem
+            self._is_away = True
+            return self._refused
         except NotModifiedError:
             self._is_away = False
         except _AWAY:

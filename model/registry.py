@@ -207,7 +207,7 @@ class Registry:
             self._publish(*folder.relative_to(self.root).parts)
         return folder
 
-    def move(
+    def move(  # noqa: PLR0913  what is asked and written down of a move
         self,
         name: str,
         to: str,
@@ -216,15 +216,19 @@ class Registry:
         why: str,
         at: datetime,
         overrode: Sequence[str] = (),
+        instead_of: str | None = None,
     ) -> None:
         """Point a name at a version that loads.
 
-        `overrode` are the reasons against it that somebody went past. Raises RegistryError,
-        and moves nothing, when it does not load, or when the name is not one: a word in lower
-        case that no version is called.
+        `overrode` are the reasons against it that somebody went past; `instead_of` is the
+        version that the name must still point to, for who compared with that one. Raises
+        RegistryError, and moves nothing, when it does not load, or when the name is not one: a
+        word in lower case that no version is called.
         """
         self.resolve(to)  # before anything is made in a directory that may be a slip
         with self._writing():
+            if instead_of is not None and self.names().get(name) != instead_of:
+                raise RegistryError(f"{name} was moved meanwhile; look again", Refusal.OVERTAKEN)
             said = {"who": who, "why": why, "at": at.isoformat(), "overrode": list(overrode)}
             self._move(name, to, said)
 

@@ -219,7 +219,7 @@ class Moderation:
     def start(self) -> None:
         """Begin what goes on beside the judging; `drain` ends it."""
         if self._shadow is not None:
-            self._shadow.start()
+            self._shadow.start(self._is_idle)
 
     async def check(
         self,
@@ -298,6 +298,11 @@ class Moderation:
         await asyncio.to_thread(self._learning.close)
         if self._shadow is not None:
             await asyncio.to_thread(self._shadow.close)
+
+    def _is_idle(self) -> bool:
+        """Whether nobody waits for an answer. May be asked by any thread."""
+        runner = self._runner
+        return runner is None or runner.done()
 
     def _enter(self, call: _Call) -> None:
         self._admission.enters(call.site.id, len(call.answers), call.characters)

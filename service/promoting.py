@@ -56,7 +56,9 @@ class Promoting:
         if not ruling.may:
             return False
         at = self._store.now()
-        self._registry.move(CHAMPION, challenger, who=CLOCK, why="the rule allowed it", at=at)
+        self._registry.move(
+            CHAMPION, challenger, who=CLOCK, why="the rule allowed it", at=at, instead_of=champion
+        )
         log.info("challenger promoted", extra={"version": challenger})
         return True
 

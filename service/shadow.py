@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 SHARE = 0.05
 """The share of one core that the shadow takes at most: some 300 comments a second."""
 
+PATIENCE_SECONDS = 0.05
+"""How long a comment waits at most for a moment in which nobody waits for an answer."""
+
 MOST_WAITING = 2_000
 MOST_CHARACTERS = 4_000_000
 """What waits to be scored, in comments and in characters; more is dropped."""
@@ -44,6 +47,7 @@ MOST_KINDS = 10_000
 MOST_FLIPS = 500
 """Comments with another outcome that are kept for the next writing."""
 
+_STEP_SECONDS = 0.003
 _POLL_SECONDS = 0.05
 _LONG_POLL_SECONDS = 1.0
 _REST_SECONDS = 0.0005  # at least, after each comment, so that others get the interpreter
@@ -82,6 +86,7 @@ class Shadow:
         self._is_away = False
         self._forget_at = time.monotonic()
         self._closing = Event()
+        self._is_idle: Callable[[], bool] = lambda: True
         self._thread: Thread | None = None
 
     @property
@@ -114,8 +119,12 @@ class Shadow:
         if dropped:
             self._metrics.shadowed("dropped", dropped)
 
-    def start(self) -> None:
-        """Begin to score what is offered."""
+    def start(self, is_idle: Callable[[], bool]) -> None:
+        """Begin to score what is offered, while `is_idle` says that nobody waits for an answer.
+
+        Where somebody always does, it goes on all the same, a little later.
+        """
+        self._is_idle = is_idle
         self._thread = Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
@@ -134,6 +143,7 @@ class Shadow:
         write_at = time.monotonic() + WRITE_SECONDS
         while not self._closing.is_set():
             if self._waiting:
+                self._let_go_first()
                 self._closing.wait(self._turn())
             else:
                 self._closing.wait(_POLL_SECONDS if self.is_wanted else _LONG_POLL_SECONDS)
@@ -141,6 +151,12 @@ class Shadow:
                 self.write()
                 write_at = time.monotonic() + WRITE_SECONDS
         self.write()
+
+    def _let_go_first(self) -> None:
+        """Wait until nobody waits for an answer, at most `PATIENCE_SECONDS`."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not (self._is_idle() or self._closing.is_set() or time.monotonic() >= end):
+            self._closing.wait(_STEP_SECONDS)
 
     def _turn(self) -> float:
         """Score one comment; the seconds to rest after it."""

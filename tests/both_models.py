@@ -27,6 +27,7 @@ from service.storage.engine import open_engine
 from service.storage.schema import upgrade
 from service.storage.shadows import Shadows
 from service.storage.tables import shadow_flips
+from tests.api.service import models_in
 from tests.judging_cases import a_manifest, a_table
 from tests.storage.cases import Clock
 
@@ -115,7 +116,7 @@ def open_desk(directory: Path, policy: Policy = POLICY) -> Iterator[Desk]:
     (directory / "duyet.db").write_bytes(_migrated())
     store = Store.open(f"sqlite:///{directory / 'duyet.db'}", keyring, now=clock)
     site, _ = store.add_site("bao", policy)
-    registry = Registry(directory / "models")
+    registry = models_in(directory)
     serving = Serving(registry, metrics, clock=ticks)
     shadow = Shadow(store, serving, metrics)
     moderation = Moderation(

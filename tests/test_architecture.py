@@ -189,7 +189,7 @@ def test_the_domain_uses_the_standard_library_numpy_and_readers_of_text() -> Non
     ("library", "module"), [("cryptography", "model.signing"), ("obstore", "model.bucket")]
 )
 def test_what_a_registry_needs_is_used_in_one_module(library: str, module: str) -> None:
-    """Docs/adr/0032 and 0038 say why the domain has them at all."""
+    """Docs/adr/0032 and docs/adr/0038 say why the domain has them at all."""
     users = {each.module.name for each in imports_of("model") if each.top == library}
 
     assert users == {module}
@@ -346,6 +346,24 @@ def test_no_pickle_is_opened_where_comments_are_judged() -> None:
     forbidden = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib"}
 
     assert touching(imports_of("model") + imports_of("service"), forbidden) == []
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_no_pickle_is_opened_anywhere(package: str) -> None:
+    """Training too reads arrays and JSON alone; joblib is there for processes."""
+    forbidden = {"pickle", "shelve", "marshal", "dill", "cloudpickle", "joblib.load"}
+    calls = [
+        f"{module.path.relative_to(ROOT)}:{node.lineno}"
+        for module in MODULES.values()
+        if module.package == package
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) in {"joblib.load", "np.load", "numpy.load"}
+        and "allow_pickle=False" not in ast.unparse(node)
+    ]
+
+    assert touching(imports_of(package), forbidden) == []
+    assert calls == []
 
 
 # ------------------------------------------------------------------ what really gets loaded

@@ -168,6 +168,18 @@ def test_synthetic_comments_stand_by_their_source_alone():
     assert ("source", "synthetic_vi", 60) in {(p.kind, p.name, p.rows) for p in found.slices}
 
 
+def test_names_that_hold_an_address_are_masked():
+    found = tuple(
+        replace(e, source="duyet:nam.nguyen@gmail.com") if at % 2 else e
+        for at, e in enumerate(examples(60))
+    )
+
+    told = compare(OLD, NEW, Labelled(found), at=AT, options=QUICK).to_json()
+
+    assert "n•••@gmail.com" in told
+    assert "nam.nguyen" not in told
+
+
 def test_what_the_reader_must_know_is_noted():
     few = Labelled(tuple(replace(e, group="one") for e in examples(24)))
     learned = a_manifest(data=({"name": "forum", "sha256": ""},))

@@ -234,9 +234,10 @@ def unknown_in(arguments: list[str]) -> str:
     command = COMMANDS[arguments[0]].load()
     rest = arguments[1:]
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
-        if rest[0] not in command.commands:
+        found = command.get_command(click.Context(command), rest[0])
+        if found is None:
             return rest[0]
-        command, rest = command.commands[rest[0]], rest[1:]
+        command, rest = found, rest[1:]
     options = {name for param in command.params for name in param.opts + param.secondary_opts}
     used = [word.partition("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
     return " ".join(name for name in used if name not in options | {"--help", "-h"})

@@ -225,6 +225,17 @@ def test_a_model_with_a_changed_byte(at: Path) -> None:
     assert "rollback" in found.fix
 
 
+def test_a_registry_that_nobody_signed(at: Path) -> None:
+    names = at / "models" / "names.json"
+    names.write_text(json.dumps(json.loads(names.read_text())["names"]))
+
+    found = told()["model"]
+
+    assert found.state == "fail"
+    assert "names.json is not signed" in found.what
+    assert "duyet models sign" in found.fix
+
+
 def test_a_port_that_another_program_has(at: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 

@@ -597,3 +597,15 @@ def test_written_files_may_be_read_by_other_users(registry, version):
     assert modes["names.json"] == 0o644
     assert modes[version] & 0o555 == 0o555
     assert os.access(folder(registry, version) / "table.npy", os.R_OK)
+
+
+def test_a_name_that_moved_since_somebody_looked_is_not_moved_again(registry):
+    a, b, c = (another(registry, seed) for seed in (1, 2, 3))
+    moved(registry, a)
+    moved(registry, b)
+
+    with pytest.raises(RegistryError, match="moved meanwhile"):
+        registry.move(CHAMPION, c, who="lan", why="better than a", at=AT, instead_of=a)
+    registry.move(CHAMPION, c, who="lan", why="better than b", at=AT, instead_of=b)
+
+    assert [move["to"] for move in registry.moves()] == [a, b, c]

@@ -26,8 +26,9 @@ from tests.test_comparing import AT, NEW, OLD, examples
 from tests.test_report import Page
 from training.attacks import ATTACKS
 from training.comparing import compare
-from training.comparison_page import comparison_page, said
+from training.comparison_page import comparison_page
 from training.contenders import Labelled, Options
+from training.saying import said
 from training.version_page import Standing, version_page
 from training.wording import LANGUAGES, words_in
 

@@ -27,7 +27,7 @@ from training.contenders import (
 )
 from training.data_card import data_card, drift_of
 from training.evaluation import Judged, calibration_bins, figures_of_order
-from training.flips import flips_of
+from training.flips import flips_of, plain_name
 from training.paired import LEAST_GROUPS, Bools, score_figures, share_figure
 
 LEAST_IN_A_SLICE = 10
@@ -194,7 +194,7 @@ def slices_of(both: Compared, random: np.random.Generator) -> Iterator[Slice]:
 def _slice(kind: str, name: str, part: Compared, random: np.random.Generator) -> Slice:
     return Slice(
         kind=kind,
-        name=name,
+        name=plain_name(name),
         rows=len(part.examples),
         genuine=int(part.of(Head.SPAM, positive=False).sum()),
         spam=int(part.of(Head.SPAM, positive=True).sum()),

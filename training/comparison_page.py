@@ -4,28 +4,27 @@ Same comparison, same bytes. Strangers' texts are escaped, and were masked when 
 made; figures have words, numbers and drawings here, and no arithmetic.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model.comparison import (
     FIGURES,
-    Calibration,
     Comparison,
-    Curve,
     DataCard,
-    Drift,
     Figure,
     Flip,
     Interval,
     Share,
     Slice,
 )
-from model.promotion import ALL, Bounds, Reason, Ruling, promotable
+from model.promotion import Bounds, Reason, Ruling, promotable
 from model.registry import Registry
 from training.comparing import LEAST_IN_A_SLICE
-from training.drawing import Axis, Line, change_bar, histogram, plot, share_bar
-from training.page import QUARTERS, of_1000, percent_ticks, rendered
+from training.comparison_drawings import calibration_drawn, curve_drawn, drift_drawn
+from training.drawing import change_bar, share_bar
+from training.page import of_1000, rendered
+from training.saying import figure_name, note_said, said, slice_name
 from training.wording import LANGUAGES, Words, words_in
 
 WITHOUT_SHADOW = Bounds(shadow_comments=0, shadow_hours=0)
@@ -97,24 +96,13 @@ def comparison_page(
         attacks=_attacks(comparison, words),
         attacked=words.number(_most_attacked(comparison)),
         least=words.number(LEAST_IN_A_SLICE),
-        curves=[_curve(curve, comparison, words) for curve in comparison.curves],
-        calibration=[_calibration(one, words) for one in comparison.calibration],
-        drift=[_drift(one, words) for one in comparison.drift],
+        curves=[curve_drawn(curve, comparison, words) for curve in comparison.curves],
+        calibration=[calibration_drawn(one, words) for one in comparison.calibration],
+        drift=[drift_drawn(one, words) for one in comparison.drift],
         card=_card(comparison, words),
-        notes=[_note(note.code, note.values, words) for note in comparison.notes],
+        notes=[note_said(note.code, note.values, words) for note in comparison.notes],
     )
     return rendered("comparison.html", words, told)
-
-
-def said(reason: Reason, words: Words, comparison: Comparison | None = None) -> str:
-    """A reason of the promotion rule as a sentence, about the comparison that it is from."""
-    told = {name: _value(name, value, words, comparison) for name, value in reason.values.items()}
-    where, kind = "", str(reason.values.get("kind", "site"))
-    if reason.values.get("slice", ALL) != ALL:
-        name = _slice_name(kind, str(reason.values["slice"]), words)
-        where = words("reason.where", kind=f"{words.known(f'slice.{kind}', kind)}: ", slice=name)
-    needed = ("figure", "champion", "challenger", "risk", "allowed", "share")
-    return words(f"reason.{reason.code}", **(dict.fromkeys(needed, "–") | told), where=where)
 
 
 # ------------------------------------------------------------------ the answer
@@ -173,7 +161,7 @@ def _sorted(figures: Sequence[Figure]) -> list[Figure]:
 def _row(figure: Figure, comparison: Comparison, words: Words) -> dict[str, object]:
     limit = max((abs(x) for x in (figure.difference.low, figure.difference.high) if x), default=0.0)
     return {
-        "name": _figure_name(figure.name, words, comparison),
+        "name": figure_name(figure.name, words, comparison),
         "champion": _level(figure.name, figure.champion.value, words),
         "challenger": _level(figure.name, figure.challenger.value, words),
         **_change(figure, words, max(limit, 0.002)),
@@ -213,16 +201,6 @@ def _range(interval: Interval, words: Words) -> str:
     return f"{low} … {high}"
 
 
-def _figure_name(name: str, words: Words, comparison: Comparison | None = None) -> str:
-    risk = 0.0
-    if comparison is not None:
-        is_spam = name.startswith("spam")
-        risk = comparison.promise_risk if is_spam else comparison.queue_risk
-    if f"figure.{name}" not in words.texts:
-        return name  # not ours: never a text to fill in
-    return words(f"figure.{name}", risk=words.risk(risk))
-
-
 def _is_in_slices(comparison: Comparison, name: str) -> bool:
     return any(part.figure(name) for part in comparison.slices)
 
@@ -241,7 +219,7 @@ def _slices(comparison: Comparison, words: Words) -> list[dict[str, object]]:
             {
                 "kind": part.kind,
                 "heading": words.known(f"slice.{part.kind}", part.kind) if is_first else "",
-                "name": _slice_name(part.kind, part.name, words),
+                "name": slice_name(part.kind, part.name, words),
                 "rows": words.number(part.rows),
                 "cells": cells,
             }
@@ -257,12 +235,6 @@ def _limit(slices: Sequence[Slice], name: str) -> float:
         if (figure := part.figure(name)) is not None
     )
     return max(ends[int(0.75 * (len(ends) - 1))], 0.002) if ends else 0.0
-
-
-def _slice_name(kind: str, name: str, words: Words) -> str:
-    if kind == "language":
-        return words.known(f"language.{name}", name)
-    return words.known(f"slice.{kind}.{name}", name)
 
 
 def _flip(flip: Flip, words: Words) -> dict[str, object]:
@@ -328,58 +300,6 @@ def _most_attacked(comparison: Comparison) -> int:
 # ------------------------------------------------------------------ drawings
 
 
-def _curve(curve: Curve, comparison: Comparison, words: Words) -> dict[str, object]:
-    head = curve.head
-    is_spam = head == "spam"
-    risk = comparison.promise_risk if is_spam else comparison.queue_risk
-    x = Axis(
-        words.known(f"curve.x.{head}", head), 1e-4, 1.0,
-        percent_ticks(words, (1e-4, 1e-3, 1e-2, 1e-1, 1.0)), is_log=True,
-    )  # fmt: skip
-    y = Axis(words("curve.y"), 0.0, 1.0, percent_ticks(words, QUARTERS))
-    lines = [
-        Line("champion", tuple(zip(curve.rates, curve.champion, strict=True))),
-        Line("challenger", tuple(zip(curve.rates, curve.challenger, strict=True))),
-    ]
-    rules = [Line("rule", ((risk, 0.0), (risk, 1.0)))] if risk else []
-    title = words.known(f"curve.{head}", head)
-    return {"title": title, "svg": plot(x, y, lines, f"{words('curves')}: {title}", rules=rules)}
-
-
-def _calibration(one: Calibration, words: Words) -> dict[str, object]:
-    ticks = percent_ticks(words, QUARTERS)
-    x, y = Axis(words("calibration.x"), 0.0, 1.0, ticks), Axis("", 0.0, 1.0, ticks)
-    lines = [
-        Line(key, tuple((point.score, point.share) for point in points), with_dots=True)
-        for key, points in (("champion", one.champion), ("challenger", one.challenger))
-    ]
-    title = words.known(f"curve.{one.head}", one.head)
-    diagonal = Line("rule", ((0.0, 0.0), (1.0, 1.0)))
-    said = f"{words('calibration')}: {title}"
-    return {"title": title, "svg": plot(x, y, lines, said, rules=[diagonal])}
-
-
-def _drift(one: Drift, words: Words) -> dict[str, object]:
-    then, now = (_shares(counts) for counts in (one.then, one.now))
-    top = max([*then, *now, 0.01])
-    x = Axis(words("calibration.x"), 0.0, 1.0, percent_ticks(words, QUARTERS))
-    y = Axis("", 0.0, top, percent_ticks(words, (0.0, top)))
-    title = words.known(f"label.{one.label}", one.label)
-    said = f"{words('drift')}: {title}"
-    index = "–" if one.stability is None else words.number(one.stability, 2)
-    return {
-        "title": title,
-        "index": words("drift.index", index=index),
-        "is_changed": one.stability is not None and one.stability > 0.25,
-        "svg": histogram(x, y, then, now, said),
-    }
-
-
-def _shares(counts: Sequence[int]) -> list[float]:
-    total = sum(counts) or 1
-    return [count / total for count in counts]
-
-
 # ------------------------------------------------------------------ the data card
 
 
@@ -419,26 +339,3 @@ def _share_rows(
             "weight": words.percent(share.weight),
             "bar": share_bar(share.weight, "plain"),
         }
-
-
-def _note(code: str, values: Mapping[str, str | int | float], words: Words) -> str:
-    told = {name: _value(name, value, words) for name, value in values.items()}
-    try:
-        return words(f"note.{code}", **told)
-    except KeyError:  # a note of another version of this program
-        return code
-
-
-_SHARES = frozenset({"champion", "challenger", "share"})
-
-
-def _value(
-    name: str, value: str | int | float, words: Words, comparison: Comparison | None = None
-) -> str:
-    if isinstance(value, str):
-        return _figure_name(value, words, comparison) if name == "figure" else value
-    if name in ("risk", "allowed"):
-        return words.risk(float(value))
-    if name in _SHARES:
-        return words.percent(float(value))
-    return words.number(value, 0 if float(value).is_integer() else 1)

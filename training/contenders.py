@@ -5,7 +5,7 @@ Knows how a comment is judged as it was when it came, and what it weighs. Knows 
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -139,12 +139,12 @@ def judged_by_both(
     Costs about a millisecond an example, version and core.
     """
     examples = labelled.examples
-    weight = weights_of(labelled)
+    rows = _rows(examples, weights_of(labelled))
     folds = (champion.judge_of(len(examples)), challenger.judge_of(len(examples)))
     sides = []
     for contender, which in zip((champion, challenger), folds, strict=True):
         said = judgements(contender, examples, which, options)
-        sides.append(_columns(examples, said, weight))
+        sides.append(replace(rows, score=said.score, outcome=said.outcome))
     head = np.array([e.label.head.value for e in examples], np.str_)
     return Compared(examples, Pair(*sides), head, folds)
 
@@ -237,13 +237,14 @@ def history_of(example: LabelledExample) -> History:
     return History(**counts)
 
 
-def _columns(examples: Sequence[LabelledExample], said: Judgements, weight: Floats) -> Judged:
+def _rows(examples: Sequence[LabelledExample], weight: Floats) -> Judged:
+    """The examples as columns, before anybody has judged them."""
     units: dict[object, int] = {}
     keys = ((e.source, e.group) if e.group else at for at, e in enumerate(examples))
     return Judged(
         positive=np.array([e.label.positive for e in examples], np.bool_),
-        score=said.score,
-        outcome=said.outcome,
+        score=np.full(len(examples), np.nan),
+        outcome=np.zeros(len(examples), np.int8),
         lang=tuple(e.lang or "und" for e in examples),
         source=tuple(e.source or "unnamed" for e in examples),
         unit=np.array([units.setdefault(key, len(units)) for key in keys], np.intp),

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from model.decision import ReportKind
 from service.storage.events import Actor, tell
@@ -66,9 +67,11 @@ class LabelFindings:
         """Keep what was found in place of what was found before, and put it on record."""
         now = self._store.now()
         with self._store.writes() as connection:
-            connection.execute(label_findings.delete().where(label_findings.c.kind == kind.value))
             row = {"kind": kind.value, "at": now, "body": compact(body)}
-            connection.execute(label_findings.insert(), row)
+            # Of two who look at once, either may be the last.
+            insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+            put = insert(label_findings).values(row)
+            connection.execute(put.on_conflict_do_update(index_elements=["kind"], set_=row))
             tell(connection, "labels_looked_at", Actor(by, now), body={"what": kind.value})
 
     def last(self, kind: FindingKind) -> LabelFinding | None:
@@ -125,7 +128,7 @@ class LabelFindings:
                 sa.func.coalesce(decisions.c.reason, "accept").label("word"),
             )
             .where(decisions.c.comment_id.in_(several), decisions.c.change > 0, ~followed)
-            .order_by(decisions.c.comment_id, decisions.c.at, decisions.c.id)
+            .order_by(decisions.c.comment_id, decisions.c.change)
         )
         said: dict[str, dict[str, str]] = {}
         for row in self._store.read_aside(lambda c: c.execute(statement).all()):

@@ -5,9 +5,10 @@ comments. Compares nothing itself.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -129,18 +130,8 @@ def _key(kind: Kind) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """Comments of one site, day and language that had both outcomes; of `layered` the site's
-    layer had made something else."""
-
-    site_id: str
-    day: str
-    language: str
-    was: Outcome
-    would: Outcome
-    times: int
-    layered: int
+Way = tuple[Outcome, Outcome]
+"""What the champion made of comments, and what the challenger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +148,17 @@ class Flip:
 
 @dataclass(frozen=True, slots=True)
 class Shadowing:
-    """What the dashboard shows: of the pair that was compared last in some days."""
+    """What the dashboard shows: of the pair that was compared last in some days.
+
+    Comments are counted by day, and by site and language. Of `layered` the site's layer had made
+    something else than the champion alone.
+    """
 
     challenger: str
     champion: str
-    counts: tuple[Beside, ...]
+    by_day: Mapping[date, Mapping[Way, int]]
+    by_place: Mapping[tuple[str, str], Mapping[Way, int]]
+    layered: int
     flips: tuple[Flip, ...]
 
 
@@ -253,20 +250,30 @@ def _shadowing(connection: sa.Connection, scope: Scope) -> Shadowing | None:
     pair = connection.execute(last.limit(1)).first()
     if pair is None:
         return None
-    by = (c.site_id, c.day, c.language, c.was, c.would)
-    sums = sa.select(*by, sa.func.sum(c.times), sa.func.sum(c.layered)).group_by(*by)
-    found = connection.execute(
-        sums.where(*within, c.challenger == pair.challenger, c.champion == pair.champion)
-    )
-    return Shadowing(
-        pair.challenger,
-        pair.champion,
-        tuple(
-            Beside(site_id, day, language, Outcome.of(was), Outcome.of(would), int(n), int(layered))
-            for site_id, day, language, was, would, n, layered in found
-        ),
-        _flips(connection, scope.sites, pair.challenger, pair.champion),
-    )
+    of_pair = (*within, c.challenger == pair.challenger, c.champion == pair.champion)
+    by_day: dict[date, dict[Way, int]] = defaultdict(dict)
+    layered = 0
+    for day, was, would, times, of_layer in _sums(connection, of_pair, c.day):
+        by_day[date.fromisoformat(day)][Outcome.of(was), Outcome.of(would)] = int(times)
+        layered += int(of_layer)
+    by_place: dict[tuple[str, str], dict[Way, int]] = defaultdict(dict)
+    for site_id, language, was, would, times, _ in _sums(
+        connection, of_pair, c.site_id, c.language
+    ):
+        by_place[site_id, language][Outcome.of(was), Outcome.of(would)] = int(times)
+    flips = _flips(connection, scope.sites, pair.challenger, pair.champion)
+    return Shadowing(pair.challenger, pair.champion, by_day, by_place, layered, flips)
+
+
+def _sums(
+    connection: sa.Connection, which: Sequence[sa.ColumnElement[bool]], *by: sa.Column[str]
+) -> Iterator[tuple[Any, ...]]:
+    c = shadow_days.c
+    groups = (*by, c.was, c.would)
+    sums = (sa.func.sum(c.times), sa.func.sum(c.layered))
+    statement = sa.select(*groups, *sums).where(*which).group_by(*groups)
+    for row in connection.execute(statement):
+        yield tuple(row)
 
 
 def _flips(

@@ -29,10 +29,11 @@ JOBS_SHOWN = 8
 LONGEST_WHY = 500
 _DONE = frozenset({"asked", "stopped", "promoted", "rolled_back", "nightly"})
 _SHARES = frozenset({"champion", "challenger", "change", "low", "high", "risk", "allowed", "share"})
-# Styles of a report stand in it; nothing else of it is let do anything.
+# Styles of a report stand in it; nothing else of it is let do anything. Its links lead to comments:
+# from another origin, as a sandbox makes it, they would arrive without the session.
 _REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; sandbox allow-popups"
+    "form-action 'none'; frame-ancestors 'none'; sandbox allow-same-origin allow-popups"
 )
 
 ShadowOf = Callable[[str, str], Shadowed | None]
@@ -185,6 +186,7 @@ def promote(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Resp
             why=why or "the rule allowed it",
             at=desk.now(),
             overrode=overrode,
+            instead_of=standing.champion or None,
         )
     except RegistryError:
         raise Refusal(409, "model_not_moved") from None

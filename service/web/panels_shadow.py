@@ -5,14 +5,13 @@ Knows what the counts of the shadow mean in words. Reads nothing.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from datetime import date
 
 from markupsafe import Markup
 
 from model.outcome import Outcome
 from service.estimates import wilson
 from service.storage.figures import Scope
-from service.storage.shadows import Beside, Shadowing
+from service.storage.shadows import Shadowing, Way
 from service.web import plots
 from service.web.card import plain_name
 from service.web.panels import MOST_DAYS, Cell, Panel
@@ -59,10 +58,9 @@ class ShadowPanels:
         first_days = days[::-step][::-1]  # the last place ends today
         place = {day: -(-at // step) for at, day in enumerate(reversed(days))}
         last = len(first_days) - 1
-        found: dict[int, Counter[tuple[Outcome, Outcome]]] = defaultdict(Counter)
-        for one in self._counts:
-            at = last - place.get(date.fromisoformat(one.day), 0)
-            found[max(at, 0)][one.was, one.would] += one.times
+        found: dict[int, Counter[Way]] = defaultdict(Counter)
+        for day, counts in (self._found.by_day if self._found is not None else {}).items():
+            found[max(last - place.get(day, 0), 0)].update(counts)
         shares = tuple(_agreed(found[at]) if at in found else None for at in range(len(first_days)))
         shown = tuple(t("dashboard.day", at=day) for day in first_days)
         full = tuple(t("dashboard.full_day", at=day) for day in first_days)
@@ -92,43 +90,37 @@ class ShadowPanels:
             notes=self._notes() if rows else (),
         )
 
-    @property
-    def _counts(self) -> tuple[Beside, ...]:
-        return self._found.counts if self._found is not None else ()
-
     def _said(self) -> str:
         t, found = self._t, self._found
         if found is None:
             return ""
-        total = sum(one.times for one in found.counts)
-        agreed = sum(one.times for one in found.counts if one.was is one.would)
+        ways: Counter[Way] = Counter()
+        for counts in found.by_day.values():
+            ways.update(counts)
+        total, agreed = ways.total(), _agreed(ways)
         return t(
             "shadow.said",
             challenger=plain_name(found.challenger),
             champion=plain_name(found.champion),
             n=self._number(total).shown,
-            share=self._percent(agreed / total) if total else "–",
+            share="–" if agreed is None else self._percent(agreed),
         )
 
     def _notes(self) -> tuple[str, ...]:
-        t = self._t
-        layered = sum(one.layered for one in self._counts)
-        notes = [self._said()]
-        if layered:
-            notes.append(t("shadow.layered", n=self._number(layered).shown))
-        return tuple(notes)
+        layered = self._found.layered if self._found is not None else 0
+        told = self._t("shadow.layered", n=self._number(layered).shown)
+        return (self._said(), told) if layered else (self._said(),)
 
     # -------------------------------------------------------------- by site and language
 
     def _by_place(self) -> Panel:
         t = self._t
-        found: dict[tuple[str, str], Counter[tuple[Outcome, Outcome]]] = defaultdict(Counter)
-        for one in self._counts:
-            found[one.site_id, one.language][one.was, one.would] += one.times
+        places = self._found.by_place if self._found is not None else {}
+        found = {place: Counter(ways) for place, ways in places.items()}
         rows = []
         for (site, language), counts in sorted(found.items(), key=lambda kv: -kv[1].total()):
             total = counts.total()
-            share = wilson(sum(n for (was, would), n in counts.items() if was is would), total)
+            share = wilson(_same(counts), total)
             rows.append(
                 (
                     Cell(self._site(site), self._site(site)),
@@ -180,7 +172,7 @@ class ShadowPanels:
 
     # -------------------------------------------------------------- words
 
-    def _kind(self, kind: tuple[Outcome, Outcome]) -> str:
+    def _kind(self, kind: Way) -> str:
         was, would = (self._t(f"outcome.{one.word}") for one in kind)
         return f"{was} → {would}"
 
@@ -207,6 +199,10 @@ class ShadowPanels:
         return text.translate(_COMMAS) if self._has_comma else text
 
 
-def _agreed(counts: Counter[tuple[Outcome, Outcome]]) -> float | None:
+def _same(counts: Counter[Way]) -> int:
+    return sum(n for (was, would), n in counts.items() if was is would)
+
+
+def _agreed(counts: Counter[Way]) -> float | None:
     total = counts.total()
-    return sum(n for (was, would), n in counts.items() if was is would) / total if total else None
+    return _same(counts) / total if total else None

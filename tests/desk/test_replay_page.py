@@ -68,7 +68,7 @@ def test_genuine_comments_that_would_be_lost_come_first(
         ({"entries": "lãi suất"}, "<dd>1</dd>"),
         ({"strict": "risks", "reject": "0,5", "queue": "1"}, "Nothing is changed"),
         ({"model": "champion", "days": "7", "against": "now"}, "No outcome would"),
-        ({"days": "-1", "against": "?", "strict": "?", "kind": "?", "act": "?"}, "All"),
+        ({"days": "-1", "against": "?", "strict": "?", "kind": "?", "act": "?"}, "Looked at"),
     ],
 )
 def test_whatever_is_tried_is_answered(

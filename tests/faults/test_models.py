@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
 
 from model.moves import standing_of
@@ -144,3 +145,36 @@ def test_without_a_model_every_comment_is_queued_until_one_appears(
         "every comment is queued, /readyz tells; the model is found when it appears",
         f"found after {seen:.1f} s; {load}; {found}",
     )
+
+
+def test_champions_that_change_under_load_drop_no_request(service: Callable[..., Running]):
+    one = service()
+    one.start()
+    registry = _registry(one)
+    first = registry.names()[CHAMPION]
+    second = registry.add(a_manifest(), a_table(11, scale=0.01))
+    load = Load(one)
+
+    with load.running():
+        load.reaches(20)
+        registry.move(CHAMPION, second, who="a", why="b", at=datetime.now(UTC))
+        there = until(lambda: _serves(one, second), SEEN_SECONDS, "it was not swapped")
+        registry.roll_back(who="a", why="b", at=datetime.now(UTC))
+        back = until(lambda: _serves(one, first), SEEN_SECONDS, "it was not swapped back")
+        load.reaches(40)
+
+    assert set(load.statuses) == {200}
+    assert load.broken == 0
+    found = ledger(sqlite_url(one), load)
+    assert found.faults == {}
+    TABLE.row(
+        "champion promoted, then rolled back, under load",
+        "no request is dropped",
+        f"served after {there:.1f} s, the old one after {back:.1f} s; {load}; {found}",
+    )
+
+
+def _serves(one: Running, version: str) -> bool:
+    """Whether the process says that this version serves."""
+    told = f'duyet_model_info{{name="champion",version="{version}"}} 1.0'
+    return told in httpx.get(f"http://127.0.0.1:{one.port}/metrics", trust_env=False).text

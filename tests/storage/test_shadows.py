@@ -73,7 +73,8 @@ def test_the_newest_pair_of_the_sites_asked_for_is_shown(
 
     assert found is not None
     assert (found.challenger, found.champion) == ("m-2", "m-1")
-    assert [(one.times, one.would) for one in found.counts] == [(2, Outcome.QUEUE)]
+    assert found.by_day == {day: {(Outcome.ACCEPT, Outcome.QUEUE): 2}}
+    assert found.by_place == {(site.id, "vi"): {(Outcome.ACCEPT, Outcome.QUEUE): 2}}
     assert len(found.flips) == 2
     assert shadows.shadowing(Scope(frozenset({other.id}), day, day)) is None
     assert shadows.shadowing(Scope(None, day - timedelta(9), day - timedelta(1))) is None

@@ -1,7 +1,9 @@
 """A registry that machines share by a bucket, over a real server on loopback."""
 
-import logging
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,30 +12,47 @@ from typing import Any
 
 import httpx
 import pytest
+from obstore.store import S3Store
 
-pytest.importorskip("obstore", reason="the extra `s3` is not installed")
-moto = pytest.importorskip("moto.server", reason="moto is for tests alone")
+from model.bucket import Bucket
+from model.guard import Guard
+from model.refusals import Refusal
+from model.registry import CHALLENGER, CHAMPION, RELEASED, Registry, RegistryError, registry_at
+from tests.judging_cases import a_manifest, a_table
+from tests.test_comparison import a_comparison
 
-from obstore.store import S3Store  # noqa: E402  only where it can be
+HERE = Path(__file__).resolve().parent
+INSTALLED = Path(os.environ.get("DUYET_TEST_CLIENTS", HERE.parents[1] / ".clients")).resolve()
+SERVE = """
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+input()
+server.stop()
+"""
 
-from model.bucket import Bucket  # noqa: E402  only where it can be
-from model.guard import Guard  # noqa: E402
-from model.refusals import Refusal  # noqa: E402
-from model.registry import CHALLENGER, CHAMPION, RELEASED, Registry, RegistryError, registry_at  # noqa: E402
-from tests.judging_cases import a_manifest, a_table  # noqa: E402
-from tests.test_comparison import a_comparison  # noqa: E402
+pytestmark = pytest.mark.clients
 
 SAID: dict[str, Any] = {"who": "lan", "why": "better", "at": datetime(2026, 1, 2, tzinfo=UTC)}
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    started = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    started.start()
-    host, port = started.get_host_and_port()
-    yield f"http://{host}:{port}"
-    started.stop()
+    """The address of an S3 server, which has packages of its own."""
+    if not (INSTALLED / "moto").is_dir():
+        pytest.skip("moto is not installed: scripts/install-clients brings it")
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVE],
+        env=os.environ | {"PYTHONPATH": str(INSTALLED / "moto")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.kill()
 
 
 @pytest.fixture
@@ -244,3 +263,20 @@ def test_a_bucket_that_is_away_leaves_what_is_here_and_takes_nothing(one, machin
 def test_what_is_no_bucket_is_refused(url, tmp_path):
     with pytest.raises(ValueError, match="a bucket is"):
         Bucket(url, tmp_path)
+
+
+def test_a_bucket_that_goes_away_half_way_leaves_the_copy_at_work(one, machine, store):
+    other = machine("other")
+    serving = other.load().version
+    one.move(CHAMPION, one.add(a_manifest(), a_table(7)), **SAID)
+
+    class GoneHalfWay(Bucket):
+        def fetch(self, version: str) -> None:
+            raise RegistryError("the bucket of models does not answer", Refusal.AWAY)
+
+    half = replace(other, shared=GoneHalfWay("s3://models/of/duyet", other.root, clock=Clock()))
+
+    assert half.load().version == serving
+    assert half.shared is not None
+    assert half.shared.is_away
+    assert other.load().version == one.names()[CHAMPION]
