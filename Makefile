@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test test-clients test-doors test-browser test-wordpress screenshots lint format types lock bench bench-quality drill clean
+.PHONY: help install serve test test-clients test-doors test-browser test-wordpress screenshots lint format types lock bench bench-quality bench-year drill clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -83,6 +83,9 @@ bench: $(VENV)/.installed  ## measure speed, memory and start against their goal
 
 bench-quality: $(VENV)/.installed  ## measure quality by held-out group: DATA=DIR of labelled files
 	$(BIN)/python -m benchmarks.quality --data $(DATA)
+
+bench-year: $(VENV)/.installed  ## replay a scripted year with and without the loop: DATA=DIR of labelled files
+	$(BIN)/python -m benchmarks.year --data $(DATA)
 
 screenshots: $(VENV)/.installed-dev  ## take docs/screenshots anew
 	$(BIN)/python scripts/screenshots.py

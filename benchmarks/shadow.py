@@ -15,6 +15,7 @@ import asyncio
 import json
 import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -145,6 +146,20 @@ async def paced(of: Parts, sent: Iterator[Submission], rate: float, seconds: flo
     return waits
 
 
+def held_up() -> float:
+    """Seconds that the two threads which an answer needs were ready to run and had no core.
+
+    What other work on the machine costs; 0 where Linux does not tell.
+    """
+    needed = {thread.native_id for thread in threading.enumerate() if _is_needed(thread)}
+    found = (Path(f"/proc/self/task/{one}/schedstat") for one in needed)
+    return sum(int(path.read_text().split()[1]) for path in found if path.exists()) / 1e9
+
+
+def _is_needed(thread: threading.Thread) -> bool:
+    return thread.name.startswith(("MainThread", "moderation"))
+
+
 def told(name: str, values: Sequence[float], unit: str = "") -> str:
     """A row of numbers as their median and quartiles."""
     low, middle, high = statistics.quantiles(values, n=4)
@@ -177,12 +192,15 @@ def measure_waiting(rate: float, blocks: int, seconds: float) -> None:
         sent = cycle(texts())
         asyncio.run(paced(of, sent, rate, 2))
         waits: dict[str, list[list[float]]] = {champion: [], other: []}
+        own: dict[str, list[float]] = {champion: [], other: []}
         used: dict[str, list[float]] = {champion: [], other: []}
         for block in range(2 * blocks):
             version = (champion, other)[(block + block // 2) % 2]
             of.challenge(version)
-            busy = time.process_time()
+            busy, delay = time.process_time(), held_up()
             waits[version].append(asyncio.run(paced(of, sent, rate, seconds)))
+            delay = (held_up() - delay) / len(waits[version][-1])
+            own[version].append(1000 * (statistics.mean(waits[version][-1]) - delay))
             used[version].append((time.process_time() - busy) / int(rate * seconds))
         came = of.came()
     print(f"{rate:g} comments a second, {blocks} blocks of {seconds:g} s each way; shadow: {came}")
@@ -197,6 +215,12 @@ def measure_waiting(rate: float, blocks: int, seconds: float) -> None:
             f" {statistics.median(with_one):.2f} ms with; "
             + told("ratio", [b / a for a, b in zip(without, with_one, strict=True)])
         )
+    without, with_one = own[champion], own[other]
+    print(
+        f"a caller waits, the mean without what other work on the machine took:"
+        f" {statistics.median(without):.2f} ms without, {statistics.median(with_one):.2f} ms with; "
+        + told("ratio", [b / a for a, b in zip(without, with_one, strict=True)])
+    )
     micro = [1e6 * statistics.median(used[version]) for version in (champion, other)]
     print(f"processor time of a comment: {micro[0]:.0f} µs without, {micro[1]:.0f} µs with")
 

@@ -27,13 +27,14 @@ from model.registry import (
     RegistryError,
 )
 from service.commands.opening import installation
+from service.storage.erasure import Erasure, Erasures
 from training.card import card_of, is_research_only
 from training.contenders import Options as Comparing
 from training.fit import NotEnough
 from training.models_option import own_models, registry_to_move
 from training.own import OWN, OwnRecipe
 from training.own_version import STAGES, OwnVersion, own_version
-from training.progress import FORMS, Tell, shown, write_line
+from training.progress import Tell, shown, write_line
 from training.resolving import resolved
 from training.train_command import CARD, blind_spots
 from training.train_command import train as train_on_files
@@ -43,11 +44,34 @@ ONLY_WITH_FILES = {
     "research": "--research",
     "promote": "--promote",
     "skip_bad": "--skip-bad",
+    "memory": "--memory",
+    "work": "--work",
+    "search": "--search",
+    "cluster": "--cluster",
 }
 """Options that say something of a fit to files alone."""
 
 
 ON_ALL_CORES = Comparing(jobs=-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """How many comments of people who were erased are gone since some version came.
+
+    So many of them were `labelled`: versions since then may have been fitted to these, and none
+    is among the labels of the next.
+    """
+
+    comments: int = 0
+    labelled: int = 0
+
+    @property
+    def written(self) -> dict[str, int]:
+        """As a recipe has it; nothing where nobody is gone."""
+        if not self.comments:
+            return {}
+        return {"erased": self.labelled, "erased_comments": self.comments}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,31 +84,56 @@ class Trained:
     comparison: Comparison | None
 
 
-def train_from_store(
+def train_from_store(  # noqa: PLR0913  each is a part of what is moved, or of how
     examples: Sequence[LabelledExample],
     registry: Registry,
     recipe: OwnRecipe = OWN,
     how: Comparing = ON_ALL_CORES,
     *,
+    rehearsed: Sequence[LabelledExample] | None = None,
     progress: Tell = lambda _, __: None,
+    erasures: Sequence[Erasure] = (),
 ) -> Trained:
     """Move the champion by what an installation's people said; add that as challenger.
 
-    `how` is for the comparison with the champion, its jobs for all of it.
+    `how` is for the comparison with the champion, its jobs for all of it; `rehearsed` are the
+    project's own texts unless others are given. Of the `erasures` those since its parent came are
+    told in its card and report.
+
     Raises NotEnough, and RegistryError where the version to move does not load.
     """
     labels = resolved(examples, jobs=1)
     progress("labels", 1.0)
     home, base = base_of(registry)
     own = own_version(
-        labels, home.load(base), home.manifest(base), recipe, jobs=how.jobs, progress=progress
+        labels,
+        home.load(base),
+        home.manifest(base),
+        recipe,
+        rehearsed=rehearsed,
+        jobs=how.jobs,
+        progress=progress,
     )
+    gone = gone_since(registry, base, erasures)
+    recipe_told = {**own.manifest.recipe, **gone.written}
+    own = replace(own, manifest=replace(own.manifest, recipe=recipe_told))
     version = registry.add(own.manifest, own.moved.final.table, extra={CARD: card_of(own.manifest)})
     why = f"{base} moved by {len(own.examples):,} labels"
     registry.move(CHALLENGER, version, who="duyet train", why=why, at=datetime.now(UTC))
     progress("comparing", 0.0)
     comparison = compared_with_champion(registry, version, own, examples, how)
     return Trained(version, own, registry.names(), comparison)
+
+
+def gone_since(registry: Registry, version: str, erasures: Sequence[Erasure]) -> Gone:
+    """What was erased since a version came: since a name first pointed at it.
+
+    All of it where no name did. Raises RegistryError as the registry does.
+    """
+    moves = [datetime.fromisoformat(m["at"]) for m in registry.moves() if m["to"] == version]
+    since = min(moves, default=None)
+    gone = [erasure for erasure in erasures if since is None or erasure.at > since]
+    return Gone(sum(e.comments for e in gone), sum(e.labelled for e in gone))
 
 
 def base_of(registry: Registry) -> tuple[Registry, str]:
@@ -115,14 +164,6 @@ Examples:
 Then: duyet models show challenger""",
 )
 @click.option(
-    "--progress",
-    "form",
-    type=click.Choice(FORMS),
-    default=FORMS[0],
-    show_default=True,
-    help="How to tell how far it is, without FILE: a bar, or lines of JSON on standard output.",
-)
-@click.option(
     "--no-attacks",
     is_flag=True,
     help="Without FILE, leave the table of disguises out of the report on it: half as long.",
@@ -147,7 +188,7 @@ def train(context: click.Context, /, *, form: str, no_attacks: bool, **options: 
     if options["files"]:
         if options["out"] is None:
             raise click.UsageError("--out says where a model fitted to FILE goes", context)
-        context.invoke(train_on_files, **options)
+        context.invoke(train_on_files, form=form, **options)
         return
     for name, option in ONLY_WITH_FILES.items():
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
@@ -177,12 +218,15 @@ def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
     with shown(form, STAGES) as progress:
         with installation() as at:
             examples = list(at.store.labelled())
+            erasures = Erasures(at.store).since(None, None)
         progress("labels", 0.5)
         try:
             registry = registry_to_move(options["out"])
             jobs = options["jobs"] or -1
             how = Comparing(jobs=jobs) if attacks else Comparing(jobs=jobs, attacked=0)
-            trained = train_from_store(examples, registry, recipe, how, progress=progress)
+            trained = train_from_store(
+                examples, registry, recipe, how, progress=progress, erasures=erasures
+            )
         except (NotEnough, RegistryError) as problem:
             raise click.ClickException(str(problem)) from None
     answer = {"registry": str(root), "names": trained.names, **_answer(trained)}
@@ -204,6 +248,7 @@ def _answer(trained: Trained) -> dict[str, Any]:
         "moved": manifest.recipe["moved"],
         "labels": dict(sorted(Counter(e.label.word for e in trained.own.examples).items())),
         "left_out": manifest.recipe["left_out"],
+        "erased_comments": manifest.recipe.get("erased_comments", 0),
         "research_only": is_research_only(manifest),
         "compared": trained.comparison is not None,
         "warnings": blind_spots(manifest),
@@ -217,6 +262,8 @@ def _told(answer: dict[str, Any], root: Path) -> Iterator[str]:
     yield f"It is {answer['parent']}, its head for {moved} moved by {labels}."
     for why, count in answer["left_out"].items():
         yield f"{count:,} labels were left out: {why}."
+    if erased := answer["erased_comments"]:
+        yield f"{erased:,} comments of people who were erased are gone since that came."
     if answer["research_only"]:
         yield "It comes from research-only data and must not be given away."
     yield ""

@@ -113,7 +113,7 @@ class Bounds:
     tell nothing. `falls` says by how much a figure may get worse in any slice of at least
     `least_slice` comments; noise beyond it, which the figure's own interval does not exclude,
     refuses nothing. A calibration error may be `calibration`, or the champion's if that is
-    more. The shadow must have seen `shadow_comments`, which with no flip among them show with
+    more, or what is more by chance alone. The shadow must have seen `shadow_comments`, which with no flip among them show with
     95 % confidence that fewer than one in a hundred flips (the rule of three, 3/n), and
     `shadow_hours`, a day with its night. Of those it saw, `newly_rejected` may be rejected that
     the champion would not reject, and `newly_held` held that it would accept: more may be a new
@@ -295,7 +295,9 @@ def _calibration(comparison: Comparison, bounds: Bounds) -> Iterator[Reason]:
             continue  # a head that nobody labelled for is the champion's own
         before = figure.champion.value or 0.0
         values = _told(figure) | {"allowed": max(bounds.calibration, before)}
-        if figure.challenger.value > max(bounds.calibration, before):
+        low = figure.difference.low
+        is_noise = low is not None and low <= 0
+        if figure.challenger.value > max(bounds.calibration, before) and not is_noise:
             yield Reason(Code.NOT_CALIBRATED, refuses=True, values=values)
         else:
             yield Reason(Code.CALIBRATED, refuses=False, values=values)

@@ -22,6 +22,7 @@ from service.spool import Spool
 from service.storage import Retention, Store, StoreError
 from service.storage.statistics import Statistics
 from service.training_jobs import TrainingJobs
+from service.watching import WATCH_SECONDS, Watchman
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ def chores_of(  # noqa: PLR0913  each part has a chore
     """All chores of a worker; for what is None there is none."""
     kept = Retention(settings.retention_days, settings.spoken_retention_days)
     statistics = Statistics(store)
+    watchman = Watchman(store, metrics, serving.histogram)
     late = LateVerdicts(store, now=now)
     finder = CampaignFinder(store, pause=lambda: time.sleep(FIND_PAUSE_SECONDS))
 
@@ -119,6 +121,7 @@ def chores_of(  # noqa: PLR0913  each part has a chore
         Chore(QUEUE_COUNT_SECONDS, count_queue),
         Chore(COUNT_SECONDS, count),
         Chore(SAMPLE_SECONDS, statistics.sample_queue),
+        Chore(WATCH_SECONDS, watchman.turn),
         Chore(PRUNE_SECONDS, prune),
         Chore(KEEP_SECONDS, keep, at_once=True),
     ]

@@ -15,6 +15,7 @@ from service.keyring import Keyring
 from service.mail import Mail, Mailer, Unsent
 from service.storage import Store, Waiting
 from service.storage.digests import Digests, Every, Parcel, Workload
+from service.storage.standing_alerts import StandingAlerts
 from service.web.card import plain_name
 from service.web.texts import DEFAULT, TEXTS, Texts
 
@@ -59,6 +60,7 @@ class DigestPost:
     ) -> None:
         self._store = store
         self._digests = Digests(store)
+        self._alerts = StandingAlerts(store)
         self._mailer = mailer
         self._url = public_url
         self._sent = sent  # told what became of each: sent, skipped or failed
@@ -101,6 +103,8 @@ class DigestPost:
         lines = [_said(t, "waiting", n=waiting), ""]
         for load in sorted(loads, key=lambda load: -load.waiting):
             lines += [*_of_site(t, load, names.get(load.site_id, "")), ""]
+        if alerts := len(self._alerts.standing(parcel.sites)):
+            lines += [_said(t, "alerts", n=alerts), f"{self._url}/dashboard", ""]
         lines += [_said(t, "open"), f"{self._url}/queue", "", "-- "]
         lines += [_said(t, f"every.{parcel.every.value}")]
         lines += [_said(t, "change"), f"{self._url}/digest", _said(t, "stop"), self._stop(parcel)]

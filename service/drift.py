@@ -68,6 +68,18 @@ def drift(live: Sequence[float], expected: Expected) -> Drift:
     return Drift(_index(found, mixed), share)
 
 
+def shift(live: Mapping[str, float], before: Mapping[str, float]) -> tuple[float, str]:
+    """How far counts by name moved, as the same index, and the name whose share moved most.
+
+    A name that one of the two lacks counts 0 there. Neither may be empty.
+    """
+    names = sorted({*live, *before})
+    found = shares([live.get(name, 0.0) for name in names])
+    expected = shares([before.get(name, 0.0) for name in names])
+    parts = [(f - e) * math.log(f / e) for f, e in zip(found, expected, strict=True)]
+    return sum(parts), names[max(range(len(names)), key=parts.__getitem__)]
+
+
 def _index(found: Sequence[float], expected: Sequence[float]) -> float:
     return sum((f - e) * math.log(f / e) for f, e in zip(found, expected, strict=True))
 

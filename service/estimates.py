@@ -1,7 +1,7 @@
 """Shares, and what they may well be. Pure: counts in, numbers out."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 Z = 1.959963984540054
@@ -36,10 +36,11 @@ def wilson(hits: float, of: float) -> Share | None:
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """Sums over a sample: of 1 / chance, and of its square."""
+    """Sums over a sample of `times`: of 1 / chance, and of its square."""
 
     weight: float
     squares: float
+    times: int = 0
 
 
 def weighted(hits: Iterable[Drawn], others: Iterable[Drawn]) -> Share | None:
@@ -56,3 +57,61 @@ def weighted(hits: Iterable[Drawn], others: Iterable[Drawn]) -> Share | None:
         return None
     size = weight * weight / squares
     return wilson(size * sum(one.weight for one in hits) / weight, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """So many, of which an estimated share is meant; None where nothing is known of it."""
+
+    number: float
+    share: Share | None
+
+
+def complement(share: Share | None) -> Share | None:
+    """The share of what is not meant."""
+    return None if share is None else Share(1 - share.high, 1 - share.middle, 1 - share.low)
+
+
+def share_within(inside: Sequence[Part], outside: Sequence[Part]) -> Share | None:
+    """Of all that is meant, how much lies inside; None of nothing, or where a part is unknown.
+
+    With the number n of each part, its share p between l and u, and r the share sought, the sum
+    of c n p over all parts is 0 at r, where c is 1 - r inside and -r outside. The interval holds
+    every r for which that sum may be 0, its limits put together from those of the parts, whose
+    errors are independent: the sum ± √Σ (c n (p - l or u - p))² (the method of variance estimates
+    recovery, G. Zou and A. Donner, Statistics in Medicine 27, 2008).
+    """
+    known_in = [(part.number, part.share) for part in inside if part.number > 0]
+    known_out = [(part.number, part.share) for part in outside if part.number > 0]
+    parts = [(n, s, True) for n, s in known_in] + [(n, s, False) for n, s in known_out]
+    given = [(n, s, is_in) for n, s, is_in in parts if s is not None]
+    if len(given) != len(parts):
+        return None
+    meant = sum(n * s.middle for n, s, _ in given)
+    if meant <= 0:
+        return None
+    r = sum(n * s.middle for n, s, is_in in given if is_in) / meant
+
+    def edge(at: float, sign: int) -> float:
+        """The sum's limit below (sign -1) or above (1)."""
+        total = spread = 0.0
+        for n, s, is_in in given:
+            c = (1 - at if is_in else -at) * n
+            total += c * s.middle
+            far = s.high if (c > 0) == (sign > 0) else s.low
+            spread += (c * (far - s.middle)) ** 2
+        return total + sign * math.sqrt(spread)
+
+    low = _turning_point(0.0, r, lambda at: edge(at, -1) >= 0)
+    high = _turning_point(r, 1.0, lambda at: edge(at, 1) > 0)
+    return Share(min(low, r), r, max(high, r))
+
+
+def _turning_point(low: float, high: float, holds: Callable[[float], bool]) -> float:
+    """By halving, where what holds at `low` ceases to; `high` where it never does."""
+    if holds(high):
+        return high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if holds(middle) else (low, middle)
+    return (low + high) / 2

@@ -148,6 +148,11 @@ class Metrics:
             "duyet_spool_bytes", "Bytes of comments kept on disk until the database is back."
         )
         self._outbox = Gauge("duyet_outbox_size", "Events that wait to be delivered.")
+        self._alerts = Gauge(
+            "duyet_alerts",
+            "What wants a look, by kind: on how many sites, each shape and head for itself.",
+            ["alert"],
+        )
         self._trainings = Counter(
             "duyet_trainings_total", "Trainings by how they ended.", ["result"]
         )
@@ -289,6 +294,11 @@ class Metrics:
     def digest_settled(self, result: str) -> None:
         """A digest was sent, skipped as there was nothing to tell, or has failed."""
         self._digests.add((result,))
+
+    def alerts_are(self, standing: Mapping[str, int]) -> None:
+        """Set how many alerts of each kind stand."""
+        for kind, number in standing.items():
+            self._alerts.set((kind,), number)
 
     def training_ended(self, *, failed: bool) -> None:
         """A training that this process ran has ended."""

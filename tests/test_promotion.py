@@ -188,6 +188,11 @@ CASES: dict[str, tuple[Comparison | None, Shadowed | None, set[Code]]] = {
         FINE,
         set(),
     ),
+    "calibration that is worse by chance": (
+        compared(fig("spam_calibration_error", 0.09, 0.12, 0.04)),
+        shadow(),
+        set(),
+    ),
     "calibration of a head without labels": (
         compared(Figure("toxicity_calibration_error", NOT_KNOWN, NOT_KNOWN, NOT_KNOWN)),
         FINE,

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -38,6 +39,23 @@ def test_both_models_are_counted_side_by_side(desk: Desk) -> None:
     assert desk.shadowed() == Shadowed(5, 2, 0, {"accept>queue": 5})
     assert desk.counted() == {"other": 5.0}
     assert len(desk.flips()) == 5
+
+
+@pytest.mark.parametrize("is_idle", [True, False])
+def test_by_itself_it_scores_what_it_is_offered_though_somebody_always_waits(
+    desk: Desk, is_idle: bool
+) -> None:
+    desk.challenged()
+    desk.shadow.start(lambda: is_idle)
+    desk.check(3)
+    waited = Event()
+    for _ in range(1000):
+        if not desk.shadow.waiting:
+            break
+        waited.wait(0.01)
+    desk.shadow.close()
+
+    assert desk.shadowed().comments == 3
 
 
 def test_without_a_challenger_nothing_is_kept_waiting(desk: Desk) -> None:

@@ -121,16 +121,22 @@ def test_moves_that_crowd_into_groups_count_for_less():
 
 
 def test_a_site_s_own_promise_goes_before_where_it_speaks():
-    few = Kept(300, 9, *(column(first=AT_ONE_PERCENT, at=0.95),) * 3)
-    many = Kept(700, 60, *(column(first=AT_HALF_A_PERCENT),) * 3)
+    many = Kept(700, 60, *(column(first=AT_HALF_A_PERCENT, at=0.95),) * 3)
+    other = Kept(700, 60, *(column(first=AT_HALF_A_PERCENT),) * 3)
 
-    found = rather(Promise({ANY: few, "en": few}), Promise({ANY: many, "vi": many}, "source"))
+    found = rather(Promise({ANY: many, "en": many}), Promise({ANY: other, "vi": other}, "source"))
 
-    assert found.languages[ANY].comments == 1_000
-    assert (
-        found.languages[ANY].spam_reject_at[AT_ONE_PERCENT:] == few.spam_reject_at[AT_ONE_PERCENT:]
-    )
-    assert found.languages[ANY].spam_reject_at[AT_HALF_A_PERCENT] == 0.95
-    assert found.languages["en"].spam_reject_at == few.spam_reject_at
-    assert found.languages["vi"].spam_reject_at == many.spam_reject_at
+    assert found.languages[ANY].comments == 1_400
+    assert found.languages[ANY].spam_reject_at == many.spam_reject_at
+    assert found.languages["en"].spam_reject_at == many.spam_reject_at
+    assert found.languages["vi"].spam_reject_at == other.spam_reject_at
     assert found.unit == "source"
+
+
+def test_of_few_own_comments_the_one_with_the_highest_score_does_not_decide():
+    few = Kept(300, 9, *(column(first=AT_ONE_PERCENT, at=0.999),) * 3)
+    other = Kept(700, 60, *(column(first=AT_HALF_A_PERCENT),) * 3)
+
+    found = rather(Promise({"vi": few}), Promise({"vi": other}))
+
+    assert found.languages["vi"].spam_reject_at == other.spam_reject_at

@@ -17,7 +17,14 @@ from training.examples import read_examples, submission_of
 from training.fit import fit
 from training.held_out import failures, gathered, judged_held_out
 from training.recipes import RECIPES
-from training.train_command import PROBES, Options, data_digests, described, trained_into
+from training.train_command import (
+    PROBES,
+    Options,
+    data_digests,
+    described,
+    fitted_and_measured,
+    trained_into,
+)
 
 ROOT = Path(__file__).parent.parent
 SMALL = replace(RECIPES["general"], spec=Spec(bits=12), folds=3)
@@ -223,8 +230,9 @@ def test_research_only_rows_are_refused_unless_asked_for(tmp_path):
 def test_a_model_of_research_data_says_so(tmp_path):
     file = written(tmp_path / "both.jsonl", [*rows(80), *RESEARCH])
     examples = gathered(read_examples(Path(file)), SMALL, research=True).examples
+    options = Options(research=True, promote=False, jobs=1)
 
-    manifest = described(fit(examples, SMALL, jobs=1), [], examples, SMALL)
+    manifest = described(fitted_and_measured(examples, SMALL, options))
 
     assert is_research_only(manifest)
     assert "Fitted to research-only data" in card_of(manifest)

@@ -3,17 +3,22 @@
 import csv
 import json
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from duyet.train_store import Gone, gone_since, train_from_store
 from model.features import Spec
 from model.registry import CHALLENGER, CHAMPION, Registry
 from service.serving import registry_of
+from service.storage.erasure import Erasure, Erasures
 from tests.judging_cases import a_manifest
 from tests.test_commands import Desk
+from training.contenders import Options
 from training.own_version import STAGES
+from training.rehearsal import own_texts
 
 FEW = Spec(bits=10, chars=(), words=(1,), marked=())
 WORDS = {
@@ -55,8 +60,21 @@ def models(desk: Desk) -> Registry:
     return registry_of(desk.settings)
 
 
-def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog):
+def erase_somebody(desk: Desk, directory: Path) -> None:
+    """Somebody had four comments taken for spam, and is erased."""
+    rows = ["id,status,content,permalink,written_at,email"]
+    here = "https://blog.example/1,2026-05-01,lan@mail.example"
+    rows += [f"e{at},spam,bạch quả {at},{here}" for at in range(4)]
+    (directory / "hers.csv").write_text("\n".join(rows), "utf-8")
+    assert desk("import", str(directory / "hers.csv"), "--site", "blog")[0] == 0
+    erasures = Erasures(desk.store)
+    gone = erasures.erase(erasures.keys_of("lan@mail.example", desk.store.sites()), by="an")
+    assert (gone.comments, gone.labelled) == (4, 4)
+
+
+def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog, tmp_path):
     before = models(blog).names()[CHAMPION]
+    erase_somebody(blog, tmp_path)
 
     status, out, said = blog("train", "--progress", "json", "--jobs", "1", "--no-attacks")
 
@@ -72,14 +90,38 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog):
     _, card, _ = blog("models", "show", "challenger")
     assert f"Version `{before}`, its head for spam moved" in card
     assert "duyet:blog" in card
-
-    # Once it is champion it is not what the same labels move again.
+    assert "4 comments of people who were erased are gone since that version came" in card
+    assert models(blog).manifest(CHALLENGER).recipe["erased"] == 4
     refused, _, why = blog("models", "promote", "challenger", "--why", "learnt")
     assert (refused, "has not watched live comments" in why) == (1, True)
-    blog("models", "promote", "challenger", "--why", "learnt", "--override")
-    again = blog.json("train", "--jobs", "1", "--no-attacks")
-    assert (again["version"], again["parent"]) == (last["version"], before)
-    assert not again["compared"]
+
+
+def test_what_labels_moved_is_not_moved_by_them_again(blog):
+    registry, few = models(blog), own_texts()[::40]
+    labels, how = list(blog.store.labelled()), Options(attacked=0)
+    base = registry.names()[CHAMPION]
+
+    first = train_from_store(labels, registry, how=how, rehearsed=few)
+    registry.move(CHAMPION, first.version, who="a test", why="learnt", at=datetime.now(UTC))
+    again = train_from_store(labels, registry, how=how, rehearsed=few)
+
+    assert again.own.manifest.recipe["parent"] == base
+    assert again.version == first.version
+    assert first.comparison is not None
+    assert again.comparison is None
+
+
+def test_only_what_was_erased_since_the_parent_came_is_told(blog):
+    registry = models(blog)
+    first = registry.moves()[0]
+    version, made = first["to"], datetime.fromisoformat(first["at"])
+    erasures = [
+        Erasure(str(hours), "site", made + timedelta(hours=hours), "an", "", comments, labelled)
+        for hours, comments, labelled in ((-1, 100, 50), (1, 5, 2), (2, 1, 0))
+    ]
+
+    assert gone_since(registry, version, erasures) == Gone(6, 2)
+    assert gone_since(registry, version, erasures[:1]).written == {}
 
 
 def test_too_few_labels_are_told_in_a_line(installed):

@@ -22,6 +22,10 @@ PATTERN = 0.25
 # Nobody's, by RFC 2606: texts that were made up for a test or a manual link there.
 _RESERVED = re.compile(r"(^|\.)example\.(com|net|org)$")
 
+MOST_NEAR = 64
+"""What so many texts are near to is after a pattern that is known well enough: a flood of padded
+copies, each unlike the others, is not compared with itself."""
+
 CHUNK = 500
 
 
@@ -67,7 +71,8 @@ def _looks(chunk: Sequence[Commented]) -> list[tuple[str, Look]]:
 class _Groups:
     """Groups of near-duplicates: a text joins the one that has the text most like it.
 
-    Of a group `COPIES` texts are compared with what comes, so that a flood costs no more.
+    Of a group `COPIES` texts are compared with what comes, and of a pattern some `MOST_NEAR`, so
+    that a flood costs no more.
     """
 
     def __init__(self) -> None:
@@ -93,7 +98,7 @@ class _Groups:
         self.patterns |= {
             (min(group, other), max(group, other)) for _, other in near if other != group
         }
-        if sketch.minhash is not None and self._sizes[group] < COPIES:
+        if sketch.minhash is not None and self._sizes[group] < COPIES and len(near) < MOST_NEAR:
             self._sizes[group] += 1
             self._index.put(str(len(self._kept)), sketch)
             self._kept.append((sketch, group))

@@ -127,6 +127,9 @@ def _parent_lines(manifest: Manifest) -> Iterator[str]:
     ):
         if count:
             yield f"* {count:,} {_cell(what)}."
+    if erased := recipe.get("erased_comments"):
+        yield f"* {erased:,} comments of people who were erased are gone since that version came."
+        yield f"  {recipe['erased']:,} of them were labelled, and are labels no longer."
     yield ""
 
 
@@ -300,6 +303,12 @@ def _making_lines(manifest: Manifest) -> Iterator[str]:
     recipe = manifest.recipe
     seed, folds = recipe.get("seed", "unknown"), recipe.get("folds", "unknown")
     yield f"* Recipe {recipe.get('name', 'unknown')}, seed {seed}, {folds} folds by group."
+    for tried in recipe.get("searched", ()):
+        chosen = ", chosen" if tried["chosen"] else ""
+        yield (
+            f"* Searched: {tried['head']} with inverse penalty {tried['inverse_penalty']:g}, "
+            f"held-out log loss {tried['loss']:.4f}{chosen}."
+        )
     yield f"* Features {manifest.features_version}, 2^{manifest.spec.bits} places."
     libraries = ", ".join(f"{name} {v}" for name, v in sorted(manifest.libraries.items()))
     yield f"* {libraries or 'Library versions were not written down.'}"

@@ -15,12 +15,14 @@ from model.outcome import Head
 from model.registry import CHAMPION, RegistryError
 from training.evaluation import Judged, JudgedRow, evaluate, judge_rows
 from training.examples import Row
-from training.held_out import gathered
+from training.held_out import allowed
 from training.models_option import models_option, registry_to_read
+from training.progress import FORMS, shown
 from training.reading import examples_of, files_argument, rows_of, tell_left_out
 from training.recipes import RECIPES, Recipe
 from training.report import Measured, json_report, text_report, write_report
-from training.train_command import fitted_and_measured
+from training.streamed import STAGES
+from training.train_command import Options, fitted_and_measured
 
 
 @click.command(
@@ -111,7 +113,7 @@ def evaluate_command(  # noqa: PLR0913  a parameter is an option of the command
     if held_out:
         recipe = RECIPES[recipe_name or "general"]
         recipe = recipe if seed is None else replace(recipe, seed=seed)
-        every = _held_out(files, recipe, research=research, jobs=jobs or -1, skip_bad=skip_bad)
+        every = _held_out(files, recipe, research=research, jobs=jobs, skip_bad=skip_bad)
         measured = [m for m in every if m.evaluation.head in heads]
     else:
         judge = _judge(models, model)
@@ -134,13 +136,22 @@ def _judge(models: Path | None, name: str | None) -> OfflineJudge:
 
 
 def _held_out(
-    files: Sequence[Path], recipe: Recipe, *, research: bool, jobs: int, skip_bad: bool
+    files: Sequence[Path], recipe: Recipe, *, research: bool, jobs: int | None, skip_bad: bool
 ) -> list[Measured]:
     left_out: Counter[str] = Counter()
-    rows = examples_of(files, skip_bad=skip_bad, left_out=left_out)
-    found = gathered(rows, recipe, research=research)
-    tell_left_out(left_out + found.left_out)
-    return fitted_and_measured(found.examples, recipe, jobs=jobs)[1]
+    options = Options(research=research, promote=False, jobs=jobs)
+    with shown(FORMS[0], STAGES) as progress:
+        rows = examples_of(
+            files,
+            skip_bad=skip_bad,
+            left_out=left_out,
+            told=lambda done: progress("reading", done),
+        )
+        usable = allowed(rows, recipe, left_out, research=research)
+        try:
+            return fitted_and_measured(usable, recipe, options, progress=progress).measured
+        finally:
+            tell_left_out(left_out)
 
 
 def _judged(

@@ -178,16 +178,16 @@ def fit(
     sources = np.array([example.source for example in examples], np.str_)
     by_source = _log_odds(taught.texts, sources, alone, recipe, jobs=jobs)
     ham = _ham(taught, (by_fold, by_source), recipe)
-    tuned = [
-        _tuned(sheets, held_out, fits, ham, without=fold, recipe=recipe)
+    done = [
+        tuned(sheets, held_out, fits, ham, without=fold, recipe=recipe)
         for fold in (*range(recipe.folds), None)
     ]
-    classifiers = [_classifier(heads, promise, recipe) for heads, promise in tuned]
+    classifiers = [classifier_of(heads, promise, recipe) for heads, promise in done]
     return Fitted(
         final=classifiers[-1],
         classifiers=tuple(classifiers[:-1]),
         fold_of=tuple(int(fold) for fold in taught.folds),
-        heads=tuned[-1][0],
+        heads=done[-1][0],
         ham=ham,
     )
 
@@ -214,7 +214,7 @@ def fit_once(
     fitted = dict(zip(sheets, done, strict=True))
     silent = Linear(np.zeros(2**recipe.spec.bits), 0.0)
     as_fitted = [(fitted.get(head, silent), Calibration(1.0, 0.0)) for head in HEADS]
-    return _classifier(as_fitted, Promise({}), recipe)
+    return classifier_of(as_fitted, Promise({}), recipe)
 
 
 def manifest_of(
@@ -411,11 +411,11 @@ def _teaches(head: Head, example: LabelledExample, recipe: Recipe) -> bool:
         return True
     others = recipe.published if head is Head.TOXICITY else recipe.wanted
     return (
-        example.source in others and not example.label.positive and _other_weight(head, recipe) > 0
+        example.source in others and not example.label.positive and other_weight(head, recipe) > 0
     )
 
 
-def _other_weight(head: Head, recipe: Recipe) -> float:
+def other_weight(head: Head, recipe: Recipe) -> float:
     """How much weight a head gives what is labelled for the other."""
     return recipe.published_weight if head is Head.TOXICITY else recipe.wanted_weight
 
@@ -434,7 +434,7 @@ def _weights(
         weight *= min(1.0, math.sqrt(recipe.full_weight_rows / rows[source]))
         weight /= math.sqrt(copies[source, key])
         if example.label.head is not head:
-            weight *= _other_weight(head, recipe)
+            weight *= other_weight(head, recipe)
         weights.append(weight)
     return weights
 
@@ -528,15 +528,19 @@ def scaled(matrix: sparse.csr_matrix, scale: NDArray[np.float32]) -> sparse.csr_
 
 
 def rarity(matrix: sparse.csr_matrix) -> NDArray[np.float32]:
-    """How rare each place is among the rows: 1 for the rarest, less for commoner ones.
+    """How rare each place is among the rows, as `rarity_of` says."""
+    having = np.bincount(matrix.indices, minlength=matrix.shape[1])
+    return rarity_of(having.astype(np.float64), float(matrix.shape[0]))
+
+
+def rarity_of(having: Floats, rows: float) -> NDArray[np.float32]:
+    """How rare places are that so many of the rows have: 1 for the rarest, less for commoner ones.
 
     The inverse document frequency ln((1 + rows) / (1 + rows that have it)) + 1, as scikit-learn
     smooths it (Manning, Raghavan and Schuetze 2008, 6.2.1), over that of a place no row has.
     Fitting to values times this weakens the penalty on rare features' weights; the weights are
     multiplied back, so that scoring knows nothing of it.
     """
-    rows = matrix.shape[0]
-    having = np.bincount(matrix.indices, minlength=matrix.shape[1])
     inverse = np.log((1 + rows) / (1 + having)) + 1
     return np.asarray(inverse / (np.log(1 + rows) + 1), np.float32)
 
@@ -572,7 +576,7 @@ def _log_odds(
 
 def _chunk_log_odds(linears: Sequence[Linear], chunk: Sequence[Texts], recipe: Recipe) -> Floats:
     as_fitted = [(linear, Calibration(1.0, 0.0)) for linear in linears]
-    return _classifier(as_fitted, Promise({}), recipe).log_odds(chunk)
+    return classifier_of(as_fitted, Promise({}), recipe).log_odds(chunk)
 
 
 def calibrated(log_odds: Floats, positive: NDArray[np.bool_], weight: Floats) -> Calibration:
@@ -614,7 +618,7 @@ def _ham(taught: Taught, odds: tuple[Floats, Floats], recipe: Recipe) -> Ham:
     )
 
 
-def _tuned(
+def tuned(
     sheets: Sequence[Sheet],
     held_out: Sequence[Floats],
     fits: Sequence[Sequence[Linear]],
@@ -649,7 +653,7 @@ def _logistic(log_odds: Floats) -> Floats:
     return np.exp(-np.logaddexp(0, -log_odds))
 
 
-def _classifier(
+def classifier_of(
     heads: Sequence[tuple[Linear, Calibration]], promise: Promise, recipe: Recipe
 ) -> Classifier:
     """The flattened model: calibration folded into weights and bias."""

@@ -5,7 +5,7 @@ figures into the card, `duyet evaluate --held-out` shows them; both get them her
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
@@ -63,17 +63,28 @@ def gathered(
     is part of what is published of a model, so an address in one is masked.
     """
     left_out: Counter[str] = Counter()
-    allowed = []
+    kept = tuple(allowed(examples, recipe, left_out, research=research))
+    return Gathered(kept, left_out)
+
+
+def allowed(
+    examples: Iterable[LabelledExample],
+    recipe: Recipe,
+    left_out: Counter[str],
+    *,
+    research: bool = False,
+) -> Iterator[LabelledExample]:
+    """The examples that `gathered` keeps, one by one; the others are counted."""
     for example in examples:
         source = mask_addresses(example.source)
         if source in RESEARCH_ONLY and not research:
             left_out[f"of {source}, which is for research only (--research)"] += 1
+            continue
+        named = example if source == example.source else replace(example, source=source)
+        if usable([named], recipe):
+            yield named
         else:
-            allowed.append(example if source == example.source else replace(example, source=source))
-    kept = usable(allowed, recipe)
-    if len(kept) < len(allowed):
-        left_out[f"without weight in the recipe {recipe.name}"] = len(allowed) - len(kept)
-    return Gathered(tuple(kept), left_out)
+            left_out[f"without weight in the recipe {recipe.name}"] += 1
 
 
 def judged_held_out(
@@ -139,7 +150,7 @@ def failures(
         own = [
             example
             for example, of_fold in zip(examples, fitted.fold_of, strict=True)
-            if of_fold == fold and _may_be_told(example)
+            if of_fold == fold and may_be_told(example)
         ]
         scores = classifier.score([gather(submission_of(example)).texts for example in own])
         for example, of_heads in zip(own, scores, strict=True):
@@ -154,7 +165,8 @@ def failures(
     ]
 
 
-def _may_be_told(example: LabelledExample) -> bool:
+def may_be_told(example: LabelledExample) -> bool:
+    """Whether a comment is one of our own texts, short and without a name: nobody posted it."""
     alone = not (example.author or example.author_url)
     own = TIERS.get(example.source) == OWN_TEXTS and example.lang in {"vi", "en"}
     return own and alone and len(example.text) <= TOLD_AT_MOST
@@ -188,9 +200,10 @@ def _chunks(examples: Sequence[LabelledExample]) -> list[Sequence[LabelledExampl
 def _judged(
     classifier: Classifier, examples: Sequence[LabelledExample]
 ) -> list[tuple[Head, JudgedRow]]:
-    return list(judge_rows(map(_row, examples), OfflineJudge(classifier)))
+    return list(judge_rows(map(row_of, examples), OfflineJudge(classifier)))
 
 
-def _row(example: LabelledExample) -> Row:
+def row_of(example: LabelledExample) -> Row:
+    """A labelled example as a row of a file, its task its label's."""
     told = {name: getattr(example, name) for name in _ROW_FIELDS}
     return Row(line=0, head=example.label.head, **told)

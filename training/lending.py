@@ -8,8 +8,9 @@ are no sign; which URLs are one, the comments that came with theirs have to tell
 """
 
 import hashlib
+import heapq
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from model.decision import LabelledExample
 from model.links import links_in
@@ -26,6 +27,9 @@ WRITTEN = (
 )
 """How people write the address of their site."""
 
+HOSTS = 65_536
+"""The most hosts that are lent: more say no more of URLs as such."""
+
 
 def lent_urls(
     examples: Sequence[LabelledExample], share: float, seed: int
@@ -35,28 +39,45 @@ def lent_urls(
     Of spam and ham without a URL about `share`, in [0, 1]. A draw by hash of source, id and text,
     so that it depends on no order; which URL, on the set of hosts that can be lent.
     """
-    hosts = _lendable(examples)
-    if not hosts:
-        return []
-    lent = []
-    for at, example in enumerate(examples):
-        if example.label.head is Head.SPAM and not example.author_url:
-            draw = _draw(f"{seed}/{example.source}/{example.id}/{example.text}")
-            if draw % 2**32 < share * 2**32:
-                form = WRITTEN[(draw >> 52) % len(WRITTEN)]
-                lent.append((at, form.format(hosts[(draw >> 32) % 2**20 % len(hosts)])))
-    return lent
+    hosts = lendable(host for example in examples for host in hosts_of(example))
+    lent = [(at, lent_url(example, hosts, share, seed)) for at, example in enumerate(examples)]
+    return [(at, url) for at, url in lent if url is not None]
 
 
-def _lendable(examples: Sequence[LabelledExample]) -> list[str]:
-    """The hosts that ham links to, but names that are reserved and so nobody's."""
-    hosts = {
-        link.host.removeprefix("www.")
-        for example in examples
-        if example.label.head is Head.SPAM and not example.label.positive
-        for link in links_in(example.text)
-    }
-    return sorted(host for host in hosts if _HOST.fullmatch(host) and not _RESERVED.search(host))
+def lent_url(example: LabelledExample, hosts: Sequence[str], share: float, seed: int) -> str | None:
+    """The URL that is lent to an example, None for most; `hosts` are those that can be lent."""
+    draw = _drawn(example, share, seed)
+    if draw is None or not hosts:
+        return None
+    form = WRITTEN[(draw >> 52) % len(WRITTEN)]
+    return form.format(hosts[(draw >> 32) % 2**20 % len(hosts)])
+
+
+def may_borrow(example: LabelledExample, share: float, seed: int) -> bool:
+    """Whether a URL is lent to an example where there is a host to lend."""
+    return _drawn(example, share, seed) is not None
+
+
+def hosts_of(example: LabelledExample) -> set[str]:
+    """The hosts that a ham links to, but names that are reserved and so nobody's."""
+    if example.label.head is not Head.SPAM or example.label.positive:
+        return set()
+    hosts = {link.host.removeprefix("www.") for link in links_in(example.text)}
+    return {host for host in hosts if _HOST.fullmatch(host) and not _RESERVED.search(host)}
+
+
+def lendable(hosts: Iterable[str]) -> list[str]:
+    """The hosts that can be lent, sorted: of more than `HOSTS` a draw by hash."""
+    each = set(hosts)
+    chosen = each if len(each) <= HOSTS else heapq.nsmallest(HOSTS, each, key=_draw)
+    return sorted(chosen)
+
+
+def _drawn(example: LabelledExample, share: float, seed: int) -> int | None:
+    if example.label.head is not Head.SPAM or example.author_url:
+        return None
+    draw = _draw(f"{seed}/{example.source}/{example.id}/{example.text}")
+    return draw if draw % 2**32 < share * 2**32 else None
 
 
 _HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")

@@ -17,9 +17,9 @@ machine, and summed in the shards' order. No product of long vectors is left to 
 in another order on other numbers of threads. So the result has the same bytes whatever `jobs`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -28,6 +28,8 @@ from scipy import sparse
 from scipy.special import expit
 
 Floats = NDArray[np.float64]
+Walk = Generator[Floats, tuple[float, Floats], "State"]
+"""A descent that asks for the loss and gradient at points, one after another."""
 
 MEMORY = 10
 """Steps whose change of gradient is remembered: 3 to 20 serve (Nocedal and Wright 2006, 7.2)."""
@@ -122,18 +124,55 @@ def fitted(  # noqa: PLR0913  each is a part of what is minimised, or of how
     Raises ValueError without a row of each label that weighs something.
     """
     descent = _descent(shards, inverse_penalty, centre, scale, jobs)
+    walk = descending(
+        descent.centre.size,
+        enough=tolerance * descent.weighs,
+        start=start,
+        most_steps=most_steps,
+        noted=noted,
+    )
+    state = _driven(walk, descent.at)
+    return descent.weights(state.point), float(state.point[-1])
+
+
+def descending(
+    places: int,
+    *,
+    enough: float,
+    begin: Floats | None = None,
+    start: State | None = None,
+    most_steps: int = 500,
+    noted: Callable[[State], None] = lambda _: None,
+) -> Walk:
+    """A descent as a generator: it yields a point and is sent the loss and the gradient there.
+
+    So several may walk in lockstep, each pass over the rows for all of them. It sets out from
+    the point `begin`, None for 0. `start` and `noted` are as in `fitted`. Returns the last state,
+    no part of whose gradient is above `enough` but
+    where `most_steps` or rounding ended it.
+    """
     state = start
     if state is None:
-        zero = np.zeros(descent.centre.size + 1)
-        state = State(zero, *descent.at(zero))
+        point = np.zeros(places + 1) if begin is None else begin
+        loss, gradient = yield point
+        state = State(point, loss, gradient)
     noted(state)
-    while state.steps < most_steps and _steepest(state) > tolerance * descent.weighs:
-        further = _stepped(descent, state)
+    while state.steps < most_steps and steepest(state) > enough:
+        further = yield from _stepped(state)
         if further is None:  # rounding: no point on the way is lower
             break
         state = further
         noted(state)
-    return descent.weights(state.point), float(state.point[-1])
+    return state
+
+
+def _driven(walk: Walk, at: Callable[[Floats], tuple[float, Floats]]) -> State:
+    try:
+        point = next(walk)
+        while True:
+            point = walk.send(at(point))
+    except StopIteration as ended:
+        return cast(State, ended.value)
 
 
 def part_of(shard: Shard, weights: Floats, bias: float) -> tuple[float, Floats]:
@@ -182,7 +221,7 @@ def _descent(
     return Descent(shards, inverse_penalty, middle, scale, weighs, jobs)
 
 
-def _stepped(descent: Descent, state: State) -> State | None:
+def _stepped(state: State) -> Generator[Floats, tuple[float, Floats], State | None]:
     """The state after one step; None where the line search finds no lower point."""
     direction = _direction(state)
     slope = _dot(direction, state.gradient)
@@ -190,7 +229,7 @@ def _stepped(descent: Descent, state: State) -> State | None:
         state = State(state.point, state.loss, state.gradient, steps=state.steps)
         direction = _direction(state)
         slope = _dot(direction, state.gradient)
-    found = _searched(descent, state, direction, slope)
+    found = yield from _searched(state, direction, slope)
     if found is None:
         return None
     point, loss, gradient = found
@@ -225,14 +264,14 @@ def _direction(state: State) -> Floats:
 
 
 def _searched(
-    descent: Descent, state: State, direction: Floats, slope: float
-) -> tuple[Floats, float, Floats] | None:
+    state: State, direction: Floats, slope: float
+) -> Generator[Floats, tuple[float, Floats], tuple[Floats, float, Floats] | None]:
     """The first point tried on the way that falls enough and has flattened enough."""
     low, high, length = 0.0, np.inf, 1.0
     best: tuple[Floats, float, Floats] | None = None
     for _ in range(_MOST_TRIES):
         point = state.point + length * direction
-        loss, gradient = descent.at(point)
+        loss, gradient = yield point
         if not loss <= state.loss + ENOUGH_FALL * length * slope:
             high = length
         else:
@@ -244,7 +283,8 @@ def _searched(
     return best
 
 
-def _steepest(state: State) -> float:
+def steepest(state: State) -> float:
+    """The greatest part of the gradient, in absolute value."""
     return float(np.max(np.abs(state.gradient)))
 
 

@@ -42,20 +42,22 @@ class OwnVersion:
     examples: tuple[LabelledExample, ...]
 
 
-def own_version(
+def own_version(  # noqa: PLR0913  each is a part of what is moved, or of how
     labels: Resolved,
     champion: Classifier,
     parent: Manifest,
     recipe: OwnRecipe = OWN,
     *,
+    rehearsed: Sequence[LabelledExample] | None = None,
     jobs: int = -1,
     progress: Tell = lambda _, __: None,
 ) -> OwnVersion:
     """Move the champion, whose manifest is `parent`, by labels, and measure that.
 
-    Raises NotEnough.
+    `rehearsed` are the project's own texts unless others are given. Raises NotEnough.
     """
-    examples, texts = tuple(labels.weighed()), own_texts()
+    examples = tuple(labels.weighed())
+    texts = own_texts() if rehearsed is None else rehearsed
     moved = own_model(examples, champion, texts, recipe, jobs=jobs, progress=progress)
     done = 0
 

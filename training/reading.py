@@ -30,30 +30,50 @@ def files_argument(command: Any) -> Any:
 
 
 def rows_of(
-    files: Sequence[Path], *, label: str, skip_bad: bool, left_out: Counter[str]
+    files: Sequence[Path],
+    *,
+    label: str,
+    skip_bad: bool,
+    left_out: Counter[str],
+    told: Callable[[float], None] | None = None,
 ) -> Iterator[Row]:
     """The rows of all files, with a bar on a terminal that fills as their bytes are read.
 
     Those without a label are among them, and counted. A row that cannot be read raises
-    ExampleError, or with `skip_bad` is counted.
+    ExampleError, or with `skip_bad` is counted. `told` is told the share that is read, and then
+    there is no bar.
     """
 
     def note(_: ExampleError) -> None:
         left_out["that cannot be read"] += 1
 
     size = sum(path.stat().st_size for path in files if path != STDIN)
-    with click.progressbar(
-        length=max(1, size), label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as bar:
+    done = 0
+    hidden = told is not None or not sys.stderr.isatty()
+    with click.progressbar(length=max(1, size), label=label, file=sys.stderr, hidden=hidden) as bar:
+
+        def advance(read: int) -> None:
+            nonlocal done
+            done += read
+            if told is None:
+                bar.update(read)
+            elif read:
+                told(done / size)
+
         for path in files:
-            yield from _rows_of(path, bar.update, note if skip_bad else None, left_out)
+            yield from _rows_of(path, advance, note if skip_bad else None, left_out)
 
 
 def examples_of(
-    files: Sequence[Path], *, skip_bad: bool, left_out: Counter[str]
+    files: Sequence[Path],
+    *,
+    skip_bad: bool,
+    left_out: Counter[str],
+    told: Callable[[float], None] | None = None,
 ) -> Iterator[LabelledExample]:
     """The labelled rows of all files; the others are counted."""
-    for row in rows_of(files, label="Reading", skip_bad=skip_bad, left_out=left_out):
+    every = rows_of(files, label="Reading", skip_bad=skip_bad, left_out=left_out, told=told)
+    for row in every:
         if row.label is not None:
             yield example_of(row, row.label)
 

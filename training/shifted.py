@@ -46,6 +46,11 @@ Floats = NDArray[np.float64]
 SPAM, TOXICITY = HEADS.index(Head.SPAM), HEADS.index(Head.TOXICITY)
 _STEPS = 100
 
+SPEAKS_OF = 0.005
+"""A site's own comments speak for themselves when they can speak of this risk: 598 or more."""
+
+_SPEAKS_AT = RISKS.index(SPEAKS_OF)
+
 
 @dataclass(frozen=True, slots=True)
 class Moves:
@@ -265,8 +270,14 @@ def _log_odds(score: float) -> float:
 
 
 def _rather(own: Sequence[float], other: Sequence[float]) -> tuple[float, ...]:
-    known = max((x for x in own if x < OFF), default=0.0)
+    """A column of the own promise where it speaks of `SPEAKS_OF`, else of the other first.
+
+    Of fewer comments the least risk that can be told is that of the one with the highest score,
+    which as likely as not is spam that a moderator took for genuine.
+    """
+    first, second = (own, other) if own[_SPEAKS_AT] < OFF else (other, own)
+    known = max((x for x in first if x < OFF), default=0.0)
     return tuple(
         x if x < OFF else OFF if y >= OFF else max(y, known)
-        for x, y in zip(own, other, strict=True)
+        for x, y in zip(first, second, strict=True)
     )

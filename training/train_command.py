@@ -4,17 +4,19 @@ Knows files, the terminal and the registry; how a model is fitted is in `trainin
 is measured in `training.held_out`.
 """
 
-import hashlib
 import json
-import sys
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
+from joblib import cpu_count
 
 from model.decision import LabelledExample
 from model.language import LANGUAGES, UNKNOWN
@@ -24,19 +26,23 @@ from model.promise import ANY
 from model.registry import CHALLENGER, CHAMPION, Manifest, Registry, RegistryError
 from training.against import compared_with_champion
 from training.card import card_of, is_research_only, threshold_text
+from training.chunks import canonical
+from training.cluster import ADDRESS, ClusterError, cluster_at
 from training.contenders import Options as Comparing
-from training.fit import Fitted, NotEnough, fit, manifest_of
-from training.held_out import failures, gathered, histograms, judged_held_out, measured_held_out
+from training.fit import Fitted, NotEnough, manifest_of
+from training.held_out import allowed, histograms
+from training.memory import LEAST_MEMORY, MEMORY, jobs_for, memory_for_fits
 from training.models_option import registry_to_write
+from training.progress import FORMS, Tell, shown, write_line
 from training.reading import examples_of, files_argument, tell_left_out
-from training.recipes import RECIPES, TIERS, Recipe
-from training.report import Measured
+from training.recipes import RECIPES, Recipe
+from training.sources import Digests
+from training.streamed import STAGES, WITH_SEARCH, Streamed, streamed
+from training.work import Work
+from training.workers import Local, Workers, WorkStopped
 
 CARD = "card.md"
 _USUAL = {"reject_risk": Policy().reject_risk, "queue_risk": Policy().queue_risk}
-OWN_DATA = "own"
-"""The tier of a source that no recipe knows: the user's."""
-
 PROBES: tuple[str, ...] = (
     "",
     "Cảm ơn tác giả, bài viết rất hữu ích!",
@@ -52,11 +58,42 @@ PROBES: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to fit, beside the recipe. `jobs` is a number of processes, -1 for one a core."""
+    """How to fit, beside the recipe. `jobs` is a number of processes, None for one a core.
+
+    `memory` in bytes bounds all processes of this machine together. `work` is a directory to keep
+    what is finished in; None for one that is gone afterwards. `cluster` is the address of a Dask
+    scheduler whose workers see that directory. `search` tries hyper-parameters first.
+    """
 
     research: bool
     promote: bool
-    jobs: int
+    jobs: int | None
+    memory: int = MEMORY
+    work: Path | None = None
+    cluster: str | None = None
+    search: bool = False
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, as "2GB" or "1500MB"; units are powers of 1,000."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Bytes of a text. Fails for anything else and for too little."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?) ?([MGT])B?", value.strip().upper())
+        if found is None:
+            self.fail(f"{value!r} is no size; it must be like 2GB or 1500MB", param, ctx)
+        number = int(float(found[1]) * {"M": 10**6, "G": 10**9, "T": 10**12}[found[2]])
+        if number < LEAST_MEMORY:
+            self.fail(f"{value} is too little: a training takes {_size(LEAST_MEMORY)}", param, ctx)
+        return number
+
+
+def _size(number: int) -> str:
+    return f"{number / 10**9:g}GB"
 
 
 @click.command(
@@ -66,6 +103,7 @@ Examples:
   duyet train labelled/*.jsonl.gz --out models
   duyet export labels | duyet train - base.jsonl.gz --out var/models
   duyet train labels.jsonl --out models --promote --json
+  duyet train many.jsonl.gz --out models --work var/training --memory 4GB
 
 Then: duyet models show challenger --models models""",
 )
@@ -96,6 +134,40 @@ Then: duyet models show challenger --models models""",
     "--jobs", type=click.IntRange(min=1), help="Processes to work with.  [default: one a core]"
 )
 @click.option(
+    "--memory",
+    type=Size(),
+    default=_size(MEMORY),
+    show_default=True,
+    metavar="SIZE",
+    help="What all processes may take together. Fewer work where it is too little for --jobs.",
+)
+@click.option(
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep what is finished in DIR: a training that was stopped goes on from there. It holds "
+    "the comments.  [default: a directory in --out, gone afterwards]",
+)
+@click.option(
+    "--search",
+    is_flag=True,
+    help="First try other penalties than the recipe's by cross-validation over groups.",
+)
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Let the workers of a Dask cluster do it, dask://host:port; all of them must see --work. "
+    "Needs duyet[dask].",
+)
+@click.option(
+    "--progress",
+    "form",
+    type=click.Choice(FORMS),
+    default=FORMS[0],
+    show_default=True,
+    help="How to tell how far it is: a bar, or lines of JSON on standard output.",
+)
+@click.option(
     "--skip-bad", is_flag=True, help="Leave out rows that cannot be read, and count them."
 )
 @click.option("--json", "as_json", is_flag=True, help="Answer as JSON, for a machine.")
@@ -108,6 +180,11 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
     research: bool,
     promote: bool,
     jobs: int | None,
+    memory: int,
+    work: Path | None,
+    search: bool,
+    cluster: str | None,
+    form: str,
     skip_bad: bool,
     as_json: bool,
 ) -> None:
@@ -119,98 +196,132 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
 
     Figures and thresholds come from examples whose `group` the judging fit has not seen. They
     are written into the version's card. The same rows in the same order, recipe and seed give
-    the same bytes of weights, whatever --jobs. The first version of a registry becomes its
-    champion.
+    the same bytes of weights, whatever --jobs and --memory. The first version of a registry
+    becomes its champion.
     """
     recipe = RECIPES[recipe_name] if seed is None else replace(RECIPES[recipe_name], seed=seed)
-    options = Options(research=research, promote=promote, jobs=jobs or -1)
+    if cluster and not work:
+        raise click.UsageError("--cluster goes with --work: a directory that all workers see")
+    if cluster and not ADDRESS.fullmatch(cluster):
+        raise click.UsageError("--cluster is an address like dask://host:8786")
+    options = Options(research, promote, jobs, memory, work, cluster, search)
     left_out: Counter[str] = Counter()
-    rows = examples_of(files, skip_bad=skip_bad, left_out=left_out)
-    found = gathered(rows, recipe, research=research)
-    tell_left_out(left_out + found.left_out)
-    manifest, names = trained_into(registry_to_write(out), found.examples, recipe, options)
+    with shown(form, WITH_SEARCH if search else STAGES) as progress:
+        rows = examples_of(
+            files, skip_bad=skip_bad, left_out=left_out, told=lambda done: progress("reading", done)
+        )
+        usable = allowed(rows, recipe, left_out, research=research)
+        try:
+            manifest, names = trained_into(
+                registry_to_write(out), usable, recipe, options, progress=progress
+            )
+        finally:
+            tell_left_out(left_out)
     for warning in blind_spots(manifest):
         click.echo(f"warning: {warning}", err=True)
     answer = {"registry": str(out), "names": names, **_answer(manifest, names[CHALLENGER])}
-    click.echo(_json(answer) if as_json else "\n".join(_told(answer, out)))
+    if form == "json":
+        write_line({"stage": "added", "done": 1.0, "seconds_left": 0} | answer)
+    else:
+        click.echo(_json(answer) if as_json else "\n".join(_told(answer, out)))
 
 
 def trained_into(
-    registry: Registry, examples: Sequence[LabelledExample], recipe: Recipe, options: Options
+    registry: Registry,
+    examples: Iterable[LabelledExample],
+    recipe: Recipe,
+    options: Options,
+    *,
+    progress: Tell = lambda _, __: None,
 ) -> tuple[Manifest, dict[str, str]]:
     """Fit, measure, add to a registry: the manifest, and where its names point then.
 
     The version is what `challenger` points at. Raises click's error.
     """
-    fitted, measured = fitted_and_measured(examples, recipe, jobs=options.jobs)
-    manifest = described(fitted, measured, examples, recipe)
-    names = _added(registry, manifest, fitted, options)
-    _compare(registry, names, fitted, examples, options)
+    done = fitted_and_measured(examples, recipe, options, beside=registry.root, progress=progress)
+    manifest = described(done)
+    names = _added(registry, manifest, done.fitted, options)
+    _compare(registry, names, done, options)
     return manifest, names
 
 
 def fitted_and_measured(
-    examples: Sequence[LabelledExample], recipe: Recipe, *, jobs: int
-) -> tuple[Fitted, list[Measured]]:
-    """A fit and its held-out figures, with progress on a terminal. Raises click's error."""
-    shown = sys.stderr.isatty()
-    try:
-        fitted = fit(
-            examples,
-            recipe,
-            jobs=jobs,
-            progress=lambda stage: click.echo(f"{stage} …", err=True) if shown else None,
-        )
-    except NotEnough as lacking:
-        raise click.ClickException(str(lacking)) from None
-    with click.progressbar(
-        length=len(examples), label="Judging held out", file=sys.stderr, hidden=not shown
-    ) as bar:
-        judged = judged_held_out(examples, fitted, jobs=jobs, progress=bar.update)
-    return fitted, measured_held_out(judged, fitted, seed=recipe.seed)
-
-
-def described(
-    fitted: Fitted,
-    measured: Sequence[Measured],
-    examples: Sequence[LabelledExample],
+    examples: Iterable[LabelledExample],
     recipe: Recipe,
-) -> Manifest:
+    options: Options,
+    *,
+    beside: Path | None = None,
+    progress: Tell = lambda _, __: None,
+) -> Streamed:
+    """A fit and its held-out figures. Raises click's error.
+
+    Without a work directory one is made in `beside`, None for where temporary files go.
+    """
+    with ExitStack() as stack:
+        try:
+            root = (options.work and options.work.absolute()) or stack.enter_context(
+                _passing(beside)
+            )
+            work = Work.at(root)
+            stack.enter_context(work.held())
+        except BlockingIOError:
+            raise click.ClickException(f"another training works in {root}") from None
+        jobs = jobs_for(options.jobs or cpu_count(), options.memory)
+        try:
+            workers: Workers = Local(jobs)
+            if options.cluster:
+                workers = stack.enter_context(cluster_at(options.cluster, work))
+            return streamed(
+                examples,
+                recipe,
+                work=work,
+                workers=workers,
+                memory=memory_for_fits(jobs, options.memory),
+                progress=progress,
+                say=lambda told: click.echo(told, err=True),
+                search=options.search,
+            )
+        except (NotEnough, WorkStopped, ClusterError) as problem:
+            raise click.ClickException(str(problem)) from None
+
+
+@contextmanager
+def _passing(beside: Path | None) -> Iterator[Path]:
+    """A directory that is gone afterwards; so is the one it is in, where that is then empty."""
+    made = beside is not None and not beside.exists()
+    if beside is not None:
+        beside.mkdir(parents=True, exist_ok=True)
+    try:
+        with TemporaryDirectory(prefix=".training-", dir=beside) as root:
+            yield Path(root)
+    finally:
+        if beside is not None and made and not any(beside.iterdir()):
+            beside.rmdir()
+
+
+def described(done: Streamed) -> Manifest:
     """The manifest of a measured fit, still without version and digests."""
     manifest = manifest_of(
-        fitted,
-        recipe,
-        data=data_digests(examples),
+        done.fitted,
+        done.recipe,
+        data=done.data,
         evaluation={
-            "tasks": {m.evaluation.head.value: m.evaluation.json_body() for m in measured},
-            "failures": failures(examples, fitted),
+            "tasks": {m.evaluation.head.value: m.evaluation.json_body() for m in done.measured},
+            "failures": done.failures,
         },
         probes=PROBES,
     )
-    return replace(manifest, histogram=histograms(measured))
+    if done.searched:
+        manifest = replace(manifest, recipe={**manifest.recipe, "searched": done.searched.body()})
+    return replace(manifest, histogram=histograms(done.measured))
 
 
 def data_digests(examples: Iterable[LabelledExample]) -> list[dict[str, Any]]:
-    """What was fitted to: for each source, by name, its rows by label, tier and a digest.
-
-    The digest is SHA-256 over the rows as canonical JSON lines, in the order they were read.
-    """
-    labels: dict[str, Counter[str]] = {}
-    digests: dict[str, Any] = {}
+    """What was fitted to, as `training.sources.Digests` tells it."""
+    digests = Digests()
     for example in examples:
-        labels.setdefault(example.source, Counter())[example.label.word] += 1
-        digest = digests.setdefault(example.source, hashlib.sha256())
-        digest.update(_canonical(example))
-    return [
-        {
-            "name": source or "unnamed",
-            "rows": counts.total(),
-            "labels": dict(sorted(counts.items())),
-            "tier": TIERS.get(source, OWN_DATA),
-            "sha256": digests[source].hexdigest(),
-        }
-        for source, counts in sorted(labels.items())
-    ]
+        digests.noted(example, canonical(example))
+    return digests.body()
 
 
 def blind_spots(manifest: Manifest) -> list[str]:
@@ -228,12 +339,6 @@ def blind_spots(manifest: Manifest) -> list[str]:
         for tag in (*LANGUAGES, UNKNOWN)
         if (missing := promise.missing(tag, usual.reject_risk))
     ]
-
-
-def _canonical(example: LabelledExample) -> bytes:
-    body = asdict(example) | {"label": example.label.word}
-    del body["provenance"]  # names the file that a row stood in, which is no property of it
-    return json.dumps(body, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
 def _added(
@@ -255,14 +360,16 @@ def _added(
 def _compare(
     registry: Registry,
     names: dict[str, str],
-    fitted: Fitted,
-    examples: Sequence[LabelledExample],
+    done: Streamed,
     options: Options,
 ) -> None:
     """Keep a report on the new version against the champion, unless it is that itself."""
-    at, how = datetime.now(UTC), Comparing(jobs=options.jobs)
+    jobs = jobs_for(options.jobs or cpu_count(), options.memory)
+    at, how = datetime.now(UTC), Comparing(jobs=jobs)
     try:
-        compared_with_champion(registry, names[CHALLENGER], fitted, examples, at=at, options=how)
+        compared_with_champion(
+            registry, names[CHALLENGER], done.fitted, done.drawn, at=at, options=how
+        )
     except RegistryError as problem:
         click.echo(f"warning: not compared with the champion: {problem}", err=True)
 

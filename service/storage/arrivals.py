@@ -3,8 +3,8 @@
 Comments are counted in the order of their ids, which begin with the time, up to a few minutes
 ago: by then whatever has such an id is committed, but for what was kept in the spool, which
 `count_late` counts as it is replayed. A comment that came with a site's history did not arrive
-here and is not counted. The database adds up itself; only languages are read off texts, of some
-when many came. Days are in UTC.
+here and is not counted. The database adds up itself; only languages and shapes are read off texts,
+of some when many came. Days are in UTC.
 """
 
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from model.judging import NO_MODEL
 from model.language import language_of
 from service.storage.counts import Counts, add, hold_mark, marks_of, move_mark, tally
 from service.storage.partitions import first_id
+from service.storage.shapes import shapes_of
 from service.storage.tables import (
     EPOCH,
     arrival_days,
@@ -26,6 +27,7 @@ from service.storage.tables import (
     queue,
     queue_samples,
     score_days,
+    shape_days,
     verdicts,
 )
 
@@ -37,7 +39,7 @@ PAGE = 20_000
 """Comments counted in one transaction."""
 
 MOST_READ = 2000
-"""From so many comments on, the languages of one in sixteen stand for those of all."""
+"""From so many comments on, languages and shapes of one in sixteen stand for those of all."""
 
 BINS = 20
 SAMPLE_EVERY = timedelta(minutes=5)
@@ -102,7 +104,8 @@ def _counts(
     arrived = (*which, *_ARRIVED)
     statement = sa.select(*groups, sa.func.count()).select_from(_BOTH).where(*arrived)
     found = connection.execute(statement.group_by(*groups)).all()
-    counted: dict[sa.Table, Counts] = {arrival_days: {}, score_days: {}, language_days: {}}
+    counted: dict[sa.Table, Counts] = {arrival_days: {}, score_days: {}}
+    counted |= {language_days: {}, shape_days: {}}
     for site_id, on, outcome, model, policy, spam, toxicity, times in found:
         tally(counted[arrival_days], (site_id, on, outcome, model, policy), times)
         for head, at in (("spam", spam), ("toxicity", toxicity)):
@@ -113,6 +116,8 @@ def _counts(
     read = connection.execute(texts.select_from(_BOTH).where(*arrived, *some))
     for site_id, on, content, outcome in read:
         tally(counted[language_days], (site_id, on, language_of(content), outcome), weight)
+        for shape, step in shapes_of(content):
+            tally(counted[shape_days], (site_id, on, shape, step), 1, weight)
     return counted
 
 

@@ -19,7 +19,6 @@ from service.storage.statistics import Record
 from service.storage.store import Store
 from service.storage.tables import (
     arrival_days,
-    audit_days,
     comments,
     decision_days,
     decisions,
@@ -71,15 +70,6 @@ class Language:
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
-    """Comments drawn at random: how many, and the sums of 1 / chance and of its square."""
-
-    times: int
-    weight: float
-    squares: float
-
-
-@dataclass(frozen=True, slots=True)
 class Figures:
     """All that the dashboard shows of a scope."""
 
@@ -96,8 +86,6 @@ class Figures:
     scores: Mapping[tuple[date, str, str], tuple[int, ...]]
     """By day, model and head: how many scores in each of twenty bins."""
     languages: Mapping[str, Language]
-    audits: Mapping[tuple[str, str], Audited]
-    """By what the machine had said and what a person decided."""
 
 
 def read(store: Store, scope: Scope) -> Figures:
@@ -116,7 +104,6 @@ def _read(connection: sa.Connection, scope: Scope, now: datetime) -> Figures:
         reasons=_reasons(connection, scope),
         scores=_scores(connection, scope),
         languages=_languages(connection, scope),
-        audits=_audits(connection, scope),
     )
 
 
@@ -218,16 +205,6 @@ def _languages(connection: sa.Connection, scope: Scope) -> dict[str, Language]:
     }
 
 
-def _audits(connection: sa.Connection, scope: Scope) -> dict[tuple[str, str], Audited]:
-    c = audit_days.c
-    found = _sums(connection, scope, (c.said, c.decided), c.times, c.weight, c.squares)
-    return {
-        (said, decided): Audited(int(times), weight, squares)
-        for said, decided, times, weight, squares in found
-        if times > 0
-    }
-
-
 # ------------------------------------------------------------------ reversals
 
 
@@ -242,41 +219,47 @@ def _reversals(connection: sa.Connection, scope: Scope, now: datetime) -> dict[s
     came = _arrivals(connection, recent)
     first = first_id(datetime.combine(recent.first, time(), UTC))
     found: dict[str, Record] = {}
-    for said, against, kinds in (
-        ("accept", "reject", ("spam", "toxic")),
-        ("reject", "accept", ("ham",)),
-    ):
+    for said in _AGAINST:
         of = sum(day.get(said, 0) for day in came.values())
-        turned = _turned(connection, scope.sites, first, said=said, against=against, kinds=kinds)
+        turned = sum(turned_by_site(connection, scope.sites, first, said).values())
         found[said] = Record(of - min(of, turned), of)
     return found
 
 
-def _turned(
-    connection: sa.Connection,
-    site_ids: SiteIds,
-    first: str,
-    *,
-    said: str,
-    against: str,
-    kinds: Sequence[str],
-) -> int:
+_AGAINST: Mapping[str, tuple[str, Sequence[str]]] = {
+    "accept": ("reject", ("spam", "toxic")),
+    "reject": ("accept", ("ham",)),
+}
+"""What a person says, and what a site reports, that turns around what the machine said."""
+
+
+def turned_by_site(
+    connection: sa.Connection, site_ids: SiteIds, first: str, said: str
+) -> dict[str, int]:
+    """Of comments from an id on to which the machine said that, how many were turned around."""
+    against = turned_around(first, said)
+    statement = (
+        sa.select(comments.c.site_id, sa.func.count())
+        .select_from(against)
+        .join(verdicts, verdicts.c.comment_id == against.c.comment_id)
+        .join(comments, comments.c.id == against.c.comment_id)
+        .where(verdicts.c.outcome == said, *_on(comments, site_ids))
+        .group_by(comments.c.site_id)
+    )
+    return {site_id: int(number) for site_id, number in connection.execute(statement)}
+
+
+def turned_around(first: str, said: str) -> sa.Subquery:
+    """The ids of comments from one on of which somebody said what speaks against a verdict."""
+    outcome, kinds = _AGAINST[said]
     undone = sa.exists().where(undos.c.decision_id == decisions.c.id)
     decided = sa.select(decisions.c.comment_id).where(
-        decisions.c.comment_id >= first, decisions.c.outcome == against, ~undone
+        decisions.c.comment_id >= first, decisions.c.outcome == outcome, ~undone
     )
     reported = sa.select(reports.c.comment_id).where(
         reports.c.comment_id >= first, reports.c.kind.in_(kinds)
     )
-    either = decided.union(reported).subquery()
-    statement = (
-        sa.select(sa.func.count())
-        .select_from(either)
-        .join(verdicts, verdicts.c.comment_id == either.c.comment_id)
-        .join(comments, comments.c.id == either.c.comment_id)
-        .where(verdicts.c.outcome == said, *_on(comments, site_ids))
-    )
-    return connection.execute(statement).scalar_one()
+    return decided.union(reported).subquery()
 
 
 def today(store: Store) -> date:

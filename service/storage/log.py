@@ -23,7 +23,7 @@ from service.storage.store import Store
 from service.storage.tables import decisions, events, microseconds_of, time_of, undos
 
 OPEN = ("decided", "undone", "reported", "acted", "act_undone", "appealed", "policy_set")
-OPEN_PREFIXES = ("campaign", "rules_")
+OPEN_PREFIXES = ("campaign", "rules_", "alert_")
 """Kinds that whoever may see a site may see. All others, such as what was done to people's roles
 and whose address was revealed, are for its admins: what nobody thought of is shown to few."""
 

@@ -21,6 +21,7 @@ from service.storage.review import SiteIds
 from service.storage.store import Store
 from service.storage.tables import (
     audit_days,
+    audit_language_days,
     comments,
     decision_days,
     decisions,
@@ -213,8 +214,9 @@ def _count_decision(counted: dict[sa.Table, Counts], row: sa.RowMapping, sign: i
     chance = row["review_probability"]
     if row["audit"] and opinion and chance > 0:
         weight = 1 / chance
-        drawn = (site_id, day, said, outcome)
-        tally(counted[audit_days], drawn, sign, sign * weight, sign * weight**2)
+        sums = (sign, sign * weight, sign * weight**2)
+        tally(counted[audit_days], (site_id, day, said, outcome), *sums)
+        tally(counted[audit_language_days], (site_id, day, language, said, outcome), *sums)
 
 
 def pushes_of(explanation: str) -> dict[str, str]:

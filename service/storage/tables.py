@@ -762,6 +762,45 @@ audit_days = sa.Table(  # what people said of comments drawn at random; a weight
     sqlite_with_rowid=False,
 )
 
+audit_language_days = sa.Table(  # the same by the language that the comments are in
+    "audit_language_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("language", primary_key=True),
+    _id("said", primary_key=True),
+    _id("decided", primary_key=True),
+    _number("times"),
+    sa.Column("weight", sa.Double, nullable=False),
+    sa.Column("squares", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+shape_days = sa.Table(  # what shape comments had: how many were read, and stand for how many
+    "shape_days",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("day", primary_key=True),
+    _id("shape", primary_key=True),
+    _id("step", primary_key=True),
+    _number("texts_read"),
+    sa.Column("times", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+alerts = sa.Table(  # what wants a look, as long as it does
+    "alerts",
+    metadata,
+    _id("site_id", primary_key=True),
+    _id("kind", primary_key=True),
+    _id("what", primary_key=True),
+    _time("since"),
+    _time("seen_at"),
+    sa.Column("value", sa.Double, nullable=False),
+    sa.Column("bound", sa.Double, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 queue_samples = sa.Table(  # how long the queue was; "" for all sites, and no row where none waited
     "queue_samples",
     metadata,

@@ -12,11 +12,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.storage import Role
-from service.storage.figures import Scope, read, today
+from service.storage.figures import Scope, today
+from service.storage.grounds import advice
 from service.storage.shadows import Shadows
+from service.storage.watched import Histograms
+from service.web.alerts import told
+from service.web.board import Board, read_all
 from service.web.csv_rows import csv_lines
 from service.web.desk import Caller, Desk, TheDesk, Viewer
-from service.web.panels import MOST_ROWS, Histograms, Panels, csv_rows
+from service.web.panels import MOST_ROWS, csv_rows
 from service.web.panels_shadow import ShadowPanels
 from service.web.rendering import PageRoute, Refusal, attachment, page
 from service.web.texts import texts_for
@@ -65,11 +69,17 @@ def dashboard(
     """All panels of the sites and days asked for."""
     sites = {one.id: one.name for one in caller.visible(desk.store.sites())}
     choice = Choice.of(caller, site if site in sites else "", days)
-    panels = _panels(request, caller, desk, choice)
+    scope = choice.scope(caller, desk)
     return page(
         request,
         "dashboard.html",
-        panels=[*panels.all(), *_shadow_panels(request, caller, desk, choice).all()],
+        panels=[
+            *_board(request, caller, desk, choice).all(),
+            *_shadow_panels(request, caller, desk, choice).all(),
+        ],
+        alerts=told(texts_for(request), desk.store, scope.sites, sites),
+        # A model is of all sites: whoever administers fewer has no say in it.
+        advice=advice(desk.store) if caller.sites_as(Role.ADMIN) is None else (),
         choice=choice,
         query=choice.query(),
         periods=[(number, f"/dashboard?{choice.query(days=number)}") for number in PERIODS],
@@ -86,16 +96,17 @@ def as_csv(
     """The table of one panel, with all its rows."""
     choice = Choice.of(caller, site, days)
     panel = _shadow_panels(request, caller, desk, choice).one(key)
-    panel = panel or _panels(request, caller, desk, choice).one(key)
+    panel = panel or _board(request, caller, desk, choice).one(key)
     if panel is None:
         raise Refusal(404, "nothing_here")
     return attachment(csv_lines(panel.header, csv_rows(panel)), f"{panel.key}.csv", "text/csv")
 
 
-def _panels(request: Request, caller: Caller, desk: Desk, choice: Choice) -> Panels:
+def _board(request: Request, caller: Caller, desk: Desk, choice: Choice) -> Board:
     scope = choice.scope(caller, desk)
     histograms: Histograms = request.app.state.histograms
-    return Panels(texts_for(request), read(desk.store, scope), scope, histograms)
+    names = {one.id: one.name for one in caller.visible(desk.store.sites())}
+    return Board(texts_for(request), read_all(desk.store, scope), scope, histograms, names)
 
 
 def _shadow_panels(request: Request, caller: Caller, desk: Desk, choice: Choice) -> ShadowPanels:

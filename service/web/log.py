@@ -40,6 +40,8 @@ KINDS = (
     "rate_limit_set",
     "decisions_forgotten",
     "person_erased",
+    "alert_begun",
+    "alert_ended",
     "training_asked",
     "training_done",
     "training_failed",

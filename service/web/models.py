@@ -18,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from model.promotion import Reason, Ruling, Shadowed, ruling_on
 from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 from service.storage import Role
+from service.storage.grounds import advice
 from service.storage.jobs import AlreadyAsked, Job, Jobs, Nightly
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.desk import Admin, Caller, Desk, TheDesk
@@ -29,10 +30,11 @@ JOBS_SHOWN = 8
 LONGEST_WHY = 500
 _DONE = frozenset({"asked", "stopped", "promoted", "rolled_back", "nightly"})
 _SHARES = frozenset({"champion", "challenger", "change", "low", "high", "risk", "allowed", "share"})
-# Styles of a report stand in it; nothing else of it is let do anything.
+# Styles of a report stand in it; nothing else of it is let do anything. Its links lead to comments:
+# from another origin, as a sandbox makes it, they would arrive without the session.
 _REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; sandbox allow-popups"
+    "form-action 'none'; frame-ancestors 'none'; sandbox allow-same-origin allow-popups"
 )
 
 ShadowOf = Callable[[str, str], Shadowed | None]
@@ -248,6 +250,7 @@ def _page(
         fault=fault,
         why=why,
         longest_why=LONGEST_WHY,
+        advice=advice(desk.store),
         now=desk.now(),
         **_trainings(desk),
     )

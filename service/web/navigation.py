@@ -31,7 +31,6 @@ PARTS = (
     Part("dashboard", "/dashboard", Role.VIEWER),
     Part("log", "/log", Role.VIEWER),
     Part("models", "/models", Role.ADMIN, everywhere=True),
-    Part("labels", "/labels", Role.ADMIN),
     Part("people", "/people", Role.ADMIN),
 )
 

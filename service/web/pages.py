@@ -17,6 +17,7 @@ from service.storage import Store
 from service.storage.accounts import Accounts
 from service.storage.accounts_people import People
 from service.storage.accounts_throttle import Throttle
+from service.storage.watched import Histograms, no_histogram
 from service.web import (
     account,
     authors,
@@ -41,7 +42,6 @@ from service.web import (
     status,
 )
 from service.web.desk import Anyone, Desk
-from service.web.panels import Histograms, no_histogram
 from service.web.rendering import PageRoute, static
 from service.web.sessions import Sessions
 

@@ -32,9 +32,11 @@ PANELS = (
     "reversals",
     "reasons",
     "audits",
+    "audits-languages",
     "scores-spam",
     "scores-toxicity",
     "drift",
+    "shapes",
     "languages",
 )
 
@@ -108,7 +110,8 @@ def test_a_plot_is_named_and_described_and_has_a_table(newsroom: Newsroom) -> No
     assert plots
     assert all(p.get("role") == "img" and p[0].tag == "title" and p[1].tag == "desc" for p in plots)
     assert all(p[0].text and p[1].text for p in plots)
-    assert answer.text.count("<table>") == answer.text.count('class="panel"') - 2  # audits, drift
+    nothing = 4  # of audits, by language too, of drift, of kinds of comments
+    assert answer.text.count("<table>") == answer.text.count('class="panel"') - nothing
     assert " style=" not in answer.text
 
 
