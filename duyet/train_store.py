@@ -84,7 +84,7 @@ class Trained:
     comparison: Comparison | None
 
 
-def train_from_store(
+def train_from_store(  # noqa: PLR0913  each is a part of what is moved, or of how
     examples: Sequence[LabelledExample],
     registry: Registry,
     recipe: OwnRecipe = OWN,
