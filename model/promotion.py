@@ -109,16 +109,16 @@ class Shadowed:
 class Bounds:
     """How much the rule asks. Shares are from 0 to 1.
 
-        `least_genuine` comments must have been compared; one of 20 is five in a hundred, and fewer
-        tell nothing. `falls` says by how much a figure may get worse in any slice of at least
-        `least_slice` comments; noise beyond it, which the figure's own interval does not exclude,
-        refuses nothing. A calibration error may be `calibration`, or the champion's if that is
-        more, or what is more by chance alone. The shadow must have seen `shadow_comments`, which
-        with no flip among them show with 95 % confidence that fewer than one in a hundred flips
-            (the rule of three, 3/n), and `shadow_hours`, a day with its night. Of those it saw,
-        `newly_rejected` may be rejected that the champion would not reject, and `newly_held` held
-        that it would accept: more may be a new
-            campaign, or a fault, and a person should look which.
+    `least_genuine` comments must have been compared; one of 20 is five in a hundred, and fewer
+    tell nothing. `falls` says by how much a figure may get worse in any slice of at least
+    `least_slice` comments; noise beyond it, which the figure's own interval does not exclude,
+    refuses nothing. A calibration error may be `calibration`, or the champion's if that is
+    more, or what is more by chance alone. The shadow must have seen `shadow_comments`, which
+    with no flip among them show with 95 % confidence that fewer than one in a hundred flips
+    (the rule of three, 3/n), and `shadow_hours`, a day with its night. Of those it saw,
+    `newly_rejected` may be rejected that the champion would not reject, and `newly_held` held
+    that it would accept: more may be a new
+    campaign, or a fault, and a person should look which.
     """
 
     least_genuine: int = 20

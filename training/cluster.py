@@ -88,7 +88,8 @@ def cluster_at(address: str, work: Work) -> Iterator[DaskWorkers]:
     # The weights that a pass is at are larger than what Dask finds usual for a task.
     with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GB"}):
         try:
-            client = Client(to, timeout=TIMEOUT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
+            connect: Any = Client  # it carries no types
+            client = connect(to, timeout=TIMEOUT_SECONDS, set_as_default=False)
         except (OSError, ValueError, TimeoutError) as problem:
             told = type(problem).__name__
             raise ClusterError(f"no Dask scheduler answers at {address} ({told})") from None
