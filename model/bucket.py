@@ -1,6 +1,6 @@
 """A registry of models in a bucket of an S3-compatible store, with a copy in a directory.
 
-The one module of the domain that uses `obstore` (docs/adr/0038), and imported only where a
+The one module of the domain that uses `obstore` (docs/adr/0034), and imported only where a
 bucket was asked for. Objects have the names of the registry's files. Names and moves are put on
 condition that they are still those which were read, so that of two who move at once one is
 told. Checks nothing that it brings but sizes and names: the registry does.

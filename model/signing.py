@@ -1,6 +1,6 @@
 """Signatures by Ed25519 (RFC 8032) on what a registry of models holds.
 
-The one module of the domain that uses `cryptography` (docs/adr/0032): whoever reads a registry
+The one module of the domain that uses `cryptography` (docs/adr/0031): whoever reads a registry
 checks it, and whoever adds to it signs. Knows no file and no policy of whom to trust.
 """
 

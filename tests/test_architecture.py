@@ -189,7 +189,7 @@ def test_the_domain_uses_the_standard_library_numpy_and_readers_of_text() -> Non
     ("library", "module"), [("cryptography", "model.signing"), ("obstore", "model.bucket")]
 )
 def test_what_a_registry_needs_is_used_in_one_module(library: str, module: str) -> None:
-    """Docs/adr/0032 and docs/adr/0038 say why the domain has them at all."""
+    """Docs/adr/0031 and docs/adr/0034 say why the domain has them at all."""
     users = {each.module.name for each in imports_of("model") if each.top == library}
 
     assert users == {module}
