@@ -6,15 +6,24 @@ time, and is compared on the later ones.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from model.classifier import Classifier
 from model.comparison import Comparison
 from model.decision import LabelledExample
 from model.registry import CHAMPION, Registry
-from training.comparing import compare
-from training.comparison_page import keep
-from training.contenders import Contender, Labelled, Options, labelled_of
+from training import against
+from training.contenders import Labelled, Options, labelled_of
 from training.own_version import OwnVersion
+
+
+@dataclass(frozen=True, slots=True)
+class _Fair:
+    """The fits of a version, and which of them has not seen each label that is fair."""
+
+    classifiers: tuple[Classifier, ...]
+    fold_of: tuple[int, ...]
 
 
 def compared_with_champion(
@@ -29,11 +38,8 @@ def compared_with_champion(
     `given` are the labels as they came, of which `own` took what it was moved by. Raises
     RegistryError.
     """
-    champion = registry.load(CHAMPION)
-    if champion.version == version:
-        return None
-    manifest = registry.manifest(CHAMPION)
-    seen_until = _time_of(str(manifest.recipe.get("labels_until") or ""))
+    champion = registry.manifest(CHAMPION)
+    seen_until = _time_of(str(champion.recipe.get("labels_until") or ""))
     fair = [
         row
         for row, example in enumerate(own.examples)
@@ -44,14 +50,10 @@ def compared_with_champion(
     measured = labelled_of(given, jobs=1)
     weight = dict(zip(map(_key, measured.examples), measured.weights, strict=True))
     examples = tuple(own.examples[row] for row in fair)
-    found = compare(
-        Contender(champion.version, (champion,)),
-        Contender(
-            version,
-            own.moved.classifiers,
-            tuple(own.moved.fold_of[row] for row in fair),
-            judged="held_out",
-        ),
+    return against.compared_with_champion(
+        registry,
+        version,
+        _Fair(own.moved.classifiers, tuple(own.moved.fold_of[row] for row in fair)),
         Labelled(
             examples,
             tuple(weight.get(_key(example), example.weight) for example in examples),
@@ -61,10 +63,7 @@ def compared_with_champion(
         ),
         at=datetime.now(UTC),
         options=how,
-        manifest=manifest,
     )
-    keep(registry, found)
-    return found
 
 
 def _key(example: LabelledExample) -> tuple[str, str]:
