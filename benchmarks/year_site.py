@@ -148,7 +148,9 @@ class Site:
         one.decision = Decision(Outcome.REJECT if spam else Outcome.ACCEPT, reason, who, at)
         if spam:
             self._rejected[content_key(one.sent.example.text)] += 1
-        self.decided.append(Decided(len(self.decided) + 1, one.id, one.submission, one.decision))
+        chance = self.policy.audit_rate if one.verdict.audit else 1.0
+        number = len(self.decided) + 1
+        self.decided.append(Decided(number, one.id, one.submission, one.decision, chance))
         self.labels.append(self._label(one, one.decision, spam=spam))
 
     def _label(self, one: Came, decision: Decision, *, spam: bool) -> LabelledExample:

@@ -24,13 +24,14 @@ class Decided:
     """A comment with the decision that stands on it.
 
     `change` numbers the decision among the changes of its site, from 1, in the order in which
-    they were made.
+    they were made. `chance` is with which the comment came to be reviewed, above 0, at most 1.
     """
 
     change: int
     id: str
     submission: Submission = field(repr=False)
     decision: Decision
+    chance: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class _Lesson:
     positive: bool
     moderator: str
     sketch: Sketch
+    chance: float
 
 
 class Experience:
@@ -68,7 +70,7 @@ class Experience:
         since: int = 0,
         undo: int = 0,
     ) -> None:
-        self.layer = SiteLayer.fresh(classifier.version, anchors)
+        self.layer = SiteLayer.fresh(classifier.version, anchors, risk=policy.queue_risk)
         self.memory = Memory()
         self.since = self.change = since
         self.undo = undo
@@ -93,7 +95,15 @@ class Experience:
         told = prepared.lesson
         if told is not None:
             campaign = self.memory.remember(told.id, told.sketch, positive=told.positive)
-            lesson = Lesson(told.id, told.row, told.margin, told.positive, told.moderator, campaign)
+            lesson = Lesson(
+                told.id,
+                told.row,
+                told.margin,
+                told.positive,
+                told.moderator,
+                campaign,
+                told.chance,
+            )
             self.layer = self.layer.after([lesson])
         self.change = prepared.change
 
@@ -140,6 +150,7 @@ class Experience:
             positive=positive,
             moderator=decided.decision.moderator,
             sketch=sketch_of(facts),
+            chance=decided.chance,
         )
 
 

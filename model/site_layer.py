@@ -16,6 +16,9 @@ spread on a site it has never seen. It is made to do no harm first:
 * it raises scores only beyond what it would add to nearly all of our genuine comments, a
   caution that fades as the site's own ham is heard, and by a share of the limit that grows
   with that; it lowers them only beyond what it would take from nearly all of our spam;
+* of the site's own genuine comments, as far as people spoke of them, it may hold no larger a share
+  than the site allows: each is foretold before it is learnt from, and counts for as many as its
+  chance of having been reviewed says (Horvitz and Thompson, JASA 47, 1952);
 * it counts as far as it has foretold decisions better than the champion alone, each before it
   was learnt from (prequential log-loss, Dawid 1984): while it has not, it adds nothing.
 """
@@ -27,7 +30,7 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import pairwise
 from math import exp, isfinite, log, log1p, sqrt
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +76,10 @@ _HEAVIEST = 3.0  # how much a lesson of the rarer class may weigh
 _RAISED_HAM = 0.05  # the share of our unheard ham that may be raised
 _LOWERED_SPAM = 0.05  # the share of our spam that may be lowered
 _CAUTION = 20.0  # lessons of ham after which that edge is half as far
+HEARD_KEPT = 400
+"""So many of a site's last lessons of ham bound what the layer may raise."""
+
+_MOST_STANDS_FOR = 100.0  # comments that one which was drawn for review may stand for
 _LEAST_SCORE = 1e-6
 _TRUSTED_AT = 2.0  # nats of log-loss gained until the layer counts in full
 
@@ -93,10 +100,13 @@ class Lesson:
     positive: bool
     moderator: str
     campaign: str = ""
+    chance: float = 1.0
 
     def __post_init__(self) -> None:
         if not isfinite(self.margin):
             raise ValueError("margin must be finite")
+        if not 0 < self.chance <= 1:
+            raise ValueError("a chance is above 0, and at most 1")
 
 
 def margin_of(log_odds: float, thresholds: Thresholds, *, positive: bool) -> float:
@@ -108,6 +118,15 @@ def margin_of(log_odds: float, thresholds: Thresholds, *, positive: bool) -> flo
     at = (thresholds.queue_at, thresholds.reject_at)[:: -1 if positive else 1]
     score = next((score for score in at if score < 1), 0.5)
     return log_odds - log(max(score, _LEAST_SCORE) / (1 - score))
+
+
+class Heard(NamedTuple):
+    """A genuine comment that was decided: how far beyond the threshold the champion had it, where
+    the layer would have put it before it was learnt from, and how many it stands for."""
+
+    margin: float
+    reach: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +210,9 @@ class SiteLayer:
     (MODERATORS_APART + 1, 2**LAYER_BITS), 400 KB together. `held` is what the weights add to
     our own spam and ham at the edge, (0 or less, 0 or more): between the two a layer adds
     nothing. `gain` is how much better than the champion decisions were foretold, in nats;
-    `heard` counts the lessons of each class, (ham, spam), as far as not faded.
+    `heard` counts the lessons of each class, (ham, spam), as far as not faded. `risk` is what
+    share of genuine comments the site allows to be held, 1 for any, and `genuine` the last that
+    were heard of.
     """
 
     lineage: Lineage
@@ -204,9 +225,13 @@ class SiteLayer:
     heard: tuple[float, float] = (0.0, 0.0)
     moderators: tuple[str, ...] = field(default=(), repr=False)
     campaigns: Mapping[str, int] = field(default_factory=dict, repr=False)
+    risk: float = 1.0
+    genuine: tuple[Heard, ...] = field(default=(), repr=False)
 
     @classmethod
-    def fresh(cls, champion: str, anchors: Anchors, *, head: Head = Head.SPAM) -> "SiteLayer":
+    def fresh(
+        cls, champion: str, anchors: Anchors, *, head: Head = Head.SPAM, risk: float = 1.0
+    ) -> "SiteLayer":
         """A layer that has learnt nothing and adds nothing, over the champion of that version."""
         shape = (MODERATORS_APART + 1, 2**LAYER_BITS)
         return cls(
@@ -215,6 +240,7 @@ class SiteLayer:
             anchors=anchors,
             weights=np.zeros(shape, np.float32),
             squares=np.zeros(shape, np.float32),
+            risk=risk,
         )
 
     @property
@@ -258,7 +284,12 @@ class SiteLayer:
         odds = lesson.margin + self._limited(row)
         self._step(column, row, weight * (_logistic(odds) - lesson.positive))
         self._rehearse(column, share)
-        learnt = replace(self, moderators=moderators, heard=self._heard_with(lesson, share))
+        learnt = replace(
+            self,
+            moderators=moderators,
+            heard=self._heard_with(lesson, share),
+            genuine=self._genuine_with(lesson, odds, share),
+        )
         return replace(
             learnt,
             lineage=replace(self.lineage, lessons=self.lineage.lessons + 1, last=lesson.id),
@@ -324,7 +355,30 @@ class SiteLayer:
         low = float(np.quantile(self._weighed(self.anchors.spam), _LOWERED_SPAM))
         high = float(np.quantile(self._weighed(self.anchors.unheard), 1 - _RAISED_HAM))
         caution = _CAUTION / (_CAUTION + self.heard[0])
-        return min(low, 0.0), max(high, 0.0) * caution
+        return min(low, 0.0), max(max(high, 0.0) * caution, self._allowed_by_own())
+
+    def _genuine_with(self, lesson: Lesson, reach: float, share: float) -> tuple[Heard, ...]:
+        if lesson.positive:
+            return self.genuine
+        weight = share * min(1 / lesson.chance, _MOST_STANDS_FOR)
+        return (*self.genuine, Heard(lesson.margin, reach, weight))[-HEARD_KEPT:]
+
+    def _allowed_by_own(self) -> float:
+        """From where on raising holds no more of the site's genuine comments than it allows.
+
+        What the champion holds by itself uses up its part of that.
+        """
+        allowed = self.risk * sum(one.weight for one in self.genuine)
+        allowed -= sum(one.weight for one in self.genuine if one.margin > 0)
+        raised = sorted(
+            ((one.reach, one.weight) for one in self.genuine if one.margin <= 0 < one.reach),
+            reverse=True,
+        )
+        for reach, weight in raised:
+            allowed -= weight
+            if allowed < 0:
+                return reach
+        return 0.0
 
     def _weighed(self, rows: Rows) -> NDArray[np.float32]:
         """What all columns add to each row, each within its limit."""

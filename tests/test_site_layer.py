@@ -399,3 +399,55 @@ def test_our_own_comments_hold_no_address_and_both_labels_in_two_languages():
         of_label = [text for word, text, *_ in told if word == label]
         assert {"vi", "en"} <= {language_of(text) for text in of_label}
         assert len(of_label) >= 150
+
+
+# ------------------------------------------------------------------ the site's own promise
+
+
+def held_while_learning(risk, *, chance=1.0, count=400):
+    """The share of genuine comments that a layer holds of the later half, as it learns.
+
+    Four of ten genuine comments are worded as the spam is, and the champion would publish all.
+    """
+    random, layer, held = Random(5), SiteLayer.fresh("champion-1", ANCHORS, risk=risk), []
+    for n in range(count):
+        positive = n % 2 == 0
+        alike = positive or random.random() < 0.4
+        told = Lesson(
+            str(n),
+            a_row(a_text(alike, random)),
+            1.0 if positive else -1.0,
+            positive,
+            "ann",
+            chance=1.0 if positive else chance,
+        )
+        if not positive and n > count / 2:
+            held.append(told.margin + layer.added(told.row) > 0)
+        layer = layer.after([told])
+    return sum(held) / len(held)
+
+
+def test_of_a_sites_own_genuine_comments_no_more_are_held_than_it_allows():
+    assert held_while_learning(1.0) > 0.1
+    assert held_while_learning(0.02) <= 0.02
+    assert held_while_learning(0.02, chance=0.1) <= 0.02
+
+
+def test_what_few_were_drawn_of_stands_for_many():
+    layer = SiteLayer.fresh("champion-1", ANCHORS, risk=0.02)
+    told = [
+        Lesson(str(n), a_row(a_text(False, Random(n))), -1.0, False, "ann", chance=chance)
+        for n, chance in enumerate([0.1] * 9 + [1.0])
+    ]
+
+    heard = layer.after(told).genuine
+
+    assert [one.weight for one in heard] == [10.0] * 9 + [1.0]
+    assert {one.margin for one in heard} == {-1.0}
+    assert a_layer().after(lessons(10)).genuine  # kept for whoever changes the risk later
+
+
+@pytest.mark.parametrize("chance", [0.0, -0.5, 1.5, float("nan")])
+def test_a_chance_of_review_is_above_nothing_and_at_most_one(chance):
+    with pytest.raises(ValueError, match="chance"):
+        Lesson("1", a_row("zorvex"), DOUBT, True, "ann", chance=chance)
