@@ -62,7 +62,8 @@ def test_with_a_worker_killed_in_the_middle_it_gives_the_bytes_of_one_machine(cl
     assert (there.data, there.failures) == (here.data, here.failures)
 
 
-def test_no_scheduler_is_told():
+def test_no_scheduler_is_told(monkeypatch):
+    monkeypatch.setattr("training.cluster.TIMEOUT_SECONDS", 1)
     nobody = cluster_at("dask://127.0.0.1:9", Work(Path("nowhere")))
 
     with pytest.raises(ClusterError, match="no Dask scheduler answers"), nobody:

@@ -38,8 +38,13 @@ def installed(tmp_path, monkeypatch, capsysbinary):
 
 
 @pytest.fixture
-def blog(installed, tmp_path):
-    """It has 60 comments that were decided, and a small champion."""
+def blog(installed, tmp_path, monkeypatch):
+    """It has 60 comments that were decided, and a small champion; few texts are rehearsed.
+
+    All of them are in tests/browser/test_loop.py.
+    """
+    few = own_texts()[::20]
+    monkeypatch.setattr("duyet.train_store.own_texts", lambda: few)
     draw = random.Random(2)
     with (tmp_path / "old.csv").open("w", newline="") as file:
         rows = csv.writer(file)
