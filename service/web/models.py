@@ -106,7 +106,7 @@ def routes() -> APIRouter:
     for method, path, function in (
         ("GET", "/models", models_page),
         ("GET", "/models/progress", progress),
-        ("GET", "/models/report", report),
+        ("GET", "/models/{version}/report", report),
         ("POST", "/models/train", train),
         ("POST", "/models/stop", stop),
         ("POST", "/models/promote", promote),
@@ -129,14 +129,14 @@ def progress(request: Request, caller: Admin, desk: TheDesk) -> Response:
     return page(request, "models_training.html", **_trainings(desk), now=desk.now())
 
 
-def report(request: Request, caller: Admin) -> Response:
-    """The report of the challenger beside the champion, a page that stands alone."""
+def report(request: Request, caller: Admin, version: str) -> Response:
+    """The report of a version beside the champion, a page that stands alone."""
     _own(caller)
     registry = _registry(request)
     language = texts_for(request).tag
     try:
-        text = registry.report_page(CHALLENGER, CHAMPION, language=language)
-        text = text or registry.report_page(CHALLENGER, CHAMPION)
+        text = registry.report_page(version[:64], CHAMPION, language=language)
+        text = text or registry.report_page(version[:64], CHAMPION)
     except RegistryError:
         text = None
     if text is None:
@@ -312,8 +312,8 @@ def _said(t: Texts, reason: Reason) -> str:
             values[name] = _percent(t, value)
         elif name == "figure":
             values[name] = t(f"figure.{value}")
-        elif name in ("slice", "what") and f"ruling_{name}.{value}" in t.sentences:
-            values[name] = t(f"ruling_{name}.{value}")
+        elif name in ("slice", "what") and f"ruling.{name}.{value}" in t.sentences:
+            values[name] = t(f"ruling.{name}.{value}")
         elif isinstance(value, float):
             values[name] = f"{value:g}".replace(".", t.sentences["models.decimal"])
         else:

@@ -80,7 +80,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture
 def client(tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    monkeypatch.setattr("service.app.DELIVER_SECONDS", 3600.0)  # the tests deliver
+    monkeypatch.setattr("service.chores.DELIVER_SECONDS", 3600.0)  # the tests deliver
     with running(tmp_path, policy=WAITING, now=Clock()) as service:
         one = Client(service, service.store.new_akismet_key(service.site.id))
         chosen = AkismetChoices(QueueSpoken.RECHECK, (site.home,), reaches_private=True)

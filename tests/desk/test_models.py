@@ -58,7 +58,7 @@ def test_whoever_does_not_administer_every_site_sees_and_moves_nothing(
     champion, challenger = contested(registry)
     with newsroom.moderator("mai") as moderator:
         assert "/models" not in moderator.get("/queue").text
-        for path in ("/models", "/models/progress", "/models/report"):
+        for path in ("/models", "/models/progress", f"/models/{challenger}/report"):
             assert moderator.get(path).status_code == 403
         pair = f"{champion}>{challenger}"
         sent = {"version": pair, "override": "yes", "why": "because"}
@@ -129,7 +129,7 @@ def test_what_the_rule_allows_needs_no_reason(
     newsroom.app.state.shadow_of = lambda *_: Shadowed(1000, 48.0, 990, {"queue>accept": 10})
 
     page = owner.get("/models").text
-    report = owner.get("/models/report")
+    report = owner.get(f"/models/{challenger}/report")
 
     assert "It was watched on" in page
     assert "Better: spam caught" in page.replace("\u2068", "").replace("\u2069", "")
