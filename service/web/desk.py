@@ -72,7 +72,11 @@ class Caller:
 
     def visible(self, sites: list[Site]) -> list[Site]:
         """Those of some sites that they may know of."""
-        held = self.sites_as(Role.VIEWER)
+        return self.of(sites, Role.VIEWER)
+
+    def of(self, sites: list[Site], role: Role) -> list[Site]:
+        """Those of some sites on which they have that role or more."""
+        held = self.sites_as(role)
         return sites if held is None else [site for site in sites if site.id in held]
 
 

@@ -263,7 +263,8 @@ def _trainings(desk: Desk) -> Mapping[str, Any]:
     return {
         "running": running,
         "past": [(job, plain_name(job.asked_by), _problem(job)) for job in last if job != running],
-        "new_labels": jobs.new_labels(),
+        # Counting reads every decision since, and the page asks again and again while one runs.
+        "new_labels": 0 if running else jobs.new_labels(),
         "running_by": plain_name(running.asked_by) if running else "",
     }
 
