@@ -18,7 +18,7 @@ from tests.browser.conftest import Noticed, Opened
 HAM = "ga tàu chuyến muộn vé đường ray toa khách sân đón bạn về quê hôm qua mưa lạnh"
 SPAM = "seo backlink guest post agency rank từ khóa dịch vụ giá rẻ zalo inbox ngay"
 LABELS = 50
-LONGEST_TRAINING_MS = 240_000
+LONGEST_TRAINING_MS = 480_000
 
 
 @pytest.fixture
