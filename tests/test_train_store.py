@@ -39,10 +39,7 @@ def installed(tmp_path, monkeypatch, capsysbinary):
 
 @pytest.fixture
 def blog(installed, tmp_path, monkeypatch):
-    """It has 60 comments that were decided, and a small champion; few texts are rehearsed.
-
-    All of them are in tests/browser/test_loop.py.
-    """
+    """It has 60 comments that were decided, and a small champion; few texts are rehearsed."""
     few = own_texts()[::20]
     monkeypatch.setattr("duyet.train_store.own_texts", lambda: few)
     draw = random.Random(2)
