@@ -22,7 +22,7 @@ settings.register_profile(
     "duyet",
     deadline=None,
     derandomize=IN_CI,
-    max_examples=60,
+    max_examples=40,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("duyet")
