@@ -15,8 +15,8 @@ from training.work import Work
 
 pytest.importorskip("distributed")
 
-CHUNK = 16
-"""Ten chunks, which is more than are added at once; a pass over each is a task."""
+CHUNK = 9
+"""Eighteen chunks, more than are added at once (`training.workers.FAN`); each is a task a pass."""
 
 SCHEDULER = """
 from distributed import LocalCluster
