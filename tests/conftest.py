@@ -51,7 +51,6 @@ LONGEST = (
     "tests/test_train",
     "tests/test_cluster.py",
     "tests/test_streamed.py",
-    "tests/clients/",
 )
 """Files that take a process a minute or so, none of which should begin as the last one."""
 
