@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     """A service with a small champion that doubts everything, and trainings of its own."""
     assert COMMAND[:3] == (sys.executable, "-m", "duyet")
     shorter = (sys.executable, "-c", FEWER, *COMMAND[3:])
-    monkeypatch.setitem(TrainingJobs.__init__.__kwdefaults__, "command", shorter)
+    monkeypatch.setattr("service.app.TrainingJobs", partial(TrainingJobs, command=shorter))
     monkeypatch.setenv("DUYET_DATA_DIR", str(tmp_path / "var"))
     monkeypatch.delenv("DUYET_DATABASE_URL", raising=False)
     doubting_model(tmp_path / "var" / "models", is_signed=True)
