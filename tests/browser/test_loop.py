@@ -96,7 +96,7 @@ def test_label_train_read_promote_and_roll_back(
 
     decide_all(page)
     expect(page.locator(".flash")).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("networkidle", timeout=60_000)  # after fifty decisions
     assert service.store.queue_size(None) == 0
     page.goto(f"{service.url}/models")
     expect(page.locator("#trainings")).to_contain_text(f"since the last training: {LABELS}")
