@@ -134,7 +134,7 @@ class Loop:
         if not self.rules.again:
             return
         found = audited(resolved(self.site.labels), RECIPES["general"], support=self.backing)
-        ids = [one.example.extra["comment_id"] for one in found.suspects]
+        ids = [str(one.example.extra["comment_id"]) for one in found.suspects]
         fresh = dict.fromkeys(id for id in ids if id not in self._again)
         chosen = set(list(fresh)[: self.rules.again])
         self._again |= chosen

@@ -33,26 +33,27 @@ def site_first(own: Promise, estimated: Promise, moved: Promise) -> Promise:
     `moved` the champion's promise for moved scores. Of a language that the site has no genuine
     comment in, all of the site's say nothing.
     """
-    tags = sorted({*own.languages, *moved.languages})
     found = {}
-    for tag in tags:
+    for tag in sorted({*own.languages, *moved.languages}):
         alone, other = own.languages.get(tag, _NOTHING), moved.languages.get(tag, _NOTHING)
-        columns = [_columns(one) for one in (alone, other)]
+        known = [_columns(alone), _columns(other)]
         if tag in own.languages:
-            both = zip(
-                _columns(own.languages[ANY]), _columns(estimated.languages[tag]), strict=True
-            )
-            columns.insert(1, tuple(tuple(map(max, *each)) for each in both))
+            pooled, likely = own.languages[ANY], estimated.languages[tag]
+            known.insert(1, _higher(_columns(pooled), _columns(likely)))
         found[tag] = Kept(
             alone.comments + other.comments,
             alone.groups + other.groups,
-            *(reduce(_before, each[::-1], _OFF) for each in zip(*columns, strict=True)),
+            *(reduce(_before, each[::-1], _OFF) for each in zip(*known, strict=True)),
         )
     return Promise(found, unit=moved.unit)
 
 
-def _columns(kept: Kept) -> tuple[Column, Column, Column]:
+def _columns(kept: Kept) -> tuple[Column, ...]:
     return kept.spam_queue_at, kept.toxicity_queue_at, kept.spam_reject_at
+
+
+def _higher(one: tuple[Column, ...], other: tuple[Column, ...]) -> tuple[Column, ...]:
+    return tuple(tuple(map(max, *each)) for each in zip(one, other, strict=True))
 
 
 def _before(second: Column, first: Column) -> Column:
