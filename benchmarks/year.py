@@ -309,7 +309,7 @@ def main() -> None:
         champion,
         texts,
         recipe,
-        rules=replace(RULES, every=options.every),
+        rules=replace(RULES, every=options.every, again=options.again),
         backing=written[::SUPPORTING],
         seed=options.seed,
     )
@@ -335,7 +335,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--champion", type=Path, default=Path("var/year"), help="a registry")
     parser.add_argument("--short", action="store_true", help="eight weeks")
     parser.add_argument("--every", type=int, default=7, help="days between trainings")
-    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--folds", type=int, default=OWN.folds)
+    parser.add_argument("--again", type=int, default=RULES.again, help="doubted labels looked at")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, help="where to draw the curves, an SVG")
     return parser.parse_args()
