@@ -74,7 +74,12 @@ class Experience:
         since: int = 0,
         undo: int = 0,
     ) -> None:
-        self.layer = SiteLayer.fresh(classifier.version, anchors, risk=policy.queue_risk)
+        self.layer = SiteLayer.fresh(
+            classifier.version,
+            anchors,
+            risk=policy.queue_risk,
+            waits=classifier.learnt_until is not None,
+        )
         self.memory = Memory()
         self.since = self.change = since
         self.undo = undo
