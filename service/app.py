@@ -24,6 +24,7 @@ from service.admission import Overloaded
 from service.api import akismet, comments, coral, docs, health, openapi, perspective
 from service.api.direct import App
 from service.api.guard import Guard
+from service.api.straight import StraightWay
 from service.api.turning_away import TurningAway
 from service.body_limit import BodyLimit
 from service.chores import chores_of, every, learning_chores
@@ -32,6 +33,7 @@ from service.digest import DigestPost
 from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import Moderation
+from service.plain_post import TakeOver
 from service.promoting import Promoting
 from service.rates import RateLimits
 from service.readiness import Readiness
@@ -122,7 +124,7 @@ def build(
         gc.collect()
         gc.freeze()
         # For what is refused before it is a request.
-        yield {"refused": metrics.refused, "turn_away": turn_away}
+        yield {"refused": metrics.refused, "turn_away": turn_away, "take_over": take_over}
         for chore in doing:
             chore.cancel()
         # Whatever became of the chores, what was accepted is answered.
@@ -170,10 +172,31 @@ def build(
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
     comment_door = comments.CommentDoor(keys, rates, moderation, link)
+    take_over = _short_ways(app, comment_door, akismet_door, settings, metrics)
+    if tracing is not None:  # whose spans are those of layers and tasks
+        take_over.clear()
+    return app
+
+
+def _short_ways(
+    app: App,
+    comment_door: comments.CommentDoor,
+    akismet_door: akismet.AkismetDoor,
+    settings: Settings,
+    metrics: Metrics,
+) -> dict[bytes, TakeOver]:
+    """Past the framework for what comes often; past the server's way as well for some of it."""
     answer_to = problems.answers(_PROBLEMS)
     app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
     app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
-    return app
+    straight = StraightWay(
+        comments.PATH,
+        comment_door.begin,
+        max_bytes=settings.max_body_bytes,
+        answer_to=answer_to,
+        lines=logs.RequestLines(metrics.exchanged),
+    )
+    return {comments.PATH.encode(): straight}
 
 
 def _limit(app: App, settings: Settings) -> None:
