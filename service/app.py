@@ -33,7 +33,6 @@ from service.digest import DigestPost
 from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import Moderation
-from service.plain_post import TakeOver
 from service.promoting import Promoting
 from service.rates import RateLimits
 from service.readiness import Readiness
@@ -54,6 +53,10 @@ log = logging.getLogger(__name__)
 MOST_FORM_BYTES = 64 * 1024 * 1024
 """Of a comment that comes as a form: a visitor's own form may be 8 MiB, all of it escaped, and
 its text comes twice. Nearly all is thrown away as it arrives."""
+
+YOUNG_OBJECTS = 10_000
+"""After so many new ones the collector looks: a batch alone makes some thousands, and by the
+usual 700 it took 3 of 100 parts of the time."""
 
 _PROBLEMS = {StoreUnavailable: "store_unavailable", Overloaded: "overloaded"}
 
@@ -123,8 +126,9 @@ def build(
         # What there is now stays: a collection that walks it took a twentieth of a comment's time.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
         # For what is refused before it is a request.
-        yield {"refused": metrics.refused, "turn_away": turn_away, "take_over": take_over}
+        yield {"refused": metrics.refused, "turn_away": turn_away, "take_over": app.straight_ways}
         for chore in doing:
             chore.cancel()
         # Whatever became of the chores, what was accepted is answered.
@@ -172,31 +176,30 @@ def build(
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
     comment_door = comments.CommentDoor(keys, rates, moderation, link)
-    take_over = _short_ways(app, comment_door, akismet_door, settings, metrics)
-    if tracing is not None:  # whose spans are those of layers and tasks
-        take_over.clear()
+    _shorten(app, comment_door, akismet_door, settings.max_body_bytes, metrics)
+    if tracing is not None:  # its spans are those of layers and tasks
+        app.straight_ways.clear()
     return app
 
 
-def _short_ways(
+def _shorten(
     app: App,
     comment_door: comments.CommentDoor,
     akismet_door: akismet.AkismetDoor,
-    settings: Settings,
+    max_bytes: int,
     metrics: Metrics,
-) -> dict[bytes, TakeOver]:
-    """Past the framework for what comes often; past the server's way as well for some of it."""
+) -> None:
+    """Lead what comes often past the framework, and whole comments past the server's way too."""
     answer_to = problems.answers(_PROBLEMS)
     app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
     app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
-    straight = StraightWay(
+    app.straight_ways[comments.PATH.encode()] = StraightWay(
         comments.PATH,
         comment_door.begin,
-        max_bytes=settings.max_body_bytes,
+        max_bytes=max_bytes,
         answer_to=answer_to,
         lines=logs.RequestLines(metrics.exchanged),
     )
-    return {comments.PATH.encode(): straight}
 
 
 def _limit(app: App, settings: Settings) -> None:

@@ -399,21 +399,18 @@ class HeadLimited(HttpToolsProtocol):
         """Whether this is a plain POST that is turned away, or taken over: no more to do here."""
         take_over: dict[bytes, TakeOver] = self.app_state.get("take_over", {})
         turn_away: TurnAway | None = self.app_state.get("turn_away")
-        is_busy = turn_away is not None and turn_away.is_needed
-        if not (is_busy or take_over) or not self._is_between_requests():
+        if not (take_over or turn_away) or not self._is_between_requests():
             return False
         post = plain_post(data)
         if post is None or len(data) - len(post.body) > self.max_head_bytes:
             return False
-        takes = take_over.get(post.target)
-        if not is_busy and takes is None:
-            return False
-        if turn_away is not None:
+        if turn_away is not None and turn_away.is_needed:
             if (answer := turn_away(post.target, post.headers)) is not None:
                 self.transport.write(answer)
                 self._has_answered(keeps_open=post.keeps_open)
                 return True
             self._is_let_in = True
+        takes = take_over.get(post.target)
         return takes is not None and self._is_taken_over_by(takes, post)
 
     def _is_between_requests(self) -> bool:

@@ -49,7 +49,9 @@ class TakeOver(Protocol):
 _HEAD = re.compile(
     rb"POST ([!-~]+) HTTP/1\.1\r\n((?:[\w-]+:[\t\x20-\x7e\x80-\xff]*\r\n)+)\r\n", re.ASCII
 )
+_LINE = re.compile(rb"([^:]+):[ \t]*([^\r]*?)[ \t]*\r\n")
 _OUT_OF_THE_WAY = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"))
+_KEEPS_OPEN = {b"keep-alive": True, b"close": False}
 
 
 def plain_post(data: bytes) -> PlainPost | None:
@@ -57,21 +59,14 @@ def plain_post(data: bytes) -> PlainPost | None:
     head = _HEAD.match(data)
     if head is None:
         return None
-    headers, length, keeps_open = [], b"", True
-    for line in head[2].split(b"\r\n")[:-1]:
-        name, _, value = line.partition(b":")
-        name, value = name.lower(), value.strip(b" \t")
-        if name in _OUT_OF_THE_WAY:
-            return None
-        if name == b"content-length":
-            if length:
-                return None
-            length = value
-        elif name == b"connection":
-            keeps_open = value.lower() == b"keep-alive"
-            if not keeps_open and value.lower() != b"close":
-                return None
-        headers.append((name, value))
-    if length != b"%d" % (len(data) - head.end()):
+    headers = [(name.lower(), value) for name, value in _LINE.findall(head[2])]
+    last = dict(headers)
+    keeps_open = _KEEPS_OPEN.get(last.get(b"connection", b"keep-alive").lower())
+    body = data[head.end() :]
+    is_whole = last.get(b"content-length") == b"%d" % len(body)
+    if not is_whole or keeps_open is None or not _OUT_OF_THE_WAY.isdisjoint(last):
         return None
-    return PlainPost(head[1], headers, data[head.end() :], keeps_open)
+    names = [name for name, _ in headers]
+    if names.count(b"content-length") > 1 or names.count(b"connection") > 1:
+        return None
+    return PlainPost(head[1], headers, body, keeps_open)
