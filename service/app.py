@@ -176,9 +176,7 @@ def build(
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
     comment_door = comments.CommentDoor(keys, rates, moderation, link)
-    _shorten(app, comment_door, akismet_door, settings.max_body_bytes, metrics)
-    if tracing is not None:  # its spans are those of layers and tasks
-        app.straight_ways.clear()
+    _shorten(app, comment_door, akismet_door, settings.max_body_bytes, metrics, tracing)
     return app
 
 
@@ -188,11 +186,14 @@ def _shorten(
     akismet_door: akismet.AkismetDoor,
     max_bytes: int,
     metrics: Metrics,
+    tracing: Tracing | None,
 ) -> None:
     """Lead what comes often past the framework, and whole comments past the server's way too."""
     answer_to = problems.answers(_PROBLEMS)
     app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
     app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
+    if tracing is not None:  # its spans are those of layers and tasks
+        return
     app.straight_ways[comments.PATH.encode()] = StraightWay(
         comments.PATH,
         comment_door.begin,
