@@ -82,6 +82,10 @@ class SiteKeys:
         scheme, _, key = authorization.partition(" ")
         return self._sites.known(key) if scheme.lower() == "bearer" else None
 
+    def known_akismet(self, key: str) -> AkismetSite | None:
+        """The site of an Akismet key, where that needs no look-up just now."""
+        return self._akismet_sites.known(key)
+
     async def akismet_site(self, key: str) -> AkismetSite | None:
         """The site of an Akismet key, None for an unknown one. Raises StoreUnavailable."""
         return await self._akismet_sites.of(key) if len(key) <= LONGEST_KEY else None

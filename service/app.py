@@ -194,12 +194,17 @@ def _shorten(
     app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
     if tracing is not None:  # its spans are those of layers and tasks
         return
+    lines = logs.RequestLines(metrics.exchanged)
     app.straight_ways[comments.PATH.encode()] = StraightWay(
-        comments.PATH,
-        comment_door.begin,
-        max_bytes=max_bytes,
+        comments.PATH, comment_door.begin, max_bytes=max_bytes, answer_to=answer_to, lines=lines
+    )
+    app.straight_ways[akismet.CHECK.encode()] = StraightWay(
+        akismet.CHECK,
+        partial(akismet.begin, akismet_door),
+        max_bytes=MOST_FORM_BYTES,
         answer_to=answer_to,
-        lines=logs.RequestLines(metrics.exchanged),
+        lines=lines,
+        refusal=akismet.refusal,
     )
 
 

@@ -448,8 +448,13 @@ class HeadLimited(HttpToolsProtocol):
         self.transport.write(b"".join((*parts, b"\r\n", reply.body)))
         self.server_state.total_requests += 1
         self._has_answered(keeps_open=self._keeps_open)
-        if self._early and not self.transport.is_closing():
-            early, self._early = self._early, b""
+        if self._early:
+            self.loop.call_soon(self._read_early)
+
+    def _read_early(self) -> None:
+        """Read what arrived while the one before it was answered, and whatever comes after that."""
+        early, self._early = self._early, b""
+        if not self.transport.is_closing():
             self.flow.resume_reading()
             self.data_received(early)
 

@@ -284,6 +284,8 @@ class Moderation:
         tell: Callable[[Answer | Exception], None],
         *,
         idempotency_key: str = "",
+        origin: AkismetOrigin | None = None,
+        is_test: bool = False,
     ) -> None:
         """What `check_one` does for a caller that is no task: `tell` is told what came of it.
 
@@ -297,7 +299,7 @@ class Moderation:
             tell(problem or _away(call.answers) or answer)
 
         call = _Call(site, settled)
-        call.add(submission, idempotency_key, self._now())
+        call.add(submission, idempotency_key, self._now(), origin=origin, is_test=is_test)
         self._enter(call)
 
     async def _answered(self, call: _Call, done: asyncio.Future[None]) -> list[Answer]:

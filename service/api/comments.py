@@ -43,7 +43,7 @@ from service.api.schemas import (
     read_report,
     verdict_members,
 )
-from service.api.straight import Tell
+from service.api.straight import Tell, Told
 from service.moderation import Answer, Answered, Conflict, Failed, Moderation, Refused
 from service.problems import FieldError, Problem
 from service.rates import RateLimits
@@ -172,10 +172,10 @@ class CommentDoor:
         submission = read_comment(body, _text(headers, b"content-type"))
         accepts, written = _text(headers, b"accept-language"), submission.article.language
 
-        def told(answer: Answer | Exception) -> bytes:
+        def told(answer: Answer | Exception) -> Told:
             if isinstance(answer, Exception):
                 raise answer
-            return _judged(answer, visitor_language(accepts, written), self._link)
+            return _judged(answer, visitor_language(accepts, written), self._link), _JSON
 
         self._moderation.begin_one(
             site, submission, lambda answer: tell(partial(told, answer)), idempotency_key=key

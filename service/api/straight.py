@@ -11,12 +11,16 @@ from typing import TypeVar
 
 from starlette.responses import Response
 
+from service.api.guard import Refusal
 from service.logs import Exchange, Identified, RequestLines, code_of, new_request_id
 from service.plain_post import PlainPost, Reply
 from service.problems import unforeseen
 
-Tell = Callable[[Callable[[], bytes]], None]
-"""Is given what makes an answer's JSON, which may raise."""
+Told = tuple[bytes, Mapping[str, str]]
+"""The body of an answer with 200, and its headers but for the length."""
+
+Tell = Callable[[Callable[[], Told]], None]
+"""Is given what makes an answer, which may raise."""
 
 Begin = Callable[[Mapping[bytes, bytes], bytes, Tell], bool]
 """Begins to answer headers and a body; False where the usual way has to. May raise."""
@@ -27,7 +31,8 @@ T = TypeVar("T")
 class StraightWay:
     """A `TakeOver` for one path, of bodies with at most `max_bytes`.
 
-    `answer_to` makes answers of errors, as for `answer_directly`.
+    `answer_to` makes answers of errors, as for `answer_directly`; `refusal` says what a protocol
+    says in their place, as for a `Guard`.
     """
 
     def __init__(
@@ -38,24 +43,24 @@ class StraightWay:
         max_bytes: int,
         answer_to: Callable[[Exception], Response | None],
         lines: RequestLines,
-        clock: Callable[[], float] = time.perf_counter,
+        refusal: Refusal | None = None,
     ) -> None:
         self._path = path
         self._begin = begin
         self._max_bytes = max_bytes
         self._answer_to = answer_to
         self._lines = lines
-        self._clock = clock
+        self._refusal = refusal
 
     def __call__(self, post: PlainPost, reply: Callable[[Reply], None]) -> bool:
         """Whether it answers this request; it calls `reply` then, once."""
         if len(post.body) > self._max_bytes:
             return False
-        identity, began = new_request_id(), self._clock()
+        identity, began = new_request_id(), time.perf_counter()
 
-        def answer(answered: Response | bytes) -> None:
+        def answer(answered: Response | Told) -> None:
             reply_to, problem = _reply_of(answered)
-            seconds = self._clock() - began
+            seconds = time.perf_counter() - began
             example = {"request_id": identity}
             self._lines.tell(
                 Exchange("POST", self._path, reply_to.status, seconds, problem, example)
@@ -63,32 +68,40 @@ class StraightWay:
             own = (b"x-request-id", identity.encode())
             reply(reply_to._replace(headers=(*reply_to.headers, own)))
 
-        def tell(make: Callable[[], bytes]) -> None:
+        def tell(make: Callable[[], Told]) -> None:
             with Identified(identity):
-                answer(self._tried(make, identity))
+                answer(self._tried(make, post, identity))
 
         def begin() -> bool:
             return self._begin(post.first_headers(), post.body, tell)
 
         with Identified(identity):
-            begun = self._tried(begin, identity)
+            begun = self._tried(begin, post, identity)
             if isinstance(begun, Response):
                 answer(begun)
         return begun is not False
 
-    def _tried(self, make: Callable[[], T], identity: str) -> T | Response:
+    def _tried(self, make: Callable[[], T], post: PlainPost, identity: str) -> T | Response:
         """What is made, or what becomes of the error."""
         try:
             return make()
         except Exception as error:  # noqa: BLE001  the edge: each becomes an answer
-            return self._answer_to(error) or unforeseen(error, identity)
+            response = self._answer_to(error) or unforeseen(error, identity)
+            return self._in_own_words(response, post)
+
+    def _in_own_words(self, response: Response, post: PlainPost) -> Response:
+        if self._refusal is None:
+            return response
+        scope = {"type": "http", "method": "POST", "path": self._path, "headers": post.headers}
+        return self._refusal(scope, response.status_code, dict(response.headers)) or response
 
 
-def _reply_of(answered: Response | bytes) -> tuple[Reply, str]:
+def _reply_of(answered: Response | Told) -> tuple[Reply, str]:
     """A verdict or a response, with the code of the problem that this is."""
     if isinstance(answered, Response):
         body = bytes(answered.body)
         return Reply(answered.status_code, answered.raw_headers, body), code_of(body)
-    length = b"%d" % len(answered)
-    headers = ((b"content-length", length), (b"content-type", b"application/json"))
-    return Reply(200, headers, answered), ""
+    body, told = answered
+    headers = [(b"content-length", b"%d" % len(body))]
+    headers += [(name.lower().encode(), value.encode()) for name, value in told.items()]
+    return Reply(200, headers, body), ""

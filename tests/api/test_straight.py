@@ -3,8 +3,10 @@
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -20,9 +22,17 @@ from tests.serving import exchanged, served
 STRAIGHT, USUAL = True, False
 
 
+@dataclass(frozen=True)
+class Both:
+    """Ports of two services over one store, with and without the straight way; a site's keys."""
+
+    ports: dict[bool, int]
+    key: str
+    forms_key: str
+
+
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[bool, int], str]]:
-    """Ports of two services over one store, with and without the straight way; a site's key."""
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     directory: Path = tmp_path_factory.mktemp("straight")
     model_at(directory / "models")
     settings = load_settings({"DUYET_DATA_DIR": str(directory), "DUYET_MAX_BODY_BYTES": "4096"})
@@ -31,7 +41,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[bool, 
     store = Store.open(settings.sqlalchemy_url, keyring)
     store.migrate()
     signed(settings)
-    _, key = store.add_site("blog", UNAUDITED)
+    site, key = store.add_site("blog", UNAUDITED)
+    forms_key = store.new_akismet_key(site.id)
     apps = {}
     for way in (STRAIGHT, USUAL):
         own = Store.open(settings.sqlalchemy_url, keyring, now=Clock())
@@ -42,7 +53,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict[bool, 
         ports = {STRAIGHT: straight, USUAL: usual}
         for port in ports.values():  # a key is looked up the usual way
             exchanged(port, post(key, a_comment()))
-        yield ports, key
+            exchanged(port, post_form(a_form(forms_key)))
+        yield Both(ports, key, forms_key)
     store.close()
 
 
@@ -90,9 +102,9 @@ def told(answer: bytes) -> tuple[bytes, list[bytes], dict[str, Any]]:
     ],
 )
 def test_both_ways_answer_alike_to_the_last_header(
-    both: tuple[dict[bool, int], str], body: Any, lines: list[str], status: int
+    both: Both, body: Any, lines: list[str], status: int
 ) -> None:
-    ports, key = both
+    ports, key = both.ports, both.key
 
     straight, usual = (told(exchanged(ports[way], post(key, body, *lines))) for way in ports)
 
@@ -100,8 +112,48 @@ def test_both_ways_answer_alike_to_the_last_header(
     assert straight == usual
 
 
-def test_a_key_of_one_way_is_known_to_the_other(both: tuple[dict[bool, int], str]) -> None:
-    ports, key = both
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({}, b"true"), ({"comment_author": "viagra-test-123"}, b"true"), ({"blog": ""}, b"invalid")],
+)
+def test_forms_are_answered_alike_as_well(
+    both: Both, changes: dict[str, str], words: bytes
+) -> None:
+    form = a_form(both.forms_key) | changes
+
+    answers = [exchanged(both.ports[way], post_form(form)) for way in both.ports]
+
+    straight, usual = (answer.partition(b"\r\n\r\n") for answer in answers)
+    assert straight[2] == usual[2]
+    assert straight[2] == words
+    assert names_of(straight[0]) == names_of(usual[0])
+
+
+def a_form(key: str) -> dict[str, str]:
+    return {
+        "api_key": key,
+        "blog": "https://blog.example",
+        "user_ip": "203.0.113.7",
+        "comment_author": "Lan",
+        "comment_content": "Bài viết rất hữu ích",
+    }
+
+
+def post_form(form: dict[str, str]) -> bytes:
+    sent = urlencode(form).encode()
+    head = (
+        "POST /1.1/comment-check HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(sent)}\r\n\r\n"
+    )
+    return head.encode() + sent
+
+
+def names_of(head: bytes) -> list[bytes]:
+    return [line.partition(b":")[0] for line in head.split(b"\r\n")]
+
+
+def test_a_key_of_one_way_is_known_to_the_other(both: Both) -> None:
+    ports, key = both.ports, both.key
     sent = post(key, a_comment("Gửi lại"), "Idempotency-Key: một-lần")
 
     first, again = (exchanged(ports[way], sent).partition(b"\r\n\r\n")[2] for way in ports)
@@ -110,9 +162,9 @@ def test_a_key_of_one_way_is_known_to_the_other(both: tuple[dict[bool, int], str
 
 
 def test_what_arrives_while_one_is_answered_waits_its_turn(
-    both: tuple[dict[bool, int], str],
+    both: Both,
 ) -> None:
-    ports, key = both
+    ports, key = both.ports, both.key
     first = post(key, a_comment("Trước"), close=False)
 
     with socket.create_connection(("127.0.0.1", ports[STRAIGHT]), timeout=20) as connection:
@@ -122,6 +174,16 @@ def test_what_arrives_while_one_is_answered_waits_its_turn(
 
     assert answered.count(b"HTTP/1.1 200 OK") == 2
     assert answered.count(b"connection: close") == 1
+
+
+def test_who_hangs_up_meanwhile_has_the_comment_judged_all_the_same(both: Both) -> None:
+    sent = post(both.key, a_comment("Vội vàng"), "Idempotency-Key: gone")
+
+    with socket.create_connection(("127.0.0.1", both.ports[STRAIGHT]), timeout=20) as connection:
+        connection.sendall(sent)
+    again = exchanged(both.ports[STRAIGHT], sent)
+
+    assert again.startswith(b"HTTP/1.1 200 OK")
 
 
 @pytest.mark.parametrize(
