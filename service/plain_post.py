@@ -1,6 +1,6 @@
-"""A POST as nearly every client sends it: all of it at once, and nothing about it out of the way.
+"""A POST that comes all at once, and nothing about it is out of the way.
 
-Such a one needs no parser that remembers where it was, and is answered at half the cost
+Such a one needs no parser that remembers where it was, and costs the event loop a third less
 (docs/serving-speed.md). What looks otherwise in any way is left to the server's parser. Knows
 bytes; not what a request means.
 """
