@@ -221,7 +221,7 @@ def _print_parts(pieces: Sequence[str], classifier: Classifier) -> None:
 class _Ready(Classifier):
     """A classifier that was asked before: what is left is all but the classifier."""
 
-    said: Mapping[str, Explained]
+    said: Mapping[str, Explained] = field(default_factory=dict)
 
     @classmethod
     def of(cls, classifier: Classifier, cases: Sequence[Case]) -> "_Ready":
