@@ -28,8 +28,8 @@ SPAN = timedelta(milliseconds=2**24)
 """How long before the next one a copy is: what six digits of an id's time do not tell."""
 
 LOOSE_SHARE = 6
-"""One copy of so many is written with all indexes in place. Indexes that were just made are full,
-so that nearly each comment that comes next splits a page; after this they are as those that grew."""
+"""One copy of so many is written with all indexes in place. Indexes that were just made are full:
+nearly each comment that came next would split a page. After this they are as those that grew."""
 
 _PERIOD = 6  # digits of an id that tell its span
 _ACQUAINTED = 50
