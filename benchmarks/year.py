@@ -334,7 +334,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="labelled files")
     parser.add_argument("--champion", type=Path, default=Path("var/year"), help="a registry")
     parser.add_argument("--short", action="store_true", help="eight weeks")
-    parser.add_argument("--every", type=int, default=7, help="days between trainings")
+    parser.add_argument("--every", type=int, default=28, help="days between trainings")
     parser.add_argument("--folds", type=int, default=OWN.folds)
     parser.add_argument("--again", type=int, default=RULES.again, help="doubted labels looked at")
     parser.add_argument("--seed", type=int, default=7)
