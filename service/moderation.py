@@ -381,8 +381,7 @@ class Moderation:
         leaving = {*compress(alone, self._admission.too_many(call.site.id for call in alone))}
         for call in leaving:
             self._admission.leaves_unanswered(call.site.id, call.characters)
-            if not call.done.done():
-                call.done.set_exception(Overloaded(seconds))
+            call.tell(Overloaded(seconds))
         self._calls = deque(call for call in self._calls if call not in leaving)
 
     def _give_up(self, calls: Sequence[_Call]) -> None:
