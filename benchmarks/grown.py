@@ -1,17 +1,17 @@
 """Grow a real database: so many more comments like those in it, fast, by bulk SQL.
 
-The comments that are there, with their verdicts, decisions, events and place in the queue, are
+The comments that are there, with their verdicts, decisions and place in the queue, are
 copied again and again, each copy 4.7 hours before the one it follows. Who wrote it, from where
 and what are others in each copy, but for regulars, who wrote in all copies or in some fifty, and
 texts that come again; which those are is a digit of their key. Addresses of the copies cannot be
-opened: each is sealed for the comment it came with.
+opened: each is sealed for the comment it came with. The log is left as it is.
 
 Knows the tables. For benchmarks only: while it runs nothing is durable and nothing is checked.
 """
 
 import hashlib
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -19,7 +19,6 @@ import sqlalchemy as sa
 from service.storage.tables import (
     comments,
     decisions,
-    events,
     queue,
     sites,
     verdicts,
@@ -27,6 +26,10 @@ from service.storage.tables import (
 
 SPAN = timedelta(milliseconds=2**24)
 """How long before the next one a copy is: what six digits of an id's time do not tell."""
+
+LOOSE_SHARE = 6
+"""One copy of so many is written with all indexes in place. Indexes that were just made are full:
+nearly each comment that came next would split a page. After this they are as those that grew."""
 
 _PERIOD = 6  # digits of an id that tell its span
 _ACQUAINTED = 50
@@ -90,15 +93,22 @@ def _copy(connection: sa.Connection, copies: int, told: Callable[[str], None]) -
     # The numbers of decisions rise with time: the copies, which are older, come first.
     connection.execute(decisions.update().values(change=decisions.c.change + made * copies))
     connection.execute(sites.update().values(last_change=sites.c.last_change + made * copies))
-    indexes = [index for table in (comments, queue, decisions, events) for index in table.indexes]
+    indexes = [index for table in (comments, queue, decisions) for index in table.indexes]
     for index in indexes:
         index.drop(connection)
     for back in range(copies, 0, -1):  # oldest first, as ids rise
+        if back == max(1, copies // LOOSE_SHARE):
+            _make(connection, indexes, told)
         _copy_all(connection, first, newest=newest, back=back, change=made * back)
         if back % 200 == 0:
             connection.commit()
             told(f"{back} copies left")
     connection.commit()
+
+
+def _make(
+    connection: sa.Connection, indexes: Sequence[sa.Index], told: Callable[[str], None]
+) -> None:
     for index in indexes:
         index.create(connection)
         connection.commit()
@@ -118,7 +128,7 @@ def _copy_all(
             return column - sa.literal(back * SPAN, sa.Interval)
         return sa.type_coerce(column, sa.BigInteger) - back * (SPAN // timedelta(microseconds=1))
 
-    c, v, q, d, e = comments.c, verdicts.c, queue.c, decisions.c, events.c
+    c, v, q, d = comments.c, verdicts.c, queue.c, decisions.c
     _insert(
         connection,
         comments,
@@ -147,12 +157,6 @@ def _copy_all(
         },
         d.id >= first,
     )
-    _insert(
-        connection,
-        events,
-        {"comment_id": moved(e.comment_id), "at": earlier(e.at)},
-        e.comment_id >= first,
-    )
 
 
 def _key(key: sa.ColumnElement, back: int) -> sa.ColumnElement:
@@ -175,8 +179,6 @@ def _insert(
     changed: _Of,
     among: sa.ColumnElement[bool],
 ) -> None:
-    # Numbered by the database itself: the events.
-    columns = [column for column in table.c if column.name != "number"]
-    found = sa.select(*(changed.get(column.name, column) for column in columns)).where(among)
-    names = [column.name for column in columns]
+    found = sa.select(*(changed.get(column.name, column) for column in table.c)).where(among)
+    names = [column.name for column in table.c]
     connection.execute(table.insert().from_select(names, found, include_defaults=False))

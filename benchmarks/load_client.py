@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 SETTLE_SECONDS = 30.0
 """How long the last answers may take after the last request was due."""
@@ -25,6 +26,8 @@ class Load:
     ids: list[str] = field(default_factory=list)
     without_retry_after: int = 0
     broken: int = 0  # connections that ended with a request unanswered
+    late: list[float] = field(default_factory=list)
+    """Seconds from when a request was due until this client sent it."""
 
     def accepted_from(self, seconds: float) -> list[float]:
         """The times of the accepted that were due so long after the first request, or later."""
@@ -48,8 +51,7 @@ class _Connection(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is not one by name
 
     def send(self, request: bytes, due: float) -> None:
         assert self.transport is not None
@@ -135,7 +137,9 @@ class _Connections:
         while waiting and self._idle:
             one = self._idle.popleft()
             if one.transport is not None and not one.transport.is_closing():
-                one.send(next(requests), waiting.popleft())
+                due = waiting.popleft()
+                self.load.late.append(time.perf_counter() - due)
+                one.send(next(requests), due)
         if not waiting:
             return
         self._all = [one for one in self._all if one.transport is not None]

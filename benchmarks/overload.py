@@ -9,13 +9,14 @@ status 1 when one is missing. SQLite alone: the store is read from its file.
 """
 
 import argparse
-import asyncio
 import sqlite3
 import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import uvloop
 
 from benchmarks.goals import Row, at_most
 from benchmarks.installation import Installation, comments, encoded, installation
@@ -61,6 +62,10 @@ def told(name: str, load: Load, seconds: float) -> None:
     """Print one run."""
     accepted = load.seconds.get(200, [])
     refused = [s for status in (429, 503) for s in load.seconds.get(status, [])]
+    print(
+        f"  client late ms  median {percentile(load.late, 0.5):.1f}, "
+        f"p99 {percentile(load.late, 0.99):.1f}"
+    )
     counts = {status: len(times) for status, times in sorted(load.seconds.items())}
     print(f"\n{name}")
     print(f"  answers         {counts}; broken {load.broken}")
@@ -109,7 +114,7 @@ def flooded(data: Path | None, *, seconds: float = 10, times: float = 5) -> Floo
     sent = bodies(data)
     with tempfile.TemporaryDirectory() as folder, installation(Path(folder)) as site:
         site.start()
-        capacity, calm, flood = asyncio.run(_loads(site, sent, seconds=seconds, times=times))
+        capacity, calm, flood = uvloop.run(_loads(site, sent, seconds=seconds, times=times))
         lost = missing(site, [*calm.ids, *flood.ids])
     return Flooded(capacity, calm, flood, seconds, lost)
 

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,21 @@ PAGES = 20
 
 
 def rows(
-    data: Path, *, count: int = 1_000_000, postgres: str = "", folder: Path | None = None
+    data: Path,
+    *,
+    count: int = 1_000_000,
+    longest: int = 100_000,
+    postgres: str = "",
+    folder: Path | None = None,
 ) -> list[Row]:
     """Verdicts and queue pages with `count` stored comments beside those with 10,000.
 
+    `longest` is how many characters the comments have at most, those stored and those posted.
     `folder` is where the databases are made, a temporary one by default. Raises SystemExit
     where the disk has no room for them.
     """
     count = max(FEW_ROWS, count // SEED_ROWS * SEED_ROWS)
-    bodies = [_of_a_crowd(body) for body in comments(data, SEED_ROWS + WARM_UP + ROUNDS * A_ROUND)]
+    bodies = _bodies(data, longest)
     with ExitStack() as opened:
         place = Path(opened.enter_context(tempfile.TemporaryDirectory(dir=folder)))
         few = opened.enter_context(_made(place / "few", postgres))
@@ -68,6 +75,15 @@ def rows(
 
 
 # ------------------------------------------------------------------ what is stored
+
+
+def _bodies(data: Path, longest: int) -> list[dict[str, Any]]:
+    needed = SEED_ROWS + WARM_UP + ROUNDS * A_ROUND
+    found = (body for body in comments(data, 5 * needed) if len(body["content"]) <= longest)
+    bodies = [_of_a_crowd(body) for body in islice(found, needed)]
+    if len(bodies) < needed:
+        raise SystemExit(f"too few comments have {longest} characters at most")
+    return bodies
 
 
 def _of_a_crowd(body: dict[str, Any]) -> dict[str, Any]:
@@ -255,10 +271,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="labelled files")
     parser.add_argument("--rows", type=int, default=MOST_ROWS, metavar="N")
+    parser.add_argument(
+        "--longest", type=int, default=100_000, metavar="N", help="characters of a comment at most"
+    )
     parser.add_argument("--postgres", default="", metavar="URL", help="PostgreSQL, not SQLite")
     parser.add_argument("--folder", type=Path, help="where the databases are made")
     options = parser.parse_args()
-    found = rows(options.data, count=options.rows, postgres=options.postgres, folder=options.folder)
+    found = rows(
+        options.data,
+        count=options.rows,
+        longest=options.longest,
+        postgres=options.postgres,
+        folder=options.folder,
+    )
     print(table(found))
 
 

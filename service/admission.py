@@ -1,15 +1,17 @@
 """Who may wait to be judged: all that can be answered in time, and when those are not all, few.
 
 A queue that stands answers nobody sooner, it makes everybody wait. So a burst may wait for some
-time; once somebody had to be turned away, who comes next waits for a few comments at most, until
-nobody has been turned away for a while: what RFC 8289 (CoDel) does at the other end of a queue.
+time: most of it is there at once, and then it shrinks. Where ever more wait, batch after batch, it
+is a flood: those that wait leave but for the few that came last, and who comes next waits for a few
+comments at most, until nobody has been turned away for a while. That is what RFC 8289 (CoDel)
+does, which drops at the head of a queue that stands, with two batches in place of its interval.
 Knows work, seconds and sites, no protocol. Called on one event loop.
 """
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 
 from service.pace import Pace
@@ -33,11 +35,22 @@ ALWAYS_ADMITTED = 64
 """Callers that may wait however slow the store is: they make up one batch, and without them
 nobody would find out that it is fast again."""
 
-ADMITTED_OF_TOO_MANY = 6
-"""The same while callers are being turned away: one batch is in work, these are the next."""
+ADMITTED_OF_TOO_MANY = 3
+"""The same while callers are being turned away: one batch is in work, these are the next. Each
+waits for one batch and is answered with another, so that as few make both short."""
 
 WAITS_OF_TOO_MANY = 4.0
 """Times a comment alone takes that a caller may wait for others while some are turned away."""
+
+FIRST_TOGETHER = 8
+"""Submissions of a batch of many callers after one of one; each next may have twice as many as the
+last. So a flood's first batches are short, and it is known for one before many have waited long."""
+
+STANDING_SHARE = 0.2
+"""Of the longest wait: a queue that is longer, and still grows, is no burst."""
+
+GROWING_BATCHES = 2
+"""Batches in a row after which more wait than before: of a burst most are there at once."""
 
 CALM_SECONDS = 1.0
 """How long after the last one was turned away a burst may wait again."""
@@ -93,6 +106,9 @@ class Admission:
         self._soon = soon or _soon
         self._calm_from = 0.0
         self._alone = 0.0  # seconds of a comment alone, as they were while nobody was turned away
+        self._together = 0  # submissions of the last batch
+        self._waited = 0  # callers, after that before it
+        self._grew = 0  # batches in a row after which more callers waited than before
 
     @property
     def is_turning_away(self) -> bool:
@@ -171,8 +187,16 @@ class Admission:
         if not self._callers[site_id]:
             del self._callers[site_id]
 
+    @property
+    def most_together(self) -> int:
+        """How many submissions the next batch may have: all that fit, of few callers."""
+        if self._all_callers < FIRST_TOGETHER:
+            return LARGEST_BATCH
+        return min(LARGEST_BATCH, max(FIRST_TOGETHER, 2 * self._together))
+
     def begins(self, sizes: Sequence[int]) -> None:
         """A batch of submissions with so many characters each is in work."""
+        self._together = len(sizes)
         self.waiting -= len(sizes)
         self._characters -= sum(sizes)
         self._in_work = sum(sizes) + _WORK_OF_ANY * len(sizes)
@@ -183,6 +207,45 @@ class Admission:
         if not self.is_turning_away:
             self._alone = self.pace.wait(batches=1, work=_USUAL_WORK)
         self._in_work = 0
+        self._grew = self._grew + 1 if self._all_callers > self._waited else 0
+        self._waited = self._all_callers
+
+    @property
+    def seconds(self) -> float:
+        """Until all callers that wait now have had their turn."""
+        return self._wait(1)
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether many wait, for long, and ever more do."""
+        return (
+            self._grew >= GROWING_BATCHES
+            and self._all_callers > ALWAYS_ADMITTED
+            and self.seconds > STANDING_SHARE * self._most_wait_seconds
+        )
+
+    def too_many(self, site_ids: Iterable[str]) -> list[bool]:
+        """Which of those that wait are turned away after all, as they are a flood's beginning.
+
+        `site_ids` are theirs, who came last first: a few of those stay, as they have waited
+        least, and all of a site that has less than its share. The others leave now.
+        """
+        callers, sites = self._all_callers, max(2, len(self._callers))
+        modest = {site for site, own in self._callers.items() if own * sites < callers and site}
+        left = ADMITTED_OF_TOO_MANY
+        found: list[bool] = []
+        for site_id in site_ids:
+            left -= site_id not in modest
+            found.append(site_id not in modest and left < 0)
+        self._calm_from = self._clock() + CALM_SECONDS
+        self._grew = 0
+        return found
+
+    def leaves_unanswered(self, site_id: str, characters: int) -> None:
+        """The only submission of a caller is not going to be in work."""
+        self.leaves(site_id)
+        self.waiting -= 1
+        self._characters -= characters
 
     def forget(self) -> None:
         """Nobody waits any more."""

@@ -32,7 +32,6 @@ from model.submission import Submission
 from model.text import comparable
 from model.verdict import Learnt, Verdict
 from service.admission import (
-    LARGEST_BATCH,
     LONGEST_BATCH,
     MOST_WAIT_SECONDS,
     Admission,
@@ -352,6 +351,8 @@ class Moderation:
                     waiting.call.stages = self._stages
                     waiting.call.settle(waiting.place, answer)
                 batch = []
+                if self._admission.is_flooded:
+                    self._turn_away()
         finally:
             self._give_up([w.call for w in batch] + list(self._calls))
 
@@ -360,7 +361,8 @@ class Moderation:
         batch: list[_Waiting] = []
         sizes: list[int] = []
         characters = 0
-        while self._calls and len(batch) < LARGEST_BATCH and characters < LONGEST_BATCH:
+        most = self._admission.most_together
+        while self._calls and len(batch) < most and characters < LONGEST_BATCH:
             call = self._calls.popleft()
             batch.append(call.waiting.popleft())
             sizes.append(_size_of(batch[-1].submission))
@@ -371,6 +373,16 @@ class Moderation:
                 self._admission.leaves(call.site.id)
         self._admission.begins(sizes)
         return batch
+
+    def _turn_away(self) -> None:
+        """Those of a flood's beginning that would wait long. Of many at once some may be stored."""
+        alone = [call for call in reversed(self._calls) if len(call.answers) == 1]
+        seconds = self._admission.seconds
+        leaving = {*compress(alone, self._admission.too_many(call.site.id for call in alone))}
+        for call in leaving:
+            self._admission.leaves_unanswered(call.site.id, call.characters)
+            call.tell(Overloaded(seconds))
+        self._calls = deque(call for call in self._calls if call not in leaving)
 
     def _give_up(self, calls: Sequence[_Call]) -> None:
         """Let nobody wait for ever when the work itself has ended; usually there is nobody."""

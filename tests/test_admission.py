@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from benchmarks.simulated_flood import Machine, flooded
 from service.admission import (
     ADMITTED_OF_TOO_MANY,
     ALWAYS_ADMITTED,
     CALM_SECONDS,
+    LARGEST_BATCH,
     MOST_WAITING,
     MOST_WAITING_CHARACTERS,
     Admission,
@@ -62,6 +64,49 @@ def test_a_burst_may_wait_for_as_long_as_it_is_allowed_to() -> None:
 
     assert 70 < admitted < 90  # half a second of 6 ms each
     assert admitted >= ALWAYS_ADMITTED
+
+
+def test_of_a_burst_nobody_is_turned_away() -> None:
+    door = Door()
+    left = door.let_in(80)
+    sizes = []
+    while left:
+        sizes.append(min(left, door.admission.most_together))
+        door.answers(sizes[-1])
+        left -= sizes[-1]
+        assert not door.admission.is_flooded
+
+    assert sizes == [8, 16, 32, 24]  # short at first, in case that ever more come
+
+
+def test_one_that_brings_many_has_the_largest_batches() -> None:
+    door = Door()
+    door.admission.enters("a", 500, 500 * SIZE)
+
+    assert door.admission.most_together == LARGEST_BATCH
+
+
+def test_of_a_flood_few_wait_long_from_its_first_moment_on() -> None:
+    machine = Machine(batch=0.002, comment=0.001)
+    calm = flooded(machine, rate=machine.capacity / 10, seconds=20)
+
+    came = flooded(machine, rate=5 * machine.capacity, seconds=5)
+
+    assert came.p99() < 2.5 * calm.p99()  # of batches that all take the same
+    assert max(took for _, took in came.accepted) < 0.05  # it was above half a second
+    assert len(came.accepted) > 0.4 * machine.capacity * 5
+    assert max(took for _, took in came.turned_away) < 0.05
+
+
+def test_of_a_flood_those_stay_who_came_last_and_all_of_a_modest_site() -> None:
+    door = Door()
+    door.comes(80, "a")
+    door.comes(5, "b")
+
+    leave = door.admission.too_many(["a"] * 40 + ["b"] * 5 + ["a"] * 40)
+
+    assert leave == [False] * ADMITTED_OF_TOO_MANY + [True] * 37 + [False] * 5 + [True] * 40
+    assert door.admission.is_turning_away
 
 
 def test_who_is_turned_away_is_told_when_to_come_back() -> None:

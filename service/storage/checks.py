@@ -41,20 +41,35 @@ def _known_statement(items: str) -> str:
     """One row per item of the batch, in order. Each count is a short walk along an index.
 
     Subqueries and no joins, and none that asks whether something EXISTS: a planner that expects
-    many items would read a table whole. What is asked for NULL is not looked for.
+    many items would read a table whole. What is asked for NULL is not looked for, and of an author
+    or a text that nobody has seen nothing else is: each question is a page of an index that may
+    have to be read, and most texts are new.
     """
+
+    def of_seen(column: str, asked: str, otherwise: str) -> str:
+        return f"CASE WHEN {column} > 0 THEN {asked} ELSE {otherwise} END"
+
+    last_at = """(SELECT received_at FROM comments WHERE author_key = item.author
+            ORDER BY received_at DESC LIMIT 1)"""
+    twin = "(SELECT 1 FROM comments WHERE twin_key = item.twin LIMIT 1) IS NOT NULL"
+    accepted = _counted("author_key = item.author AND decided = 'accept'")
+    rejected = _counted("author_key = item.author AND decided = 'reject'")
+    text_rejected = _counted("text_key = item.text AND decided = 'reject'")
     return f"""
-        WITH item AS MATERIALIZED ({items})
+        WITH asked AS MATERIALIZED ({items}),
+        item AS MATERIALIZED (
+          SELECT item.*, {_counted("author_key = item.author")} AS author_seen,
+            {_counted("text_key = item.text")} AS text_seen
+          FROM asked AS item)
         SELECT
-          {_counted("author_key = item.author")} AS author_seen,
-          {_counted("author_key = item.author AND decided = 'accept'")} AS author_accepted,
-          {_counted("author_key = item.author AND decided = 'reject'")} AS author_rejected,
+          author_seen,
+          {of_seen("author_seen", accepted, "0")} AS author_accepted,
+          {of_seen("author_seen", rejected, "0")} AS author_rejected,
           {_counted("ip_key = item.ip AND decided = 'reject'")} AS ip_rejected,
-          {_counted("text_key = item.text")} AS text_seen,
-          {_counted("text_key = item.text AND decided = 'reject'")} AS text_rejected,
-          (SELECT received_at FROM comments WHERE author_key = item.author
-            ORDER BY received_at DESC LIMIT 1) AS author_last_at,
-          (SELECT 1 FROM comments WHERE twin_key = item.twin LIMIT 1) IS NOT NULL AS twin,
+          text_seen,
+          {of_seen("text_seen", text_rejected, "0")} AS text_rejected,
+          {of_seen("author_seen", last_at, "NULL")} AS author_last_at,
+          {of_seen("text_seen", twin, "false")} AS twin,
           (SELECT body_mac FROM idempotency WHERE key_mac = item.idempotency) AS body_mac,
           (SELECT comment_id FROM idempotency WHERE key_mac = item.idempotency) AS comment_id,
           (SELECT last_change FROM sites WHERE id = item.site) AS last_change,

@@ -95,7 +95,13 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
     if not url.database or url.database == ":memory:" or url.query:
         raise ValueError("the database URL must name a file: sqlite:///PATH, without options")
     engine = sa.create_engine(
-        url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True, pool_timeout=BUSY_SECONDS
+        url,
+        connect_args={"timeout": BUSY_SECONDS},
+        hide_parameters=True,
+        # A connection keeps the pages it has read until another one writes: taken in turn, each
+        # would read them all again for every batch.
+        pool_use_lifo=True,
+        pool_timeout=BUSY_SECONDS,
     )
     path = Path(url.database)
 

@@ -321,6 +321,30 @@ def test_who_would_wait_too_long_is_told_when_to_come_back(
     assert all(len(ids(one)) == 1 for one in outcomes if isinstance(one, list))
 
 
+def test_a_flood_leaves_but_for_the_last_and_nothing_of_it_is_stored(tmp_path: Path) -> None:
+    async def checked() -> tuple[list[list[Answer] | BaseException], int, int]:
+        async with door(tmp_path) as (moderation, site, store):
+            admission = moderation.admission
+            batch = asyncio.create_task(moderation.check(site, [says("Nhiều")] * 200))
+            callers = [moderation.check(site, [says(f"Câu {n}")]) for n in range(100)]
+            waiting = [asyncio.create_task(caller) for caller in callers]
+            await asyncio.sleep(0)  # so that they enter
+            admission.pace.took(1000, 60.0)
+            admission._grew = 1  # as after a batch during which more came than were in it
+            outcomes = await asyncio.gather(batch, *waiting, return_exceptions=True)
+            with store.reads() as connection:
+                stored = connection.exec_driver_sql("SELECT count(*) FROM comments").scalar_one()
+            return outcomes, stored, admission.waiting
+
+    outcomes, stored, left = asyncio.run(checked())
+
+    turned_away = [place for place, one in enumerate(outcomes) if isinstance(one, Overloaded)]
+    answered = sum(len(ids(one)) for one in outcomes if isinstance(one, list))
+    assert turned_away == list(range(8, 98))  # after the batch and 7 of them, but for the last 3
+    assert (answered, left) == (210, 0)
+    assert stored == answered
+
+
 def test_a_large_batch_waits_for_others_but_not_for_itself(tmp_path: Path) -> None:
     async def checked() -> tuple[list[object], list[Answer]]:
         async with door(tmp_path) as (moderation, site, _):

@@ -49,6 +49,20 @@ def test_every_connection_is_durable_and_strict(url: str, setting: str, value: o
     assert found == value
 
 
+def test_the_connection_that_was_used_last_is_used_next(url: str) -> None:
+    engine = open_engine(url)
+    opened = [engine.raw_connection() for _ in range(3)]
+    last = opened[-1].driver_connection
+    for connection in opened:
+        connection.close()
+
+    for _ in range(3):  # so that it has the pages it read
+        connection = engine.raw_connection()
+        assert connection.driver_connection is last
+        connection.close()
+    engine.dispose()
+
+
 def test_a_read_goes_on_while_another_process_writes(store: Store, site: Site, path: Path) -> None:
     writer = sqlite3.connect(path, isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
