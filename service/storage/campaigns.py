@@ -217,15 +217,15 @@ class Campaigns:
         """How far its waiting comments differ."""
         columns = waiting.c
         place = sa.func.nullif(columns.spam_bin, NO_BIN)
-        mine = columns.campaign.in_(campaign.ids)
+        mine = (columns.campaign.in_(campaign.ids), IN_CAMPAIGN_INDEX)
         statement = sa.select(
             sa.func.min(place),
             sa.func.max(place),
             sa.func.count(columns.article.distinct()),
             sa.func.count(columns.language.distinct()),
-        ).where(mine)
+        ).where(*mine)
         number = sa.func.count()
-        by_band = sa.select(columns.band, number).where(mine).group_by(columns.band)
+        by_band = sa.select(columns.band, number).where(*mine).group_by(columns.band)
         with self._store.reads() as connection:
             low, high, articles, languages = connection.execute(statement).one()
             bands = Counter({Band(row[0]): row[1] for row in connection.execute(by_band)})
