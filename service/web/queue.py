@@ -31,7 +31,7 @@ from service.web.rendering import PageRoute, page, see_other, wants_part
 from service.web.strip import HEIGHT, Strip, strip_of
 from service.web.texts import Texts, texts_for
 
-AT_FIRST = 8
+AT_FIRST = 4
 """Cards of a page: more than a window shows. What follows is loaded while one reads."""
 
 PER_PART = 20
