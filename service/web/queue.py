@@ -32,7 +32,10 @@ from service.web.strip import HEIGHT, strip_of
 from service.web.texts import Texts, texts_for
 
 AT_FIRST = 4
-"""Cards of a page: more than a window shows. What follows is loaded while one reads."""
+"""Cards of the queue's first page: more than a window shows. A script loads on while one reads."""
+
+PER_PAGE = 8
+"""Cards of a page that something was looked for on, or that goes on."""
 
 PER_PART = 20
 """Cards that a script is given at a time."""
@@ -93,7 +96,7 @@ def queue(
     if unread:
         reading.go_on(desk.store)
     top = None if place.look.asked else at_top(desk, caller)
-    limit = PER_PART if is_part else AT_FIRST
+    limit = PER_PART if is_part else PER_PAGE if place.look.asked or after else AT_FIRST
     found = _found(desk, caller, place, unread, () if top is None else top.ids, limit)
     if after and (place.after != after or found is None or not found.page.items):
         if not is_part:
