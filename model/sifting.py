@@ -102,9 +102,9 @@ def _letters_of(texts: Sequence[str]) -> tuple[str, NDArray[np.int64], list[int]
     own = np.zeros_like(kept)
     own[begins] = own[begins - 1] = True
     kept[kept] = ~is_again | own[kept]
-    before = np.cumsum(kept) - kept
     letters = read[kept].tobytes().decode("utf-32-le", "surrogatepass")
-    return letters, before[begins].astype(np.int64), unclear
+    starts = begins - np.searchsorted(np.flatnonzero(~kept), begins)
+    return letters, starts, unclear
 
 
 def _reading(code: int) -> int:
