@@ -39,7 +39,7 @@ SWEEPING_SHARE = 0.05
 SWEEPING_LEAST = 10
 """A change that touches more than so many comments, and that share of them, is pointed out."""
 
-PAGE = 1000
+PAGE = 500
 """Comments of a stretch, read at a time."""
 _alone = Lock()
 _REST_SECONDS = 0.001  # between pages, so that comments are judged meanwhile
