@@ -276,7 +276,8 @@ def plain_reading(code: int) -> str:
 def plain_key(entry: Entry) -> str | None:
     """Letters that the plain reading of each text holds in which a word stands, None if unknown.
 
-    A blank at an end of it is the end of a word there. What is shown of a text is what is read.
+    A blank in it is the end of a word, with however many blanks there. What is shown of a text is
+    what is read.
     """
     way = way_of(entry.text)
     words = _words(entry.text.strip("*"), _PLAIN if way is Way.FOLDED else _MARKED)
@@ -290,7 +291,9 @@ def plain_key(entry: Entry) -> str | None:
         return None
     first = plain_words[0]
     if "*" not in entry.text:
-        return f" {first} "
+        plain_of_each = [_words(word, _PLAIN) for word in words]
+        is_clear = all(len(one) == 1 and one[0].isalnum() for one in plain_of_each)
+        return f" {' '.join(one[0] for one in plain_of_each)} " if is_clear else f" {first} "
     if way is Way.EXACT or len(plain_words) > 1:
         return first if len(plain_words) == 1 else None
     return f"{first} " if entry.text.startswith("*") else f" {first}"

@@ -53,7 +53,7 @@ class Sift:
         for key in self._keys:
             at = letters.find(key)
             while at >= 0:
-                # A blank before a text is part of it: the one that parts it from the one before.
+                # The blank before a text is part of it.
                 place = int(np.searchsorted(starts, at, side="right")) - 1
                 found[place] = True
                 if place + 1 == len(texts):
@@ -79,25 +79,32 @@ def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _letters_of(texts: Sequence[str]) -> tuple[str, NDArray[np.int64], list[int]]:
-    """The texts without marks, each with a blank before it, and where each of those stands.
+    """The texts without marks, each with a blank before and after it, and where the first stands.
 
     With them the places of texts that hold what reads as several letters.
     """
-    joined = " ".join(["", *texts, ""])
+    joined = "  ".join(["", *texts, ""])  # two, so that no phrase goes on in the next text
     codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32)
     read = _READ[codes]
     if (unmet := read == _UNMET).any():
         for code in np.unique(codes[unmet]).tolist():
             _READ[code] = _reading(code)
         read = _READ[codes]
-    begins = np.array([*accumulate((len(text) + 1 for text in texts), initial=0)][:-1], np.int64)
+    begins = np.array([*accumulate((len(text) + 2 for text in texts), initial=1)][:-1], np.int64)
     many = np.flatnonzero(read == _MANY)
     unclear = np.unique(np.searchsorted(begins, many, side="right") - 1).tolist()
     read[many] = _BLANK
     kept = read != _GONE
-    before = np.cumsum(kept) - kept
+    # Of a run of blanks one is kept, as between the words of an entry; but those between texts.
+    is_blank = read[kept] == _BLANK
+    is_again = np.zeros_like(is_blank)
+    is_again[1:] = is_blank[1:] & is_blank[:-1]
+    own = np.zeros_like(kept)
+    own[begins] = own[begins - 1] = True
+    kept[kept] = ~is_again | own[kept]
     letters = read[kept].tobytes().decode("utf-32-le", "surrogatepass")
-    return letters, before[begins].astype(np.int64), unclear
+    starts = begins - np.searchsorted(np.flatnonzero(~kept), begins)
+    return letters, starts, unclear
 
 
 def _reading(code: int) -> int:

@@ -67,6 +67,29 @@ class Part:
     share: Share | None
 
 
+def by_stretches(hits: Sequence[int], sizes: Sequence[int], of: int) -> Share | None:
+    """The share of hits among `of`, by some stretches of them drawn by chance; None of nothing.
+
+    `hits` of `sizes` in each. What lies together is alike (a wave of advertisements is one day's),
+    so that a stretch says less than as many drawn one by one. The variance is that of a ratio over
+    clusters, less what was looked at already (Cochran, Sampling Techniques, 1977, chapters 2 and
+    9A), the interval Wilson's over the size that has this variance, and never over more than there
+    were. One stretch says nothing of how they differ, and counts as one.
+    """
+    seen, number = sum(sizes), len(sizes)
+    if not seen:
+        return None
+    p, unseen = sum(hits) / seen, max(0.0, 1 - seen / of)
+    if not unseen:
+        return Share(p, p, p)
+    if number < 2:
+        return wilson(p, 1)
+    residuals = sum((h - p * n) ** 2 for h, n in zip(hits, sizes, strict=True))
+    variance = number / (number - 1) * residuals / seen**2
+    size = min(seen, p * (1 - p) / variance) if variance > 0 else seen
+    return wilson(p * size / unseen, size / unseen)
+
+
 def complement(share: Share | None) -> Share | None:
     """The share of what is not meant."""
     return None if share is None else Share(1 - share.high, 1 - share.middle, 1 - share.low)

@@ -4,11 +4,14 @@ Knows what the machine said of each comment and what people decided; asks for no
 what the scores alone asked for stands among the reasons. Changes nothing.
 """
 
+import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
+from math import ceil, floor
 from threading import Lock
 from typing import NamedTuple
 
@@ -17,12 +20,16 @@ from model.lists import Act, Entry, Found, Kind, Lists, Searched
 from model.outcome import Outcome
 from model.policy import Policy
 from model.sifting import sift_of
-from service.storage.recent import Judged, Recent
+from service.estimates import by_stretches
+from service.storage.recent import Judged, Recent, Stretches
 from service.storage.site_rules import RuleBook
 
 TRIED = timedelta(days=30)
 SECONDS = 8.0
-"""A trial takes no longer; what was not looked at by then is said."""
+"""A try of a policy takes no longer; what was not looked at by then is said."""
+
+FIRST_SECONDS = 2.0
+"""A trial of words takes little longer; stretches drawn by chance stand for the others then."""
 
 LONGER_SECONDS = 45.0
 """For whoever asks to have more looked at; proxies give up after a minute."""
@@ -32,8 +39,8 @@ SWEEPING_SHARE = 0.05
 SWEEPING_LEAST = 10
 """A change that touches more than so many comments, and that share of them, is pointed out."""
 
-PAGE = 1000
-"""Comments read at a time."""
+PAGE = 500
+"""Comments of a stretch, read at a time."""
 _alone = Lock()
 _REST_SECONDS = 0.001  # between pages, so that comments are judged meanwhile
 
@@ -71,6 +78,8 @@ class Sample:
 class Trial:
     """What a change would have done to `looked_at` of the `of` comments of the last days.
 
+    Where those are not all, they are stretches drawn by chance, and `touched_in_all` and
+    `changed_in_all` are the least and the most that there may well be in all (95 %).
     `touched` are those that an added or ended entry is found in, `changed` counts those with
     another outcome by what it was and would have been. `genuine` of the `accepted` ones, which
     people accepted, would have been queued or rejected; `rejected` of those that people rejected
@@ -86,6 +95,8 @@ class Trial:
     rejected: int
     samples: tuple[Sample, ...]
     seconds: float
+    touched_in_all: tuple[int, int]
+    changed_in_all: tuple[int, int]
 
     @property
     def is_whole(self) -> bool:
@@ -143,32 +154,38 @@ def tried(  # noqa: PLR0913  a trial is of all this
     clock: Callable[[], float] = time.monotonic,
     page: int = PAGE,
 ) -> Trial:
-    """What a change would have done to what came since `TRIED` before now, newest first.
+    """What a change would have done to what came since `TRIED` before now.
 
-    One at a time in a process, so that comments are judged meanwhile; the others wait.
+    Looks at stretches of that time, in an order by chance, so that those it comes to stand for
+    all. One at a time in a process, so that comments are judged meanwhile; the others wait.
     """
     with _alone:
         comparison = _Comparison(book, policy, draft)
-        began, since = clock(), now - TRIED
-        of = book.count_recent(site_id, since)
-        looked_at = accepted = 0
-        for found in _pages(book, site_id, since, page):
-            accepted += sum(one.decided == "accept" for one in found)
-            comparison.look_at(found)
-            looked_at += len(found)
+        began = clock()
+        there = book.stretches(site_id, now - TRIED, page)
+        for start, end in _by_chance(there):
+            comparison.look_at(book.recent_between(site_id, start, end))
             if clock() - began > seconds:
                 break
             time.sleep(_REST_SECONDS)
-        return comparison.result(looked_at, max(of, looked_at), accepted, clock() - began)
+        return comparison.result(there.number, clock() - began)
 
 
-def _pages(book: RuleBook, site_id: str, since: datetime, size: int) -> Iterator[list[Recent]]:
-    before = ""
-    while page := book.recent_page(site_id, since, before=before, limit=size):
-        yield page
-        if len(page) < size:
-            return
-        before = page[-1].id
+def _by_chance(there: Stretches) -> list[tuple[str, str]]:
+    """The stretches from id to id, the same order for the same comments; the last has no end."""
+    found = [*pairwise((*there.starts, ""))]
+    random.Random(there.number).shuffle(found)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """What was found in a stretch."""
+
+    number: int
+    accepted: int
+    touched: int
+    changed: int
 
 
 class _Met(NamedTuple):
@@ -192,14 +209,20 @@ class _Comparison:
         self._only_adds = not (draft.current or draft.ended)
         self._changed: Counter[tuple[Outcome, Outcome]] = Counter()
         self._samples: list[Sample] = []
-        self._seen = self._genuine = self._rejected = 0
+        self._genuine = self._rejected = 0
+        self._looked: list[_Looked] = []
 
     def look_at(self, page: Sequence[Recent]) -> None:
+        before = self._changed.total()
         likely = self._likely(page)
         met = [(one, found) for one in likely if (found := self._met(one)) is not None]
-        self._seen += len(met)
-        if not met:
-            return
+        if met:
+            self._compare_all(met)
+        accepted = sum(one.decided == "accept" for one in page)
+        changed = self._changed.total() - before
+        self._looked.append(_Looked(len(page), accepted, len(met), changed))
+
+    def _compare_all(self, met: Sequence[tuple[Recent, "_Met"]]) -> None:
         judged = self._book.judged_of([one.id for one, _ in met])
         for one, found in met:
             if one.id in judged:
@@ -267,19 +290,30 @@ class _Comparison:
         name = f"list.{kind}_rejected" if is_rejection else f"list.{kind}"
         return self._policy.effects.get(name, Outcome.REJECT if is_rejection else Outcome.QUEUE)
 
-    def result(self, looked_at: int, of: int, accepted: int, seconds: float) -> Trial:
+    def result(self, of: int, seconds: float) -> Trial:
+        looked_at = sum(one.number for one in self._looked)
+        of = max(of, looked_at)
         changed = sorted(self._changed.items(), key=lambda item: (item[0], item[1]))
         return Trial(
             looked_at=looked_at,
             of=of,
-            touched=self._seen,
+            touched=sum(one.touched for one in self._looked),
             changed=tuple((before, after, count) for (before, after), count in changed),
-            accepted=accepted,
+            accepted=sum(one.accepted for one in self._looked),
             genuine=self._genuine,
             rejected=self._rejected,
             samples=tuple(self._samples),
             seconds=seconds,
+            touched_in_all=self._in_all([one.touched for one in self._looked], of),
+            changed_in_all=self._in_all([one.changed for one in self._looked], of),
         )
+
+    def _in_all(self, found: Sequence[int], of: int) -> tuple[int, int]:
+        """The least and the most that there may well be of what was found in some stretches."""
+        share = by_stretches(found, [one.number for one in self._looked], of)
+        if share is None:
+            return 0, of
+        return max(sum(found), floor(share.low * of)), ceil(share.high * of)
 
 
 def by_scores(judged: Judged, policy: Policy) -> Outcome:

@@ -11,7 +11,7 @@ from model.sifting import MOST_KEYS, sift_of
 LETTERS = st.characters(exclude_categories=["Cs"]) | st.sampled_from(
     "aábcoıoеА<>&;#97 *\u0301\u200b①½ßæ"
 )
-WORDS = ("casino", "vay tiền", "giá", "*bet", "nước*", "c0")
+WORDS = ("casino", "vay tiền", "giá", "*bet", "nước*", "c0", "nổ hũ ngay")
 
 
 def entry(word: str) -> Entry:
@@ -29,6 +29,9 @@ def is_found(one: Entry, text: str) -> bool:
 )
 @example(word="casino", around=["ca<b>si</b>n&#111;", "саsіnо"], way="NFC")
 @example(word="nước*", around=["<p>NƯỚC</p>", "nươ\u0301c"], way="NFC")
+@example(
+    word="vay tiền", around=["VAY,\u200b -  tiền", "vay<br> &nbsp;tie\u0302\u0300n"], way="NFD"
+)
 @example(word="½", around=["1/2"], way="NFKD")
 def test_nothing_is_left_out_in_which_a_word_stands(word: str, around: list[str], way: str) -> None:
     try:
@@ -54,6 +57,14 @@ def test_what_holds_no_word_is_left_out_and_its_neighbours_are_not() -> None:
 
     assert sift.holds(texts) == [False, False, True, False, True, True]
     assert sift.holds(texts[:2] * 300_000)[-3:] == [False] * 3
+
+
+def test_a_phrase_is_more_than_its_first_word() -> None:
+    sift = sift_of([entry("vay tiền"), entry("nổ hũ")])
+    texts = ["vay rồi", " , vay", " tiền ", "Vay - TIEN!", "no way", "no\n\n hu", "nó ", "hũ"]
+    assert sift is not None
+
+    assert sift.holds(texts) == [False, False, False, True, False, True, False, False]
 
 
 def test_what_cannot_be_sifted_for_is_looked_at() -> None:

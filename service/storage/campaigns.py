@@ -8,7 +8,6 @@ What comes later and follows is `service.storage.campaign_finds`; which comments
 `model.campaigns`, and who looks is `service.campaigns`.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -35,13 +34,11 @@ from service.storage.tables import (
     sites,
     waiting,
 )
-from service.storage.traits import BINS, NO_BIN, Band
 
 KIND = "campaign"
 """What acts on a campaign are called in the log."""
 
 LONGEST_FOLLOWING = timedelta(days=7)
-SAMPLES = 3
 
 
 class UnknownCampaign(StoreError):
@@ -100,21 +97,6 @@ class Campaign:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """How the machine saw what waits of a campaign: how many in each band, and the scores.
-
-    `low` and `high` are the spam scores of the least and the most likely one, to a twentieth, in
-    [0, 1]; None when none has a score. `articles` and `languages` count different ones.
-    """
-
-    bands: Mapping[Band, int]
-    low: float | None
-    high: float | None
-    articles: int
-    languages: int
-
-
-@dataclass(frozen=True, slots=True)
 class Settled:
     """What a press did: an act for each part of the campaign that it decided something of."""
 
@@ -152,7 +134,8 @@ class Campaigns:
     def of(self, found: Sequence[Open]) -> list[Campaign]:
         """Campaigns that the caller may see, whole."""
         with self._store.reads() as connection:
-            return [self._of(connection, one.ids) for one in found]
+            rows = _rows_of(connection, [one for open_ in found for one in open_.ids])
+            return [self._from(connection, rows, one.ids) for one in found]
 
     def decided(self, site_ids: SiteIds, *, limit: int) -> list[Campaign]:
         """Those that were decided and not undone, the newest decision first.
@@ -199,56 +182,12 @@ class Campaigns:
             after = after if review.may_be_id(after) else ""
             return _items(connection, ids, after=after, limit=limit)
 
-    def samples(self, campaign: Campaign) -> list[QueueItem]:
-        """Some of its waiting comments: the first, and the last ones."""
-        newest = (
-            sa.select(waiting.c.comment_id)
-            .where(waiting.c.campaign.in_(campaign.ids), IN_CAMPAIGN_INDEX)
-            .order_by(waiting.c.comment_id.desc())
-            .limit(SAMPLES - 1)
-        )
-        with self._store.reads() as connection:
-            first = _items(connection, campaign.ids, limit=1)
-            last = _items_of(connection, connection.execute(newest).scalars().all())
-        known = {item.comment.id for item in first}
-        return first + [item for item in last if item.comment.id not in known]
-
-    def spread(self, campaign: Campaign) -> Spread:
-        """How far its waiting comments differ."""
-        columns = waiting.c
-        place = sa.func.nullif(columns.spam_bin, NO_BIN)
-        mine = columns.campaign.in_(campaign.ids)
-        statement = sa.select(
-            sa.func.min(place),
-            sa.func.max(place),
-            sa.func.count(columns.article.distinct()),
-            sa.func.count(columns.language.distinct()),
-        ).where(mine)
-        number = sa.func.count()
-        by_band = sa.select(columns.band, number).where(mine).group_by(columns.band)
-        with self._store.reads() as connection:
-            low, high, articles, languages = connection.execute(statement).one()
-            bands = Counter({Band(row[0]): row[1] for row in connection.execute(by_band)})
-        return Spread(
-            bands=bands,
-            low=None if low is None else low / BINS,
-            high=None if high is None else (high + 1) / BINS,
-            articles=articles,
-            languages=languages,
-        )
-
-    def waiting_on(self, campaign: Campaign, site_ids: SiteIds) -> int:
-        """How many of its waiting comments are on some sites."""
-        statement = sa.select(sa.func.count()).where(
-            waiting.c.campaign.in_(campaign.ids), IN_CAMPAIGN_INDEX, *_on(waiting, site_ids)
-        )
-        with self._store.reads() as connection:
-            return int(connection.execute(statement).scalar_one())
-
     def _of(self, connection: sa.Connection, ids: Sequence[str]) -> Campaign:
-        rows = {
-            row["id"]: row for row in connection.execute(_CAMPAIGN, {"ids": list(ids)}).mappings()
-        }
+        return self._from(connection, _rows_of(connection, ids), ids)
+
+    def _from(
+        self, connection: sa.Connection, rows: Mapping[str, sa.RowMapping], ids: Sequence[str]
+    ) -> Campaign:
         parts = [rows[one] for one in ids]
         standing: dict[str, Act] = {}
         for row in parts:
@@ -464,6 +403,11 @@ _CAMPAIGN = sa.select(
     .scalar_subquery()
     .label("members"),
 ).where(campaigns.c.id.in_(sa.bindparam("ids", expanding=True)))
+
+
+def _rows_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, sa.RowMapping]:
+    found = connection.execute(_CAMPAIGN, {"ids": list(ids)}).mappings()
+    return {row["id"]: row for row in found}
 
 
 def _on(table: sa.Table, site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...]:

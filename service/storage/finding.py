@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from model.outcome import Head
 from service.storage.errors import BadCursor
 from service.storage.records import QueueItem, QueuePage, StoredComment, Waiting
-from service.storage.review import SiteIds, may_be_id, queue_size, still_waiting
+from service.storage.review import SiteIds, may_be_id, still_waiting
 from service.storage.rows import STORED, compact, stored_comment
 from service.storage.store import Store
 from service.storage.tables import (
@@ -34,7 +34,7 @@ from service.storage.tables import (
     waiting,
 )
 from service.storage.tables import waiting_texts as texts
-from service.storage.traits import BATCH, BINS, Band, missing, unread_batch, write
+from service.storage.traits import BATCH, BINS, Band, sizes, unread_batch, write
 
 MOST_COUNTED = 10_000
 """Counts stop here: what they are for is to know whether it is worth looking."""
@@ -113,7 +113,8 @@ class Found:
 def catch_up(store: Store, *, most: int) -> int:
     """Read the traits of up to `most` waiting comments that have none; how many are left."""
     with store.reads() as connection:
-        left = missing(connection)
+        waits, known = sizes(connection)
+    left = max(0, waits - known)
     while left and most > 0:
         with store.reads() as connection:  # reading takes most of the time; nobody waits for it
             read = unread_batch(connection)
@@ -149,6 +150,25 @@ class Finding:
         """Read what can be found of up to `most` new comments; how many have still to be read."""
         return catch_up(self._store, most=most)
 
+    def catch_up_lately(self) -> int:
+        """The same, but that where much waits a comment may have come a moment ago."""
+        waits, known = self._sizes()
+        return catch_up(self._store, most=2 * BATCH) if waits > known else 0
+
+    def size_lately(self, site_ids: SiteIds) -> int:
+        """How many wait; where that is much, a moment ago."""
+        if site_ids is None:
+            return self._sizes()[0]
+        what = ("waiting", frozenset(site_ids))
+        return self._store.lately.of(what, lambda: (self._store.queue_size(site_ids),))[0]
+
+    def _sizes(self) -> tuple[int, ...]:
+        def count() -> tuple[int, ...]:
+            with self._store.reads() as connection:
+                return sizes(connection)
+
+        return self._store.lately.of("waiting", count)
+
     def find(
         self, site_ids: SiteIds, wanted: Filter, order: Order, *, limit: int, after: str = ""
     ) -> Found:
@@ -158,8 +178,12 @@ class Finding:
         """
         start = _read_cursor(after, order) if after else None
 
-        def read(connection: sa.Connection) -> tuple[list[_Place], Count, dict[str, sa.RowMapping]]:
+        def read(
+            connection: sa.Connection,
+        ) -> tuple[list[_Place], Count | None, dict[str, sa.RowMapping]]:
             places, count = _places(connection, site_ids, wanted, order, limit + 1, start)
+            if count is None and not wanted.is_all:
+                count = _count(connection, site_ids, wanted)
             ids = [place.comment_id for place in places[:limit]]
             of_page = STORED.where(comments.c.id.in_(ids))
             stored = {row["id"]: row for row in connection.execute(of_page).mappings()}
@@ -174,6 +198,8 @@ class Finding:
             items=tuple(QueueItem(stored_comment(r), Waiting(r["why"])) for r in rows if r["why"]),
             after=_cursor(places[limit - 1], order) if len(places) > limit else "",
         )
+        if count is None:
+            count = Count(self.size_lately(_seen_of(site_ids, wanted)))
         return Found(page, count)
 
     def ids(self, site_ids: SiteIds, wanted: Filter, order: Order, *, limit: int) -> list[str]:
@@ -241,7 +267,8 @@ def _places(
     order: Order,
     limit: int,
     start: _Start | None,
-) -> tuple[list[_Place], Count]:
+) -> tuple[list[_Place], Count | None]:
+    """Where the first of what is wanted are; how many there are in all if that was seen."""
     first, rises = _ORDERS[order]
     select: AnySelect = sa.select(first, waiting.c.comment_id)
     if not wanted.is_all or wanted.site_id:
@@ -259,17 +286,25 @@ def _places(
         here = sa.tuple_(*place)
         statement = statement.where(here > at if rises else here < at)
     places = [_Place(row[0], row[1]) for row in connection.execute(statement)]
-    return places, _count(connection, site_ids, wanted)
+    return places, None
+
+
+def _seen_of(site_ids: SiteIds, wanted: Filter) -> SiteIds:
+    if not wanted.site_id:
+        return site_ids
+    return [one for one in [wanted.site_id] if site_ids is None or one in site_ids]
 
 
 def _count(connection: sa.Connection, site_ids: SiteIds, wanted: Filter) -> Count:
-    if wanted.is_all:
-        one = [wanted.site_id] if wanted.site_id else None
-        seen = site_ids if one is None else [s for s in one if site_ids is None or s in site_ids]
-        return Count(queue_size(connection, seen))
-    some = _wanted(sa.select(sa.literal(1)), site_ids, wanted).limit(MOST_COUNTED + 1).subquery()
-    found = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
-    return Count(min(found, MOST_COUNTED), found > MOST_COUNTED)
+    one: AnySelect = sa.select(sa.literal(1))
+    if site_ids is None and not wanted.site_id and replace(wanted, words=()).is_all:
+        # Where words are all that matters, the texts know: there is one for each that waits.
+        found = one.select_from(texts).where(*_words(wanted))
+    else:
+        found = _wanted(one, site_ids, wanted)
+    some = found.limit(MOST_COUNTED + 1).subquery()
+    number = connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one()
+    return Count(min(number, MOST_COUNTED), number > MOST_COUNTED)
 
 
 def _wanted(
@@ -300,9 +335,12 @@ def _wanted(
         conditions.append(sa.or_(columns.campaign.is_(None), columns.campaign.not_in(wanted.but)))
     if not wanted.words:
         return select.select_from(waiting).where(*conditions)
-    conditions += [_holds(texts.c.text, word) for word in wanted.words]
     both = waiting.join(texts, texts.c.comment_id == columns.comment_id)
-    return select.select_from(both).where(*conditions)
+    return select.select_from(both).where(*conditions, *_words(wanted))
+
+
+def _words(wanted: Filter) -> list[sa.ColumnElement[bool]]:
+    return [_holds(texts.c.text, word) for word in wanted.words]
 
 
 def _on(site_ids: SiteIds) -> tuple[sa.ColumnElement[bool], ...]:

@@ -64,7 +64,8 @@ def open_campaigns(connection: sa.Connection, site_ids: SiteIds) -> list[Open]:
     number = sa.func.count().label("number")
     statement = (
         sa.select(waiting.c.campaign, number)
-        .where(waiting.c.campaign.is_not(None), waiting.c.campaign != NONE, IN_CAMPAIGN_INDEX)
+        # Greater than "", so that the index is not read where nobody has looked yet.
+        .where(waiting.c.campaign > NONE, IN_CAMPAIGN_INDEX)
         .where(*_on(waiting, site_ids))
         .group_by(waiting.c.campaign)
         .order_by(number.desc(), waiting.c.campaign)

@@ -5,8 +5,9 @@ Knows comments and what the machine said of them. Judges nothing.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -16,16 +17,25 @@ from service.storage.partitions import first_id
 from service.storage.tables import comments, verdicts
 
 
-@dataclass(frozen=True, slots=True)
-class Recent:
+class Recent(NamedTuple):  # made of a row as it is: most are looked at once, and left
     """A comment that a change is tried on; `decided` is "accept", "reject" or None."""
 
     id: str
-    content: str = field(repr=False)
-    name: str = field(repr=False)
-    url: str = field(repr=False)
-    address_domain: str = field(repr=False)
+    content: str
+    name: str
+    url: str
+    address: str
+    """Masked."""
+
     decided: str | None
+
+    @property
+    def address_domain(self) -> str:
+        """What the author's address ends with."""
+        return self.address.rpartition("@")[2].lower()
+
+    def __repr__(self) -> str:
+        return f"Recent({self.id!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +57,41 @@ _RECENT = sa.select(
 )
 
 
-def count_recent(connection: sa.Connection, site_id: str, since: datetime) -> int:
-    """How many comments of a site came since then."""
-    counted = sa.select(sa.func.count()).select_from(comments)
-    counted = counted.where(comments.c.site_id == site_id, comments.c.id >= first_id(since))
-    return connection.execute(counted).scalar_one()
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """How many comments of a site came since a time, and where each so many of them begin.
+
+    `starts` are the ids of the first of each, in order.
+    """
+
+    number: int
+    starts: tuple[str, ...]
 
 
-def recent_page(
-    connection: sa.Connection, site_id: str, since: datetime, *, before: str, limit: int
-) -> list[Recent]:
-    """Comments of a site since then, the newest first, from below the id `before` ("" for all)."""
-    statement = _RECENT.where(comments.c.site_id == site_id, comments.c.id >= first_id(since))
-    if before:
-        statement = statement.where(comments.c.id < before)
-    found = connection.execute(statement.order_by(comments.c.id.desc()).limit(limit))
-    return [
-        Recent(id_, content, name, url, masked.rpartition("@")[2].lower(), decided)
-        for id_, content, name, url, masked, decided in found
-    ]
+def stretches(connection: sa.Connection, site_id: str, since: datetime, size: int) -> Stretches:
+    """The comments of a site since a time, in stretches of `size`."""
+    place = sa.func.row_number().over(order_by=comments.c.id)
+    numbered = (
+        sa.select(comments.c.id, place.label("place"))
+        .where(comments.c.site_id == site_id, comments.c.id >= first_id(since))
+        .subquery()
+    )
+    each = sa.select(numbered.c.id, numbered.c.place).order_by(numbered.c.place)
+    found = connection.execute(each.where(numbered.c.place % size == 1 % size)).all()
+    if not found:
+        return Stretches(0, ())
+    rest = sa.select(sa.func.count()).select_from(comments)
+    rest = rest.where(comments.c.site_id == site_id, comments.c.id > found[-1].id)
+    number = found[-1].place + connection.execute(rest).scalar_one()
+    return Stretches(number, tuple(row.id for row in found))
+
+
+def recent_between(connection: sa.Connection, site_id: str, start: str, end: str) -> list[Recent]:
+    """Comments of a site from the id `start` up to before `end` ("" for all), newest first."""
+    statement = _RECENT.where(comments.c.site_id == site_id, comments.c.id >= start)
+    if end:
+        statement = statement.where(comments.c.id < end)
+    return [*map(Recent._make, connection.execute(statement.order_by(comments.c.id.desc())))]
 
 
 def judged_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, Judged]:

@@ -16,7 +16,14 @@ from model.site_rules import SiteRules, Standing, article_name
 from service.storage import rule_rows as rows
 from service.storage.errors import NothingToUndo, UnknownSite
 from service.storage.events import Actor
-from service.storage.recent import Judged, Recent, count_recent, judged_of, recent_page
+from service.storage.recent import (
+    Judged,
+    Recent,
+    Stretches,
+    judged_of,
+    recent_between,
+    stretches,
+)
 from service.storage.review import SiteIds
 from service.storage.rule_records import (
     LATE,
@@ -113,17 +120,13 @@ class RuleBook:
                 if connection.execute(statement, {"author": author, "before": before}).first()
             )
 
-    def count_recent(self, site_id: str, since: datetime) -> int:
-        """How many comments of a site came since then."""
-        return self._store.read_aside(lambda c: count_recent(c, site_id, since))
+    def stretches(self, site_id: str, since: datetime, size: int) -> Stretches:
+        """The comments of a site since then, in stretches of `size`."""
+        return self._store.read_aside(lambda c: stretches(c, site_id, since, size))
 
-    def recent_page(
-        self, site_id: str, since: datetime, *, before: str, limit: int
-    ) -> list[Recent]:
-        """Comments of a site since then, the newest first, from below the id `before`."""
-        return self._store.read_aside(
-            lambda c: recent_page(c, site_id, since, before=before, limit=limit)
-        )
+    def recent_between(self, site_id: str, start: str, end: str) -> list[Recent]:
+        """Comments of a site from the id `start` up to before `end` ("" for all), newest first."""
+        return self._store.read_aside(lambda c: recent_between(c, site_id, start, end))
 
     def judged_of(self, ids: Sequence[str]) -> dict[str, Judged]:
         """What the machine said of some comments, by their ids."""

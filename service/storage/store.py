@@ -47,6 +47,7 @@ from service.storage.doors import CoralChoices, CoralSite
 from service.storage.errors import TablesChanged, Unstorable
 from service.storage.events import Actor
 from service.storage.imported import Arrival, Place, Taken
+from service.storage.lately import Lately
 from service.storage.outbox import LateVerdict, Undelivered
 from service.storage.records import (
     EVERY_SITE,
@@ -102,6 +103,7 @@ class Store:
         self._keyring = keyring
         self._now = now
         self._replica = replica
+        self.lately = Lately()
 
     @classmethod
     def open(

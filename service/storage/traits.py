@@ -159,11 +159,11 @@ def listed(words: Sequence[str]) -> str:
 # ------------------------------------------------------------------ kept beside the queue
 
 
-def missing(connection: sa.Connection) -> int:
-    """How many waiting comments have no traits yet."""
+def sizes(connection: sa.Connection) -> tuple[int, int]:
+    """How many comments wait, and of how many of them the traits are known."""
     counts = [sa.select(sa.func.count()).select_from(t).scalar_subquery() for t in (queue, waiting)]
     waits, known = connection.execute(sa.select(*counts)).one()
-    return int(max(0, waits - known))
+    return waits, known
 
 
 def unread_batch(connection: sa.Connection) -> dict[str, tuple[Traits, Scores | None]]:

@@ -7,7 +7,7 @@ JavaScript.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from typing import Annotated
@@ -21,7 +21,8 @@ from model.campaigns import Trait
 from model.decision import Decision, RejectReason
 from model.outcome import Outcome
 from service.storage import NothingToUndo, QueueItem, Role, UnknownComment, UnknownSite
-from service.storage.campaigns import Campaign, Campaigns, Spread, UnknownCampaign
+from service.storage.campaign_views import Spread, View, views_of
+from service.storage.campaigns import Campaign, Campaigns, UnknownCampaign
 from service.storage.kin import Open
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
@@ -142,20 +143,17 @@ def cards_of(desk: Desk, caller: Caller, campaigns: Sequence[Campaign]) -> list[
     """The cards of campaigns that the caller may see; one of which nothing waits has none."""
     names = {one.id: plain_name(one.name) for one in caller.visible(desk.store.sites())}
     names = names if len(names) > 1 else {}
-    store = Campaigns(desk.store)
     decides = caller.sites_as(Role.MODERATOR)
-    cards = []
-    for campaign in campaigns:
-        items = store.samples(campaign)
-        if items:
-            card = _card(campaign, items, names, store.spread(campaign))
-            cards.append(replace(card, may_decide=store.waiting_on(campaign, decides)))
-    return cards
+    views = views_of(desk.store, [one.ids for one in campaigns], decides)
+    return [
+        _card(campaign, view, names)
+        for campaign, view in zip(campaigns, views, strict=True)
+        if view.samples
+    ]
 
 
-def _card(
-    campaign: Campaign, items: Sequence[QueueItem], names: Mapping[str, str], spread: Spread
-) -> CampaignCard:
+def _card(campaign: Campaign, view: View, names: Mapping[str, str]) -> CampaignCard:
+    items = view.samples
     first = items[0].comment.submission.content
     several = len(set(campaign.sites)) > 1
     return CampaignCard(
@@ -164,9 +162,9 @@ def _card(
         trait=campaign.trait,
         said=pieces_of(campaign.said),
         waiting=campaign.waiting,
-        may_decide=0,
+        may_decide=view.may_decide,
         newest=campaign.newest,
-        spread=spread,
+        spread=view.spread,
         first=min(item.comment.received_at for item in items),
         last=max(item.comment.received_at for item in items),
         samples=tuple(

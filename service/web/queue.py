@@ -17,7 +17,7 @@ from model.outcome import Head
 from model.reasons import sentence
 from service.storage import BadCursor, QueueItem, QueueOrder, QueuePage, Role
 from service.storage.acts import Act, Acts, ActState
-from service.storage.finding import Count, Finding, Found, Order
+from service.storage.finding import Count, Finding, Found, Levels, Order
 from service.storage.passed import Passed
 from service.storage.traits import Band
 from service.web import reading
@@ -28,11 +28,14 @@ from service.web.desk import Caller, Desk, TheDesk, Viewer
 from service.web.place import ID, STATES, Look, Place, State
 from service.web.raids import raids_on
 from service.web.rendering import PageRoute, page, see_other, wants_part
-from service.web.strip import HEIGHT, Strip, strip_of
+from service.web.strip import HEIGHT, strip_of
 from service.web.texts import Texts, texts_for
 
-AT_FIRST = 8
-"""Cards of a page: more than a window shows. What follows is loaded while one reads."""
+AT_FIRST = 4
+"""Cards of the queue's first page: more than a window shows. A script loads on while one reads."""
+
+PER_PAGE = 8
+"""Cards of a page that something was looked for on, or that goes on."""
 
 PER_PART = 20
 """Cards that a script is given at a time."""
@@ -75,16 +78,25 @@ def queue(
     done: str = "",
     undone: str = "",
     act: str = "",
+    strip: str = "",
 ) -> Response:
-    """What waits on the caller's sites and is looked for, from where `after` says."""
+    """What waits on the caller's sites and is looked for, from where `after` says.
+
+    With `strip` how it lies along the scores as well, and for a script nothing but that.
+    """
     done, undone, act = (one if ID.fullmatch(one) else "" for one in (done, undone, act))
     place = Place.looking(order, after, Look.of(request.query_params))
     is_part = wants_part(request)
-    unread = 0 if is_part else Finding(desk.store).catch_up()
+    if is_part and strip:
+        return page(request, "strip_body.html", samples=[], **_strip_values(desk, caller, place))
+    finding = Finding(desk.store)
+    if done or undone or act:
+        desk.store.lately.forget()  # whoever has just changed it sees it as it is
+    unread = 0 if is_part else finding.catch_up_lately()
     if unread:
         reading.go_on(desk.store)
     top = None if place.look.asked else at_top(desk, caller)
-    limit = PER_PART if is_part else AT_FIRST
+    limit = PER_PART if is_part else PER_PAGE if place.look.asked or after else AT_FIRST
     found = _found(desk, caller, place, unread, () if top is None else top.ids, limit)
     if after and (place.after != after or found is None or not found.page.items):
         if not is_part:
@@ -92,8 +104,10 @@ def queue(
         found = Found(QueuePage((), ""), Count(0))
     assert found is not None, "only a cursor can be bad"
     t = texts_for(request)
+    look = place.look
     values: dict[str, Any] = {
         "place": place,
+        "look": look,
         "cards": deal(desk, caller, found.page.items, language=t.tag),
         "next_path": place.path(after=found.page.after) if found.page.after else "",
         "reasons": REASONS,
@@ -103,16 +117,15 @@ def queue(
     }
     if is_part:
         return page(request, "cards.html", **values)
-    look = place.look
     sites = {site.id: plain_name(site.name) for site in caller.visible(desk.store.sites())}
     waiting = found.count.number
     if look.asked:
-        waiting = desk.store.queue_size(caller.sites_as(Role.VIEWER))
+        waiting = finding.size_lately(caller.sites_as(Role.VIEWER))
     return page(
         request,
         "queue.html",
-        **values,
-        look=look,
+        **values
+        | (_strip_values(desk, caller, place) if strip or look.has_range else {"strip": None}),
         count=found.count,
         campaigns=[] if after or top is None else first_cards(desk, caller, top),
         more_campaigns=top is not None and top.count > ON_QUEUE,
@@ -132,9 +145,7 @@ def queue(
         codes=[(code, sentence(code, t.tag)) for code in CODES],
         band_names=list(Band),
         states=STATES,
-        heads=[(head, _with_head(place, head)) for head in Head],
-        strip=_strip(desk, caller, look),
-        strip_height=HEIGHT,
+        strip_path=_strip_path(place) if found.count.number or look.has_range else "",
         language_name=language_name,
         samples=_samples(desk, caller, place, found),
     )
@@ -152,7 +163,7 @@ def _found(
         if unread and not look.asked and place.order.value in set(QueueOrder):
             order = QueueOrder(place.order.value)
             page_ = desk.store.queue_page(seen, limit=limit, after=place.after, order=order)
-            return Found(page_, Count(desk.store.queue_size(seen)))
+            return Found(page_, Count(Finding(desk.store).size_lately(seen)))
         finding = Finding(desk.store)
         wanted = replace(look.filter, but=tuple(campaigns))
         return finding.find(seen, wanted, place.order, limit=limit, after=place.after)
@@ -160,12 +171,23 @@ def _found(
         return None
 
 
-def _strip(desk: Desk, caller: Caller, look: Look) -> Strip | None:
-    if look.state:
-        return None
-    bins = Finding(desk.store).histogram(caller.sites_as(Role.VIEWER), look.filter)
-    strip = strip_of(bins, low=look.filter.first, high=look.filter.last)
-    return strip if any(bar.number for bar in strip.bars) else None
+def _strip_values(desk: Desk, caller: Caller, place: Place) -> dict[str, Any]:
+    """What the picture of the scores is made of."""
+    look = place.look
+    bins: Sequence[Levels] = ()
+    if not look.state:
+        bins = Finding(desk.store).histogram(caller.sites_as(Role.VIEWER), look.filter)
+    return {
+        "strip": strip_of(bins, low=look.filter.first, high=look.filter.last) if bins else None,
+        "strip_height": HEIGHT,
+        "heads": [(head, _with_head(place, head)) for head in Head],
+        "place": place,
+        "look": look,
+    }
+
+
+def _strip_path(place: Place) -> str:
+    return "" if place.look.state else place.path(after="", strip="1", fragment="strip")
 
 
 def _samples(desk: Desk, caller: Caller, place: Place, found: Found) -> list[tuple[str, str]]:
@@ -184,7 +206,7 @@ def in_short(item: QueueItem) -> tuple[str, str]:
 def _with_head(place: Place, head: Head) -> str:
     look = place.look.without("head", "above", "below")
     more = {} if head is Head.SPAM else {"head": head.value}
-    return Place(place.order, "", look).path(**more)
+    return Place(place.order, "", look).path(strip="1", fragment="strip", **more)
 
 
 def _chips(place: Place, t: Texts, sites: dict[str, str]) -> list[Chip]:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from model.lists import Act, Kind, way_of
 from model.outcome import Head
 from model.verdict import Span
-from service.rule_trial import LONGER_SECONDS, SECONDS, Draft, Sample, Trial, tried
+from service.rule_trial import FIRST_SECONDS, LONGER_SECONDS, Draft, Sample, Trial, tried
 from service.storage import NothingToUndo, Role, Site, UnknownSite
 from service.storage.rule_records import (
     OF_LISTS,
@@ -176,7 +176,7 @@ def _trial_page(
         asked.entries,
         entries_of(going),
     )
-    seconds = LONGER_SECONDS if wanted.longer else SECONDS
+    seconds = LONGER_SECONDS if wanted.longer else FIRST_SECONDS
     trial = tried(book, site.id, site.policy, draft, now=desk.now(), seconds=seconds)
     return page(
         request,

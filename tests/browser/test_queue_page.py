@@ -323,3 +323,19 @@ def test_the_explorer_loads_without_any_other_host(
 
     expect(page.locator(".swagger-ui .info .title")).to_contain_text("Duyet")
     assert noticed.hosts == {newsroom.url.removeprefix("http://")}
+
+
+def test_the_bars_come_when_they_are_opened_and_stay_open_on_this_browser(
+    newsroom: Newsroom, signed_in: SignedIn
+) -> None:
+    newsroom.say("one")
+    page = signed_in("mai")
+    strip = page.locator("#strip")
+
+    strip.locator("summary").click()
+    expect(strip.locator("svg")).to_be_visible()
+    page.locator("#above").fill("40")
+    expect(page.locator("#chosen")).to_contain_text("from 40 to 100 %")
+    page.goto(page.url)
+
+    expect(page.locator("#strip svg")).to_be_visible()

@@ -151,6 +151,27 @@ def test_another_site_s_comments_are_not_found(newsroom: Newsroom) -> None:
 # ------------------------------------------------------------------ the strip
 
 
+def test_the_bars_are_counted_when_somebody_opens_them(newsroom: Newsroom) -> None:
+    for n in range(3):
+        say(newsroom, f"buy {n}")
+    say(newsroom, "a word")
+    with newsroom.moderator() as client:
+        closed = client.get("/queue", params={"q": "buy"})
+        path = re.search(r'id="strip-link" href="([^"]+)#strip"', closed.text)
+        assert path is not None
+        opened = client.get(unescape(path[1]))
+        part = client.get(unescape(path[1]), headers={"X-Part": "1"})
+        ranged = client.get("/queue?above=40&below=60")
+        nothing = client.get("/queue?q=nowhere")
+
+    numbers = [re.findall(r'data-number="([1-9])"', one.text) for one in (closed, opened, part)]
+    assert numbers == [[], ["3"], ["3"]]
+    assert '<details class="strip" id="strip" open>' in opened.text
+    assert cards_in(part) == [] != cards_in(opened)
+    assert re.findall(r'data-number="([1-9])"', ranged.text) == ["4"]
+    assert 'id="strip"' not in nothing.text
+
+
 def test_a_bar_is_as_high_as_the_root_of_its_number_and_split_by_sureness() -> None:
     strip = strip_of([(1, 0, 0), (0, 0, 0), (0, 2, 2), (0, 0, 100)], low=2, high=3)
 

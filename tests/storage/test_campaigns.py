@@ -14,6 +14,7 @@ from model.outcome import Outcome
 from model.policy import Policy
 from service.campaigns import CampaignFinder
 from service.storage import NothingToUndo, Site, Store, UnknownComment
+from service.storage.campaign_views import views_of
 from service.storage.campaigns import Campaign, Campaigns, Settled, UnknownCampaign
 from tests.storage.cases import VERDICT, Clock, accept, asked, found, put, reject, submission
 
@@ -65,7 +66,9 @@ def test_what_waits_is_found_once(
     assert looked == (6, 0)
     assert (only.waiting, only.members, only.newest, only.act) == (6, 6, ids[-1], None)
     assert [item.comment.id for item in campaigns.page(None, only.id)] == ids
-    assert [item.comment.id for item in campaigns.samples(only)] == [ids[0], *ids[-2:]]
+    (view,) = views_of(store, [only.ids], None)
+    assert [item.comment.id for item in view.samples] == [ids[0], *ids[-2:]]
+    assert (sum(view.spread.bands.values()), view.spread.languages) == (6, 1)
     assert [e.kind for e in store.events(None)].count("campaign_found") == 1
 
 
@@ -334,11 +337,12 @@ def test_what_a_campaign_holds_is_found_by_its_index(
         asked_for.append((statement, values))
 
     sa.event.listen(engine, "before_cursor_execute", note)
-    campaigns.samples(campaign)
+    views_of(store, [campaign.ids], None)
+    campaigns.all_open(None)
     campaigns.campaign(None, campaign.id)
     sa.event.remove(engine, "before_cursor_execute", note)
 
-    by_campaign = [(s, v) for s, v in asked_for if re.search(r"waiting\.campaign (=|IN)", s)]
+    by_campaign = [(s, v) for s, v in asked_for if re.search(r"waiting\.campaign (=|IN|>)", s)]
     with store.reads() as connection:
         plans = [
             str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {s}", v).all())  # type: ignore[arg-type]
@@ -419,7 +423,9 @@ def test_one_press_settles_what_its_maker_may_decide(
 
     assert done.decided == 1
     assert [found(store, one).state for one in shared] == [Outcome.QUEUE] * 3 + [Outcome.REJECT]
-    assert campaigns.waiting_on(only, {other.id}) == 0
+    (view,) = views_of(store, [only.ids], {other.id})
+    assert view.may_decide == 0
+    assert sum(view.spread.bands.values()) == 3
 
 
 def test_what_is_one_with_another_site_only_is_followed_once_it_is_one_by_itself(

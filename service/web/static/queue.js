@@ -22,8 +22,3 @@ if (!flash.hidden) {
   else showHeading();
   say(flash.querySelector("p").textContent);
 }
-
-// For whoever measures: when what was loaded had been painted.
-requestAnimationFrame(() =>
-  setTimeout(() => performance.measure("duyet-first-card", { start: 0, end: performance.now() })),
-);

@@ -1,11 +1,15 @@
 // The score strip: a range is dragged over the bars, the two sliders follow, and how many it holds
 // is counted from the bars. Without this file the sliders and their button do the same.
 
-const plot = document.getElementById("plot");
-const form = document.getElementById("range");
-const chosen = document.getElementById("chosen");
+import { loadPart } from "./queue-ahead.js";
 
-if (plot && form) {
+const strip = document.getElementById("strip");
+
+function begin() {
+  const plot = document.getElementById("plot");
+  const form = document.getElementById("range");
+  const chosen = document.getElementById("chosen");
+  if (!plot || !form) return;
   const above = form.elements.above;
   const below = form.elements.below;
   const step = Number(above.step);
@@ -80,19 +84,35 @@ if (plot && form) {
     choose(Math.min(Number(above.value), high - step), high);
   });
   plot.classList.add("draggable");
+}
 
-  // Opened once, it stays open on this browser.
-  const OPEN = "duyet-strip-open";
-  const strip = document.getElementById("strip");
+// Its bars are counted over all that waits, so they come when somebody opens it.
+async function load() {
+  const link = document.getElementById("strip-link");
+  if (!link) return;
+  const loaded = await loadPart(link.getAttribute("href"));
+  if (!loaded || !link.isConnected) return; // the link leads there as well
+  link.parentElement.replaceWith(...loaded.childNodes);
+  begin();
+}
+
+// Opened once, it stays open on this browser.
+const OPEN = "duyet-strip-open";
+const kept = (act) => {
   try {
-    strip.open = localStorage.getItem(OPEN) !== null || chosen.dataset.range === "yes";
-    strip.addEventListener("toggle", () => {
-      if (strip.open) localStorage.setItem(OPEN, "yes");
-      else localStorage.removeItem(OPEN);
-    });
+    return act();
   } catch {
-    // a browser that keeps nothing
+    return null; // a browser that keeps nothing
   }
+};
+if (strip) {
+  begin();
+  if (kept(() => localStorage.getItem(OPEN)) !== null) strip.open = true;
+  strip.addEventListener("toggle", () => {
+    if (strip.open) load();
+    if (strip.open) kept(() => localStorage.setItem(OPEN, "yes"));
+    else kept(() => localStorage.removeItem(OPEN));
+  });
 }
 
 // How many cards are selected is said where one decides what becomes of them.
