@@ -407,7 +407,7 @@ def test_a_conflict_tells_who_decided_what_and_when(newsroom: Newsroom) -> None:
 
     assert [answer.status_code for answer in answers] == [409, 409]
     assert all("\u2068an\u2069: \u2068rejected as off topic\u2069" in a.text for a in answers)
-    assert all("1 Mar 2026, 12:01 UTC" in answer.text for answer in answers)
+    assert all("just now" in answer.text for answer in answers)
     assert newsroom.comment(waiting).state is Outcome.REJECT
 
 

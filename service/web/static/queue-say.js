@@ -6,13 +6,15 @@ export const root = desk.dataset.root;
 export const token = desk.dataset.formToken;
 
 const WORDS = JSON.parse(desk.dataset.words);
+const number = new Intl.NumberFormat(document.documentElement.lang);
 const said = document.getElementById("said");
 const flash = document.getElementById("flash");
 const count = document.getElementById("count");
 let waiting = Number(count?.dataset.n ?? 0);
 
 export function words(key, values = {}) {
-  return WORDS[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
+  const shown = (value) => (typeof value === "number" ? number.format(value) : value);
+  return WORDS[key].replace(/\{(\w+)\}/g, (whole, name) => (name in values ? shown(values[name]) : whole));
 }
 
 export function say(sentence) {
@@ -33,6 +35,7 @@ export function countIs(change) {
   if (!count) return;
   waiting = Math.max(0, waiting + change);
   count.textContent = words("queue.waiting", { n: waiting });
+  document.title = document.title.replace(/\([\d.,]+\)/, `(${number.format(waiting)})`);
 }
 
 export function element(name, { text = "", className = "", ...more } = {}) {
