@@ -75,12 +75,28 @@ def test_one_press_settles_all_and_another_brings_them_back(
         settled = [newsroom.comment(one).state for one in ids]
         page = client.get(path).text
         undone = send(client, f"{path}/undo")
+        again = client.get("/queue").text
 
+    assert "5 comments that belong together" in again
     assert (done.status_code, undone.status_code) == (303, 303)
     assert set(settled) == {Outcome.REJECT}
     assert "5 comments decided" in page
     assert "What comes later follows until" in page
     assert {newsroom.comment(one).state for one in ids} == {Outcome.QUEUE}
+
+
+def test_one_that_is_taken_back_of_a_followed_campaign_waits_and_goes_on_waiting(
+    newsroom: Newsroom, ids: list[str]
+) -> None:
+    with newsroom.moderator() as client:
+        path = f"/campaigns/{campaign_in(client.get('/queue').text)}"
+        send(client, f"{path}/decide", outcome="spam", upto=ids[-1], hours="24")
+        send(client, f"/queue/{ids[1]}/undo")
+        shown = client.get("/queue").text
+    CampaignFinder(newsroom.store).turn()
+
+    assert f'id="c-{ids[1]}"' in shown
+    assert newsroom.comment(ids[1]).state is Outcome.QUEUE
 
 
 def test_one_is_taken_out(newsroom: Newsroom, ids: list[str]) -> None:
