@@ -21,7 +21,14 @@ from service.storage.finding import Count, Finding, Found, Order
 from service.storage.passed import Passed
 from service.storage.traits import Band
 from service.web import reading
-from service.web.campaigns import FOLLOW_HOURS, ON_QUEUE, USUAL_HOURS, at_top, first_cards
+from service.web.campaigns import (
+    FOLLOW_HOURS,
+    ON_QUEUE,
+    USUAL_HOURS,
+    at_top,
+    first_cards,
+    just_done,
+)
 from service.web.card import plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, TheDesk, Viewer
@@ -75,6 +82,7 @@ def queue(
     done: str = "",
     undone: str = "",
     act: str = "",
+    campaign: str = "",
 ) -> Response:
     """What waits on the caller's sites and is looked for, from where `after` says."""
     done, undone, act = (one if ID.fullmatch(one) else "" for one in (done, undone, act))
@@ -126,6 +134,7 @@ def queue(
         raids=raids_on(desk, caller),
         flash=_flash(desk, caller, done, undone),
         act=_act(desk, caller, act),
+        settled=just_done(desk, caller, campaign),
         chips=_chips(place, t, sites),
         sites=sorted(sites.items(), key=lambda one: one[1]) if len(sites) > 1 else [],
         languages_known=[*LANGUAGES, UNKNOWN],

@@ -73,7 +73,7 @@ class Texts:
         return self.sentences["time"].format(at=at.astimezone(UTC))
 
     def moment(self, at: datetime) -> Markup:
-        """A moment in words that a script turns into the reader's own time (times.js)."""
+        """A moment in words that a script turns into the reader's own time (queue-times.js)."""
         made = Markup('<time datetime="{}">{}</time>')
         return made.format(at.astimezone(UTC).isoformat(timespec="seconds"), self.time(at))
 
