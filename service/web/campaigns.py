@@ -412,18 +412,6 @@ def put_back(
     return see_other(request, f"/campaigns/{campaign_id}?done=1")
 
 
-def just_done(desk: Desk, caller: Caller, campaign_id: str) -> Campaign | None:
-    """The campaign of which the address of the queue says that the caller just did something."""
-    if not ID.fullmatch(campaign_id):
-        return None
-    try:
-        campaign = Campaigns(desk.store).campaign(caller.sites_as(Role.VIEWER), campaign_id)
-    except UnknownCampaign:
-        return None
-    is_own = campaign.act is None or campaign.act.decision.moderator == caller.name
-    return campaign if is_own else None
-
-
 def _known(campaign_id: str) -> str:
     if not ID.fullmatch(campaign_id):
         raise UnknownCampaign("there is no such campaign")

@@ -272,7 +272,7 @@ def _undo_of(event: Event, body: Mapping[str, object], caller: Caller, *, stands
         may = stands and (is_own or caller.may(Role.ADMIN, site_id))
         return f"/log/{event.number}/undo" if may else ""
     way = UNDO.get(event.kind)
-    if way is None or not caller.may(way.role, site_id):
+    if way is None or not stands or not caller.may(way.role, site_id):
         return ""
     value = str(body.get(way.key, ""))
     may = (is_own or caller.may(way.others, site_id)) and bool(_VALUE.fullmatch(value))

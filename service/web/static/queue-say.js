@@ -27,6 +27,7 @@ export function say(sentence) {
 export function tell(sentence, { mayUndo = false } = {}) {
   flash.querySelector("p").textContent = sentence;
   flash.querySelector("form").hidden = !mayUndo;
+  for (const one of flash.querySelectorAll("#undo-notice, #more-of-notice")) one.remove();
   flash.hidden = false;
   say(sentence);
 }

@@ -8,7 +8,6 @@ import { lookAhead, whenIdle } from "./queue-ahead.js";
 import { takeOver } from "./queue-deciding.js";
 import { say } from "./queue-say.js";
 import { inOwnTime } from "./queue-times.js";
-import { goToWhatWasDone } from "./queue-told.js";
 
 inOwnTime(document);
 takeOver();
@@ -22,7 +21,7 @@ if (!flash.hidden) {
   else if (cards()[0]) cards()[0].focus({ preventScroll: true });
   else showHeading();
   say(flash.querySelector("p").textContent);
-} else goToWhatWasDone();
+}
 
 // For whoever measures: when what was loaded had been painted.
 requestAnimationFrame(() =>
