@@ -205,8 +205,16 @@ def _marked(text: str, first: str) -> tuple[Stretch, ...]:
         return (Stretch(pieces_of(text), False),)
     for what, _, _, start, end in matcher.get_opcodes():
         if start < end:
-            found.append(Stretch(pieces_of("".join(said[start:end])), what != "equal"))
+            found += _stretches("".join(said[start:end]), what != "equal")
     return tuple(found)
+
+
+def _stretches(text: str, differs: bool) -> list[Stretch]:
+    """A part of a text; the blanks around it are no difference."""
+    words = text.strip()
+    before, _, after = text.partition(words)
+    parts = ((before, False), (words, differs), (after, False))
+    return [Stretch(pieces_of(part), marked) for part, marked in parts if part]
 
 
 def listed(request: Request, caller: Viewer, desk: TheDesk) -> Response:

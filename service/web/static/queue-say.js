@@ -11,6 +11,7 @@ const said = document.getElementById("said");
 const flash = document.getElementById("flash");
 const count = document.getElementById("count");
 let waiting = Number(count?.dataset.n ?? 0);
+let all = count?.dataset.all ? Number(count.dataset.all) : null; // where only some are looked for
 
 export function words(key, values = {}) {
   const shown = (value) => (typeof value === "number" ? number.format(value) : value);
@@ -32,11 +33,14 @@ export function tell(sentence, { mayUndo = false } = {}) {
   say(sentence);
 }
 
-export function countIs(change) {
+// How many there are changes; what is `new` may be none of those that are looked for.
+export function countIs(change, { isNew = false } = {}) {
   if (!count) return;
-  waiting = Math.max(0, waiting + change);
-  count.textContent = words("queue.waiting", { n: waiting });
-  document.title = document.title.replace(/\([\d.,]+\)/, `(${number.format(waiting)})`);
+  if (all === null || !isNew) waiting = Math.max(0, waiting + change);
+  if (all !== null) all = Math.max(0, all + change);
+  const some = `${number.format(waiting)} ${words("find.of", { n: all })}`;
+  count.textContent = all === null ? words("queue.waiting", { n: waiting }) : some;
+  document.title = document.title.replace(/\([\d.,]+\)/, `(${number.format(all ?? waiting)})`);
 }
 
 export function element(name, { text = "", className = "", ...more } = {}) {
