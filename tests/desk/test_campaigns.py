@@ -110,6 +110,44 @@ def test_one_is_taken_out(newsroom: Newsroom, ids: list[str]) -> None:
     assert f'id="c-{ids[1]}"' in page
 
 
+def test_what_was_taken_out_is_put_back_from_the_page_or_the_log(
+    newsroom: Newsroom, ids: list[str]
+) -> None:
+    with newsroom.moderator() as client:
+        path = f"/campaigns/{campaign_in(client.get('/queue').text)}"
+        taken = send(client, f"{path}/leave/{ids[1]}")
+        said = client.get(taken.headers["location"]).text
+        offered = f'action="{path}/return"' in client.get("/log").text
+        first, second = (send(client, f"{path}/return", comment=ids[1]) for _ in range(2))
+        wrong = send(client, f"{path}/return", comment=ids[2])
+        page, log = client.get("/queue").text, client.get("/log").text
+
+    assert "Taken out: it waits by itself." in said
+    assert offered
+    assert (first.status_code, second.status_code, wrong.status_code) == (303, 409, 409)
+    assert "5 comments that belong together" in page
+    assert f'action="{path}/return"' not in log
+
+
+def test_from_the_queue_one_stays_there_and_undoes_there(
+    newsroom: Newsroom, ids: list[str]
+) -> None:
+    with newsroom.moderator("mai") as mai, newsroom.moderator("lan") as lan:
+        campaign = campaign_in(mai.get("/queue").text)
+        sent = {"outcome": "spam", "upto": ids[-1], "hours": "24", "back": "queue"}
+        done = send(mai, f"/campaigns/{campaign}/decide", **sent)
+        at = done.headers["location"]
+        said, to_another = mai.get(at).text, lan.get(at).text
+        undone = send(mai, f"/campaigns/{campaign}/undo", back="queue")
+        back = mai.get(undone.headers["location"]).text
+
+    assert at == f"/queue?campaign={campaign}"
+    assert "5 comments rejected as spam. What comes later follows until" in said
+    assert f'action="/campaigns/{campaign}/undo"' in said
+    assert "rejected as spam. What" not in to_another
+    assert "5 comments brought back" in back
+
+
 def test_somebody_elses_decision_is_taken_back_by_an_admin_only(
     newsroom: Newsroom, ids: list[str]
 ) -> None:
