@@ -163,23 +163,6 @@ def test_keys_move_reject_undo_and_accept(newsroom: Newsroom, signed_in: SignedI
     ]
 
 
-def test_what_was_done_beside_deciding_is_read_out_and_undone_by_a_key(
-    newsroom: Newsroom, signed_in: SignedIn
-) -> None:
-    waiting = newsroom.put()
-    page = signed_in()
-
-    page.locator(".author-actions summary").click()
-    page.get_by_role("button", name="Ban", exact=True).click()
-    expect(page.locator("#said")).to_contain_text("it counts from the next comment on.")
-    expect(page.locator(f"#c-{waiting}")).to_be_focused()
-    page.keyboard.press("u")
-    expect(page.locator("#said")).to_have_text("Undone: everything is as it was before.")
-    page.goto(f"{newsroom.url}/authors")
-
-    expect(page.locator("main")).to_contain_text("No author is trusted, queued or banned.")
-
-
 @pytest.mark.parametrize(
     "keys",
     [
