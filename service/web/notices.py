@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from markupsafe import Markup
-from starlette.datastructures import QueryParams
 
 from service.storage import Role
 from service.storage.acts import Act, Acts, ActState
@@ -46,12 +45,15 @@ def changed_at(path: str, change: RuleChange) -> str:
 
 
 def notice_of(
-    t: Texts, desk: Desk, caller: Caller, place: Place, query: QueryParams
+    t: Texts, desk: Desk, caller: Caller, place: Place, named: Mapping[str, str]
 ) -> Notice | None:
-    """What the address of the queue says that the caller did, if the store says so too."""
+    """What the address of the queue says that the caller did, if the store says so too.
+
+    `named` are the fields of the address that name an act, a campaign, a change of rules.
+    """
     for name, read in (("act", _of_act), ("campaign", _of_campaign), (CHANGED, _of_change)):
-        if query.get(name):
-            return read(t, desk, caller, place, query[name])
+        if named[name]:
+            return read(t, desk, caller, place, named[name])
     return None
 
 

@@ -30,7 +30,7 @@ from service.web.campaigns import (
 from service.web.card import plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, TheDesk, Viewer
-from service.web.notices import notice_of
+from service.web.notices import CHANGED, notice_of
 from service.web.place import ID, STATES, Look, Place, State
 from service.web.raids import raids_on
 from service.web.rendering import PageRoute, page, see_other, wants_part
@@ -80,6 +80,9 @@ def queue(
     after: str = "",
     done: str = "",
     undone: str = "",
+    act: str = "",
+    campaign: str = "",
+    changed: str = "",
 ) -> Response:
     """What waits on the caller's sites and is looked for, from where `after` says."""
     done, undone = (one if ID.fullmatch(one) else "" for one in (done, undone))
@@ -109,6 +112,7 @@ def queue(
     if is_part:
         return page(request, "cards.html", **values)
     look = place.look
+    named = {"act": act, "campaign": campaign, CHANGED: changed}
     sites = {site.id: plain_name(site.name) for site in caller.visible(desk.store.sites())}
     waiting = found.count.number
     if look.asked:
@@ -130,7 +134,7 @@ def queue(
         orders=[(one, Place(one, "", look).path()) for one in Order],
         raids=raids_on(desk, caller),
         flash=_flash(desk, caller, done, undone),
-        notice=notice_of(t, desk, caller, place, request.query_params),
+        notice=notice_of(t, desk, caller, place, named),
         chips=_chips(place, t, sites),
         sites=sorted(sites.items(), key=lambda one: one[1]) if len(sites) > 1 else [],
         languages_known=[*LANGUAGES, UNKNOWN],
