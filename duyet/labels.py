@@ -152,7 +152,7 @@ def audit(
 def next_(site_name: str | None, limit: int, *, as_json: bool) -> None:
     """List waiting comments whose decision would teach most: unsure, and unlike each other.
 
-    The queue page sorted by "what teaches it most" shows nearly the same order.
+    The queue page in the order "teaches most" shows nearly the same order.
     """
     with installation() as at:
         site_ids = _only(at, site_name)

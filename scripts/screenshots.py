@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Takes a picture of every page, on a desktop and on a phone, in each language: `make screenshots`.
 
+With paths, as in `scripts/screenshots.py /models /labels`, of these pages only.
+
 The pages are found by themselves in a newsroom made for it (benchmarks/seeded.py), whose comments
 were written for the project. Writes docs/screenshots/*.webp and the page that shows them.
 """
@@ -39,17 +41,22 @@ The comments were written for the project.
 
 
 def main() -> None:
-    """Take all of them. Raises SystemExit when they would take too much room."""
+    """Take all that are asked for. Raises SystemExit when they would take too much room."""
+    asked = sys.argv[1:]
     PLACE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, seeded(Path(folder)) as newsroom:
         there = _there(newsroom)
-        for old in PLACE.glob("*.webp"):
-            old.unlink()
+        wanted = [path for path in _paths(there) if path in asked or not asked]
+        if asked and set(wanted) != set(asked):
+            raise SystemExit(f"there is no page at {', '.join(sorted({*asked} - {*wanted}))}")
+        if not asked:
+            for old in PLACE.glob("*.webp"):
+                old.unlink()
         with sync_playwright() as playwright:
             executable = shutil.which("chromium")
             browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
             for language, size in ((one, other) for one in LANGUAGES for other in SIZES):
-                _take(browser, newsroom, there, language=language, size=size)
+                _take(browser, newsroom, {path: there[path] for path in wanted}, language, size)
             browser.close()
     pictures = sorted(PLACE.glob("*.webp"))
     taken = sum(picture.stat().st_size for picture in pictures)
@@ -74,7 +81,7 @@ def _slug(path: str) -> str:
     return re.sub(r"[^a-z]+", "-", path.lower()).strip("-") or "start"
 
 
-def _take(browser: Browser, newsroom: Seeded, there: SiteMap, *, language: str, size: str) -> None:
+def _take(browser: Browser, newsroom: Seeded, there: SiteMap, language: str, size: str) -> None:
     signed_in = _context(browser, language, size)
     page = signed_in.new_page()
     page.goto(newsroom.link())

@@ -105,9 +105,9 @@ class CampaignFinder:
     def _look(self, new: list[StoredComment]) -> None:
         known = self._campaigns.members_known([comment.id for comment in new])
         for comment in new:
-            if comment.id in known:  # it waits again: its decision was taken back
+            if comment.id in known:  # it waits again: its decision was taken back, and stays so
                 if known[comment.id] != NONE:
-                    self._campaigns.join(known[comment.id], [comment.id])
+                    self._campaigns.join(known[comment.id], [comment.id], follow=False)
             elif _may_be_of_one(comment):
                 look = _look(comment)
                 group = self._of(comment.site_id).put(comment.id, look)

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from string import Formatter
@@ -31,7 +32,10 @@ Said = tuple[str, str, frozenset[str]]
 def said_in_templates() -> Iterator[Said]:
     for path in TEMPLATES:
         for call in Environment().parse(path.read_text("utf-8")).find_all(nodes.Call):
-            is_ours = isinstance(call.node, nodes.Name) and call.node.name == "t"
+            said = call.node
+            if isinstance(said, nodes.Getattr) and said.attr == "marked":
+                said = said.node
+            is_ours = isinstance(said, nodes.Name) and said.name == "t"
             key = call.args[0] if is_ours and call.args else None
             if isinstance(key, nodes.Const):
                 yield path.name, key.value, frozenset(word.key for word in call.kwargs)
@@ -40,9 +44,13 @@ def said_in_templates() -> Iterator[Said]:
 def said_in_modules() -> Iterator[Said]:
     for path in MODULES:
         for call in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            if not isinstance(call, ast.Call):
                 continue
-            key = call.args[0] if call.func.id in {"t", "texts"} and call.args else None
+            said = call.func
+            if isinstance(said, ast.Attribute) and said.attr == "marked":
+                said = said.value
+            is_ours = isinstance(said, ast.Name) and said.id in {"t", "texts"}
+            key = call.args[0] if is_ours and call.args else None
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
                 yield path.name, key.value, frozenset(word.arg or "" for word in call.keywords)
 
@@ -157,4 +165,21 @@ def test_one_of_anything_is_said_as_one() -> None:
     assert {key: text for key, text in said.items() if COUNTED.search(text)} == {}
     assert len(said) > 500
     assert english("act.done.accept", n="1") == "\u20681\u2069 comment accepted"
-    assert english("act.done.accept", n="1,001") == "\u20681,001\u2069 comments accepted"
+    assert english("act.done.accept", n=1001) == "1,001 comments accepted"
+
+
+def test_numbers_are_written_as_the_language_has_them() -> None:
+    english, vietnamese = TEXTS["en"], TEXTS["vi"]
+
+    assert english("queue.waiting", n=1164) == "1,164 waiting"
+    assert vietnamese("queue.waiting", n=1164) == "1.164 bình luận đang chờ"
+    assert (english.number(1164.25, 1), vietnamese.number(1164.25, 1)) == ("1,164.2", "1.164,2")
+
+
+def test_a_moment_in_a_sentence_stays_markup_and_a_name_does_not() -> None:
+    moment = TEXTS["en"].moment(datetime(2026, 3, 1, 12, 1, tzinfo=UTC))
+
+    said = TEXTS["en"].marked("act.by", who="<b>An</b>", when=moment)
+
+    assert '<time datetime="2026-03-01T12:01:00+00:00">1 Mar 2026, 12:01 UTC</time>' in said
+    assert "&lt;b&gt;An&lt;/b&gt;" in said

@@ -178,11 +178,14 @@ class CampaignFinds:
         with self._store.reads() as connection:
             return frozenset(connection.execute(statement).scalars())
 
-    def join(self, campaign_id: str, ids: Sequence[str]) -> int:
-        """Put waiting comments in a campaign; what stands of it is followed. How many followed."""
+    def join(self, campaign_id: str, ids: Sequence[str], *, follow: bool = True) -> int:
+        """Put waiting comments in a campaign; what stands of it is followed. How many followed.
+
+        Without `follow` they wait, whatever was decided of the others.
+        """
         with self._store.writes() as connection:
             _join(connection, campaign_id, ids)
-            return self._follow(connection, campaign_id, ids)
+            return self._follow(connection, campaign_id, ids) if follow else 0
 
     def settle(self, ids: Sequence[str]) -> None:
         """Note that somebody looked, and that these are in no campaign."""

@@ -182,6 +182,14 @@ class Campaigns:
             after = after if review.may_be_id(after) else ""
             return _items(connection, ids, after=after, limit=limit)
 
+    def is_in(self, comment_id: str) -> bool:
+        """Whether a comment is in a campaign; one that was taken out is in none."""
+        statement = sa.select(campaign_members.c.campaign_id).where(
+            campaign_members.c.comment_id == comment_id
+        )
+        with self._store.reads() as connection:
+            return connection.execute(statement).scalar_one_or_none() is not None
+
     def _of(self, connection: sa.Connection, ids: Sequence[str]) -> Campaign:
         return self._from(connection, _rows_of(connection, ids), ids)
 
@@ -355,6 +363,45 @@ class Campaigns:
                     comment_id=comment_id,
                     body={"campaign": part.id},
                 )
+
+    def put_back(
+        self,
+        site_ids: SiteIds,
+        campaign_id: str,
+        comment_id: str,
+        *,
+        moderator: str,
+        seen_on: SiteIds = (),
+    ) -> None:
+        """Undo that a waiting comment was taken out of a campaign.
+
+        Raises UnknownCampaign, and NothingToUndo where it was not taken out or waits no more.
+        """
+        with self._store.writes() as connection:
+            parts = _seen(connection, site_ids, campaign_id, seen_on)
+            taken_out = sa.exists().where(
+                campaign_members.c.comment_id == waiting.c.comment_id,
+                campaign_members.c.campaign_id.is_(None),
+            )
+            held = sa.select(waiting.c.site_id).where(
+                waiting.c.comment_id == (comment_id if review.may_be_id(comment_id) else ""),
+                waiting.c.campaign == NONE,
+                taken_out,
+            )
+            site_id = connection.execute(held.with_for_update()).scalar_one_or_none()
+            of_site = [part for part in parts if part.site_id == site_id]
+            if not of_site:
+                raise NothingToUndo("that comment was not taken out of this campaign")
+            part = next((p for p in of_site if p.id == campaign_id), of_site[0])
+            own = waiting.update().where(waiting.c.comment_id == comment_id)
+            connection.execute(own.values(campaign=part.id))
+            gone = campaign_members.c.comment_id == comment_id
+            connection.execute(campaign_members.update().where(gone).values(campaign_id=part.id))
+            if part.own:
+                actor = Actor(moderator, self._store.now())
+                of_it: dict[str, str] = {"site_id": part.site_id, "comment_id": comment_id}
+                body = {"campaign": part.id}
+                tell(connection, "campaign_joined", actor, **of_it, body=body)
 
     # -------------------------------------------------------------- what a site allows
 

@@ -20,7 +20,16 @@ from service.storage.records import Event
 from service.storage.review import SiteIds
 from service.storage.rows import compact
 from service.storage.store import Store
-from service.storage.tables import decisions, events, microseconds_of, time_of, undos
+from service.storage.tables import (
+    acts,
+    campaign_members,
+    decisions,
+    events,
+    microseconds_of,
+    site_rule_changes,
+    time_of,
+    undos,
+)
 
 OPEN = ("decided", "undone", "reported", "acted", "act_undone", "appealed", "policy_set")
 OPEN_PREFIXES = ("campaign", "rules_", "alert_")
@@ -33,6 +42,7 @@ MOST_LOOKED_AT = 20_000
 _FIRST_PART = 200
 _LARGEST_PART = 5000
 _MOST_SITES = 40
+_TAKEN_BACK = frozenset({"acted", "campaign_left", "rules_author", "rules_raid", "rules_lists"})
 _DENSE = frozenset({"decided", "undone", "reported", "signed_in"})
 
 
@@ -71,7 +81,7 @@ class LogPage:
     is_cut: bool = False
     looked_to: datetime | None = None
     standing: frozenset[int] = field(default_factory=frozenset)
-    """The numbers of those lines whose decision still stands."""
+    """The numbers of those lines of which what they tell still stands and can be taken back."""
 
 
 _Place = tuple[datetime, int]
@@ -115,7 +125,7 @@ class Log:
         return event if event is not None and _may_see(event, seen) else None
 
     def stands(self, line: Event) -> bool:
-        """Whether the decision that a line tells of is the one in force."""
+        """Whether what a line tells of is in force and can be taken back."""
         return line.number in self._standing(LogPage((line,))).standing
 
     def _parts(self, seen: Seen, sought: Sought, place: _Place | None) -> Iterator[list[Event]]:
@@ -136,22 +146,68 @@ class Log:
         return self._store.read_aside(lambda c: c.execute(statement).first()) is not None
 
     def _standing(self, page: LogPage) -> LogPage:
-        told = {
-            (line.comment_id, line.actor, line.at): line.number
-            for line in page.lines
-            if line.kind == "decided" and line.comment_id
-        }
-        if not told:
-            return page
-        undone = sa.exists().where(undos.c.decision_id == decisions.c.id)
-        statement = sa.select(decisions.c.comment_id, decisions.c.moderator, decisions.c.at).where(
-            decisions.c.comment_id.in_({comment_id for comment_id, _, _ in told}), ~undone
-        )
         with self._store.reads() as connection:
-            found = [
-                (row.comment_id, row.moderator, row.at) for row in connection.execute(statement)
-            ]
-        return replace(page, standing=frozenset(told[one] for one in found if one in told))
+            standing = _decisions_standing(connection, page.lines)
+            standing |= _others_standing(connection, page.lines)
+        return replace(page, standing=frozenset(standing))
+
+
+# ------------------------------------------------------------------ what still stands
+
+
+def _decisions_standing(connection: sa.Connection, lines: Sequence[Event]) -> set[int]:
+    told = {
+        (line.comment_id, line.actor, line.at): line.number
+        for line in lines
+        if line.kind == "decided" and line.comment_id
+    }
+    if not told:
+        return set()
+    undone = sa.exists().where(undos.c.decision_id == decisions.c.id)
+    statement = sa.select(decisions.c.comment_id, decisions.c.moderator, decisions.c.at).where(
+        decisions.c.comment_id.in_({comment_id for comment_id, _, _ in told}), ~undone
+    )
+    found = [(row.comment_id, row.moderator, row.at) for row in connection.execute(statement)]
+    return {told[one] for one in found if one in told}
+
+
+def _others_standing(connection: sa.Connection, lines: Sequence[Event]) -> set[int]:
+    """Lines of acts, of changes of rules and of what left a campaign."""
+    bodies = {line.number: json.loads(line.body) for line in lines if line.kind in _TAKEN_BACK}
+    by_kind: dict[str, dict[int, object]] = {"acted": {}, "campaign_left": {}, "rules": {}}
+    for line in lines:
+        body = bodies.get(line.number)
+        if not isinstance(body, dict):
+            continue
+        if line.kind == "acted":
+            by_kind["acted"][line.number] = body.get("act")
+        elif line.kind == "campaign_left":
+            by_kind["campaign_left"][line.number] = line.comment_id
+        else:
+            by_kind["rules"][line.number] = (line.site_id, body.get("version"))
+    statements = {
+        "acted": sa.select(acts.c.id).where(acts.c.state != "undone", _among(acts.c.id)),
+        "campaign_left": sa.select(campaign_members.c.comment_id).where(
+            campaign_members.c.campaign_id.is_(None), _among(campaign_members.c.comment_id)
+        ),
+        "rules": sa.select(site_rule_changes.c.site_id, site_rule_changes.c.version).where(
+            site_rule_changes.c.undone.is_(None),
+            sa.tuple_(site_rule_changes.c.site_id, site_rule_changes.c.version).in_(
+                sa.bindparam("told", expanding=True)
+            ),
+        ),
+    }
+    standing: set[int] = set()
+    for kind, told in by_kind.items():
+        if told:
+            found = connection.execute(statements[kind], {"told": list(set(told.values()))}).all()
+            stands = {tuple(row) if kind == "rules" else row[0] for row in found}
+            standing |= {number for number, one in told.items() if one in stands}
+    return standing
+
+
+def _among(column: sa.Column[str]) -> sa.ColumnElement[bool]:
+    return column.in_(sa.bindparam("told", expanding=True))
 
 
 # ------------------------------------------------------------------ along an index

@@ -20,7 +20,15 @@ from model.links import links_in
 from model.memory import cell_of
 from model.outcome import Head, Scores
 from service.storage.records import StoredComment, Waiting
-from service.storage.tables import comments, queue, reports, verdicts, waiting, waiting_texts
+from service.storage.tables import (
+    campaign_members,
+    comments,
+    queue,
+    reports,
+    verdicts,
+    waiting,
+    waiting_texts,
+)
 
 BATCH = 200
 """Comments read and written at a time: some 50 ms, a few of them in the transaction."""
@@ -215,6 +223,7 @@ def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None
     # Held, so that none is decided before its traits are there.
     held = connection.execute(still.order_by(queue.c.comment_id).with_for_update(of=queue))
     of_cell = _in_cells(connection, {traits.cell for traits, _ in read.values()})
+    campaign_of = _campaign_of(connection, list(read))
     rows, texts = [], []
     for row in held.mappings():
         if row["is_known"]:
@@ -241,6 +250,7 @@ def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None
                 "is_reported": row["is_reported"] or row["why"] == Waiting.REPORT,
                 "codes": listed(traits.codes),
                 "domains": listed(traits.domains),
+                "campaign": campaign_of.get(row["comment_id"]),
             }
         )
         texts.append({"comment_id": row["comment_id"], "text": traits.text})
@@ -248,6 +258,12 @@ def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None
     if rows:
         connection.execute(waiting.insert(), rows)
         connection.execute(waiting_texts.insert(), texts)
+
+
+def _campaign_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The campaign of those that waited before, as their decision was undone; "" for none."""
+    statement = sa.select(campaign_members).where(campaign_members.c.comment_id.in_(ids))
+    return {row.comment_id: row.campaign_id or "" for row in connection.execute(statement)}
 
 
 def _in_cells(connection: sa.Connection, cells: Collection[int]) -> Counter[tuple[str, int]]:

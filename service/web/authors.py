@@ -3,10 +3,8 @@
 No address is shown or sent: an author is named by a comment, and matched by a keyed hash.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
-from urllib.parse import quote
 
 from fastapi import APIRouter, Form
 from pydantic import BaseModel
@@ -18,10 +16,12 @@ from service.storage import NothingToUndo, Role, UnknownComment
 from service.storage.rule_records import OF_AUTHORS, NotKnown, RuleChange, StoredRule, TooManyRules
 from service.storage.site_rules import RuleBook
 from service.web.card import Pieces, pieces_of, plain_name
-from service.web.desk import Caller, Moderator, TheDesk
+from service.web.desk import Moderator, TheDesk
+from service.web.notices import changed_at, notice_of_change
 from service.web.rendering import PageRoute, Refusal, page, see_other
 from service.web.rule_forms import LASTS, USUAL, USUAL_OF_NETWORK, back_to, id_of, why_of
 from service.web.site_rules import shown_changes
+from service.web.texts import texts_for
 
 PER_PAGE = 200
 _CHANGES = 20
@@ -66,9 +66,7 @@ def authors(
     caller: Moderator,
     desk: TheDesk,
     q: str = "",
-    site: str = "",
-    done: int = 0,
-    back: str = "",
+    changed: str = "",
 ) -> Response:
     """The authors that the caller's sites have rules for, newest first."""
     book = RuleBook(desk.store)
@@ -96,23 +94,8 @@ def authors(
         total=len(listed),
         query=q,
         changes=shown_changes(desk, caller, changes, several=several),
-        done=_done(changes, caller, site, done),
-        back=back_to(back, "/queue"),
+        notice=notice_of_change(texts_for(request), desk, caller, changed, "/authors"),
         now=desk.now(),
-    )
-
-
-def _done(
-    changes: Sequence[RuleChange], caller: Caller, site: str, version: int
-) -> RuleChange | None:
-    """What the address says was done, if the store says so too."""
-    return next(
-        (
-            change
-            for change in changes
-            if (change.version, change.site_id, change.actor) == (version, site, caller.name)
-        ),
-        None,
     )
 
 
@@ -155,6 +138,4 @@ def end(request: Request, caller: Moderator, desk: TheDesk, sent: _Form) -> Resp
 
 
 def _to_authors(request: Request, change: RuleChange, back: str) -> Response:
-    path = f"/authors?site={change.site_id}&done={change.version}"
-    kept = back_to(back, "")
-    return see_other(request, f"{path}&back={quote(kept, safe='/')}" if kept else path)
+    return see_other(request, changed_at(back_to(back, "/authors"), change))

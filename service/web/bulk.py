@@ -50,6 +50,7 @@ class Pressed(BaseModel):
     order: str = ""
     view: str = ""
     step: str = ""
+    back: str = ""
 
 
 def routes() -> APIRouter:
@@ -170,18 +171,21 @@ def undo(
     act_id: str,
     sent: Annotated[Pressed, Form()],
 ) -> Response:
-    """Bring back what was before the caller's own act."""
+    """Bring back what was before an act: the caller's own, or as an admin of all its sites."""
     found = _act(desk, caller, act_id)
     if not _may_undo(caller, found):
         raise Refusal(409, "act_not_undone")
-    sites = caller.sites_as(Role.MODERATOR)
+    is_own = found.decision.moderator == caller.name
+    sites = caller.sites_as(Role.MODERATOR if is_own else Role.ADMIN)
     try:
-        Acts(desk.store).undo(sites, act_id, moderator=caller.name, only_own=True)
+        Acts(desk.store).undo(sites, act_id, moderator=caller.name, only_own=is_own)
     except UnknownAct:
         raise Refusal(404, "unknown_act") from None
     except NothingToUndo:
         raise Refusal(409, "act_not_undone") from None
-    return see_other(request, act_path(act_id, Place.of(sent.order, "", sent.view)))
+    place = Place.of(sent.order, "", sent.view)
+    on_queue = sent.back == "queue"
+    return see_other(request, place.path(act=act_id) if on_queue else act_path(act_id, place))
 
 
 def _place(request: Request) -> Place:
@@ -202,7 +206,9 @@ def _act(desk: Desk, caller: Caller, act_id: str) -> Act:
 def _may_undo(caller: Caller, act: Act) -> bool:
     is_begun = act.state in (ActState.RUNNING, ActState.DONE)
     is_left = act.state is ActState.UNDONE and act.decided > 0
-    return act.decision.moderator == caller.name and (is_begun or is_left)
+    is_own = act.decision.moderator == caller.name
+    role = Role.MODERATOR if is_own else Role.ADMIN
+    return all(caller.may(role, one) for one in act.site_ids) and (is_begun or is_left)
 
 
 def _word(act: Act) -> str:

@@ -23,6 +23,7 @@ from model.outcome import Outcome
 from service.storage import NothingToUndo, QueueItem, Role, UnknownComment, UnknownSite
 from service.storage.campaign_views import Spread, View, views_of
 from service.storage.campaigns import Campaign, Campaigns, UnknownCampaign
+from service.storage.finding import Finding
 from service.storage.kin import Open
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
@@ -51,6 +52,8 @@ class Sent(BaseModel):
     outcome: str = ""
     upto: str = ""
     hours: str = ""
+    comment: str = ""
+    back: str = ""
 
 
 _Form = Annotated[Sent, Form()]
@@ -108,6 +111,7 @@ def routes() -> APIRouter:
         ("/campaigns/{campaign_id}/undo", undo),
         ("/campaigns/{campaign_id}/follow", follow),
         ("/campaigns/{campaign_id}/leave/{comment_id}", leave),
+        ("/campaigns/{campaign_id}/return", put_back),
         ("/campaigns/sites/{site_id}", share),
     ):
         router.add_api_route(path, function, methods=["POST"], response_model=None)
@@ -199,13 +203,22 @@ def _marked(text: str, first: str) -> tuple[Stretch, ...]:
         return (Stretch(pieces_of(text), False),)
     for what, _, _, start, end in matcher.get_opcodes():
         if start < end:
-            found.append(Stretch(pieces_of("".join(said[start:end])), what != "equal"))
+            found += _stretches("".join(said[start:end]), what != "equal")
     return tuple(found)
+
+
+def _stretches(text: str, differs: bool) -> list[Stretch]:
+    """A part of a text; the blanks around it are no difference."""
+    words = text.strip()
+    before, _, after = text.partition(words)
+    parts = ((before, False), (words, differs), (after, False))
+    return [Stretch(pieces_of(part), marked) for part, marked in parts if part]
 
 
 def listed(request: Request, caller: Viewer, desk: TheDesk) -> Response:
     """The campaigns that wait, the largest first, and those that were decided."""
     seen = caller.sites_as(Role.VIEWER)
+    Finding(desk.store).catch_up()
     store = Campaigns(desk.store)
     return page(
         request,
@@ -245,10 +258,17 @@ def share(request: Request, caller: Admin, desk: TheDesk, site_id: str, sent: _F
 
 
 def shown(
-    request: Request, caller: Viewer, desk: TheDesk, campaign_id: str, after: str = ""
+    request: Request,
+    caller: Viewer,
+    desk: TheDesk,
+    campaign_id: str,
+    after: str = "",
+    left: str = "",
+    done: str = "",
 ) -> Response:
     """One campaign: what stands of it, and its waiting comments by pages."""
     seen = caller.sites_as(Role.VIEWER)
+    Finding(desk.store).catch_up()  # what was taken back a moment ago is in it again
     store = Campaigns(desk.store)
     try:
         campaign = store.campaign(seen, _known(campaign_id))
@@ -268,6 +288,8 @@ def shown(
         may_decide=any(caller.may(Role.MODERATOR, one) for one in campaign.sites),
         may_undo=_may_undo(caller, campaign),
         is_followed=campaign.is_followed(desk.now()),
+        left=left if ID.fullmatch(left) and not store.is_in(left) else "",
+        is_done=done == "1",
         reasons=REASONS,
         hours=FOLLOW_HOURS,
         usual_hours=USUAL_HOURS,
@@ -302,10 +324,21 @@ def decide(
         raise Refusal(404, "unknown_campaign") from None
     except UnknownComment:
         raise Refusal(409, "campaign_over") from None
-    return see_other(request, f"/campaigns/{campaign_id}")
+    return _done(request, campaign_id, sent)
 
 
-def undo(request: Request, caller: Moderator, desk: TheDesk, campaign_id: str) -> Response:
+def _done(request: Request, campaign_id: str, sent: Sent) -> Response:
+    """Back to where the form was: the queue says what was done, the campaign's page shows it."""
+    on_queue = sent.back == "queue"
+    return see_other(
+        request,
+        f"/queue?campaign={campaign_id}" if on_queue else f"/campaigns/{campaign_id}?done=1",
+    )
+
+
+def undo(
+    request: Request, caller: Moderator, desk: TheDesk, campaign_id: str, sent: _Form
+) -> Response:
     """Take back what was decided of a campaign and of all that followed."""
     seen = caller.sites_as(Role.VIEWER)
     store = Campaigns(desk.store)
@@ -326,7 +359,7 @@ def undo(request: Request, caller: Moderator, desk: TheDesk, campaign_id: str) -
         raise Refusal(404, "unknown_campaign") from None
     except NothingToUndo:
         raise Refusal(409, "nothing_to_undo") from None
-    return see_other(request, f"/campaigns/{campaign_id}")
+    return _done(request, campaign_id, sent)
 
 
 def follow(
@@ -344,7 +377,7 @@ def follow(
         )
     except UnknownCampaign:
         raise Refusal(404, "unknown_campaign") from None
-    return see_other(request, f"/campaigns/{campaign_id}")
+    return _done(request, campaign_id, sent)
 
 
 def leave(
@@ -363,7 +396,26 @@ def leave(
         raise Refusal(404, "unknown_campaign") from None
     except UnknownComment:
         raise Refusal(404, "unknown_comment") from None
-    return see_other(request, f"/campaigns/{campaign_id}")
+    return see_other(request, f"/campaigns/{campaign_id}?left={comment_id}")
+
+
+def put_back(
+    request: Request, caller: Moderator, desk: TheDesk, campaign_id: str, sent: _Form
+) -> Response:
+    """Undo that a comment was taken out of a campaign."""
+    try:
+        Campaigns(desk.store).put_back(
+            caller.sites_as(Role.MODERATOR),
+            _known(campaign_id),
+            sent.comment,
+            moderator=caller.name,
+            seen_on=caller.sites_as(Role.VIEWER),
+        )
+    except UnknownCampaign:
+        raise Refusal(404, "unknown_campaign") from None
+    except NothingToUndo:
+        raise Refusal(409, "nothing_to_undo") from None
+    return see_other(request, f"/campaigns/{campaign_id}?done=1")
 
 
 def _known(campaign_id: str) -> str:

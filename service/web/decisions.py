@@ -90,7 +90,7 @@ def _decide(
             wanted.reason,
             wanted.moderator,
         ):
-            raise _conflict(request, standing) from None
+            raise _conflict(request, desk, standing) from None
     if wants_data(request):
         return data({"id": comment_id, "said": wanted.reason or wanted.outcome.word})
     following = f"c-{sent.next}" if ID.fullmatch(sent.next) else ""
@@ -108,7 +108,7 @@ def undo(
         raise Refusal(404, "unknown_comment")
     standing = comment.decision
     if standing is not None and standing.moderator != caller.name:
-        raise _conflict(request, standing)
+        raise _conflict(request, desk, standing)
     try:
         desk.store.undo(sites, comment_id, moderator=caller.name, only_own=True)
     except NothingToUndo:
@@ -144,13 +144,13 @@ def _known(comment_id: str) -> str:
     return comment_id
 
 
-def _conflict(request: Request, standing: Decision) -> Refusal:
+def _conflict(request: Request, desk: Desk, standing: Decision) -> Refusal:
     t = texts_for(request)
     key = standing.reason or standing.outcome.word
     values: dict[str, object] = {
         "who": plain_name(standing.moderator),
         "what": t(f"decided.{key}"),
-        "when": t.time(standing.at),
+        "when": t.age(desk.now() - standing.at),
     }
     return Refusal(409, "already_decided", values=values)
 

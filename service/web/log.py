@@ -52,6 +52,7 @@ KINDS = (
     "campaign_found",
     "campaign_timed",
     "campaign_left",
+    "campaign_joined",
     "campaigns_shared",
     "rules_author",
     "rules_lists",
@@ -101,6 +102,7 @@ class UndoAt:
 
 UNDO: Mapping[str, UndoAt] = {
     "acted": UndoAt("/acts/{}/undo", "act"),
+    "campaign_left": UndoAt("/campaigns/{}/return", "campaign", others=Role.MODERATOR),
     "rules_author": UndoAt("/rules/undo", "version", others=Role.MODERATOR),
     "rules_raid": UndoAt("/rules/undo", "version", others=Role.MODERATOR),
     "rules_lists": UndoAt("/rules/undo", "version", role=Role.ADMIN),
@@ -270,7 +272,7 @@ def _undo_of(event: Event, body: Mapping[str, object], caller: Caller, *, stands
         may = stands and (is_own or caller.may(Role.ADMIN, site_id))
         return f"/log/{event.number}/undo" if may else ""
     way = UNDO.get(event.kind)
-    if way is None or not caller.may(way.role, site_id):
+    if way is None or not stands or not caller.may(way.role, site_id):
         return ""
     value = str(body.get(way.key, ""))
     may = (is_own or caller.may(way.others, site_id)) and bool(_VALUE.fullmatch(value))
@@ -281,7 +283,8 @@ def _fields_of(event: Event, body: Mapping[str, object]) -> tuple[tuple[str, str
     way = UNDO.get(event.kind)
     if way is None:
         return ()
-    return (("site", event.site_id or ""), (way.key, str(body.get(way.key, ""))))
+    of_comment = (("comment", event.comment_id),) if event.comment_id else ()
+    return (("site", event.site_id or ""), (way.key, str(body.get(way.key, ""))), *of_comment)
 
 
 def masked_name(caller: Caller) -> str:

@@ -316,14 +316,14 @@ def _said(t: Texts, reason: Reason) -> str:
         elif name in ("slice", "what") and f"ruling.{name}.{value}" in t.sentences:
             values[name] = t(f"ruling.{name}.{value}")
         elif isinstance(value, float):
-            values[name] = f"{value:g}".replace(".", t.sentences["models.decimal"])
+            values[name] = f"{value:g}".replace(".", t("number.point"))
         else:
             values[name] = plain_name(str(value))
     return t(f"ruling.{reason.code.value}", **values)
 
 
 def _percent(t: Texts, share: float) -> str:
-    return f"{100 * share:.1f} %".replace(".", t.sentences["models.decimal"])
+    return t.number(100 * share, 1) + t("share.percent")
 
 
 def _own(caller: Caller) -> None:

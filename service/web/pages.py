@@ -3,11 +3,13 @@
 Knows which parts there are. Each has a module with its routes.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import cache
 
 from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
 from model.registry import SHIPPED, Registry
@@ -42,7 +44,7 @@ from service.web import (
     status,
 )
 from service.web.desk import Anyone, Desk
-from service.web.rendering import PageRoute, static
+from service.web.rendering import PageRoute, Refusal, refused, static
 from service.web.sessions import Sessions
 
 PARTS = (
@@ -108,6 +110,16 @@ def install(
     app.state.live = live.Live(app.state.desk, poll_seconds=poll_seconds, most=most_listeners)
     for routes in _routes():
         app.include_router(routes)
+    app.add_exception_handler(404, _nothing_here)
+
+
+async def _nothing_here(request: Request, error: Exception) -> Response:
+    """A page for whoever reads pages; all others are answered as by any other part of the app."""
+    if "text/html" in request.headers.get("accept", ""):
+        return refused(request, Refusal(404, "nothing_here"))
+    answer: Callable[[Request, Exception], Awaitable[Response]]
+    answer = request.app.exception_handlers[HTTPException]
+    return await answer(request, error)
 
 
 @cache  # they are made slowly, and hold nothing that is an app's own

@@ -14,6 +14,7 @@ from service.storage.figures import Scope
 from service.storage.shadows import Shadowing, Way
 from service.web import plots
 from service.web.card import plain_name
+from service.web.numbers import Numbers
 from service.web.panels import MOST_DAYS, Cell, Panel
 from service.web.plots import Plot, Series
 from service.web.texts import Texts
@@ -21,7 +22,6 @@ from service.web.texts import Texts
 KINDS = tuple((was, would) for was in Outcome for would in reversed(Outcome) if was is not would)
 """Ways in which two models can differ: what would go worst for a genuine comment comes first."""
 
-_COMMAS = str.maketrans(",.", ".,")
 _NOTHING = Markup("")
 
 
@@ -32,7 +32,7 @@ class ShadowPanels:
         self, t: Texts, found: Shadowing | None, scope: Scope, sites: Mapping[str, str]
     ) -> None:
         self._t, self._found, self._scope, self._sites = t, found, scope, sites
-        self._sign, self._has_comma = t("share.percent"), t("dashboard.comma") == ","
+        self._say = Numbers(t)
 
     def all(self) -> list[Panel]:
         """The panels in the order of the page; none where no challenger was looked at."""
@@ -67,7 +67,7 @@ class ShadowPanels:
         said = self._said()
         series = [Series("agreed", t("shadow.agreed"), shares)]
         title = t("title.shadow")
-        plot = Plot("shadow", title, said, shown, self._percent, dates=full)
+        plot = Plot("shadow", title, said, shown, self._say.percent, dates=full)
         rows = tuple(
             (
                 Cell(day.isoformat(), full[at]),
@@ -103,7 +103,7 @@ class ShadowPanels:
             challenger=plain_name(found.challenger),
             champion=plain_name(found.champion),
             n=self._number(total).shown,
-            share="–" if agreed is None else self._percent(agreed),
+            share="–" if agreed is None else self._say.percent(agreed),
         )
 
     def _notes(self) -> tuple[str, ...]:
@@ -184,19 +184,12 @@ class ShadowPanels:
         return t(f"language.{tag}") if f"language.{tag}" in t.sentences else tag
 
     def _number(self, value: int) -> Cell:
-        return Cell(value, self._localised(f"{value:,}"))
+        return Cell(value, self._say.number(value))
 
     def _share(self, value: float | None) -> Cell:
         if value is None:
             return Cell(None, "–")
-        return Cell(round(value, 6), self._percent(value))
-
-    def _percent(self, value: float) -> str:
-        digits = 1 if 0 < value < 0.1 or 0.9 < value < 1 else 0
-        return self._localised(f"{100 * value:.{digits}f}") + self._sign
-
-    def _localised(self, text: str) -> str:
-        return text.translate(_COMMAS) if self._has_comma else text
+        return Cell(round(value, 6), self._say.percent(value))
 
 
 def _same(counts: Counter[Way]) -> int:

@@ -16,15 +16,21 @@ from model.language import LANGUAGES, UNKNOWN
 from model.outcome import Head
 from model.reasons import sentence
 from service.storage import BadCursor, QueueItem, QueueOrder, QueuePage, Role
-from service.storage.acts import Act, Acts, ActState
 from service.storage.finding import Count, Finding, Found, Levels, Order
 from service.storage.passed import Passed
 from service.storage.traits import Band
 from service.web import reading
-from service.web.campaigns import FOLLOW_HOURS, ON_QUEUE, USUAL_HOURS, at_top, first_cards
+from service.web.campaigns import (
+    FOLLOW_HOURS,
+    ON_QUEUE,
+    USUAL_HOURS,
+    at_top,
+    first_cards,
+)
 from service.web.card import plain_name
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, TheDesk, Viewer
+from service.web.notices import CHANGED, notice_of
 from service.web.place import ID, STATES, Look, Place, State
 from service.web.raids import raids_on
 from service.web.rendering import PageRoute, page, see_other, wants_part
@@ -78,19 +84,21 @@ def queue(
     done: str = "",
     undone: str = "",
     act: str = "",
+    campaign: str = "",
+    changed: str = "",
     strip: str = "",
 ) -> Response:
     """What waits on the caller's sites and is looked for, from where `after` says.
 
     With `strip` how it lies along the scores as well, and for a script nothing but that.
     """
-    done, undone, act = (one if ID.fullmatch(one) else "" for one in (done, undone, act))
+    done, undone = (one if ID.fullmatch(one) else "" for one in (done, undone))
     place = Place.looking(order, after, Look.of(request.query_params))
     is_part = wants_part(request)
     if is_part and strip:
         return page(request, "strip_body.html", samples=[], **_strip_values(desk, caller, place))
     finding = Finding(desk.store)
-    if done or undone or act:
+    if done or undone or act or campaign or changed:
         desk.store.lately.forget()  # whoever has just changed it sees it as it is
     unread = 0 if is_part else finding.catch_up_lately()
     if unread:
@@ -117,6 +125,7 @@ def queue(
     }
     if is_part:
         return page(request, "cards.html", **values)
+    named = {"act": act, "campaign": campaign, CHANGED: changed}
     sites = {site.id: plain_name(site.name) for site in caller.visible(desk.store.sites())}
     waiting = found.count.number
     if look.asked:
@@ -138,7 +147,7 @@ def queue(
         orders=[(one, Place(one, "", look).path()) for one in Order],
         raids=raids_on(desk, caller),
         flash=_flash(desk, caller, done, undone),
-        act=_act(desk, caller, act),
+        notice=notice_of(t, desk, caller, place, named),
         chips=_chips(place, t, sites),
         sites=sorted(sites.items(), key=lambda one: one[1]) if len(sites) > 1 else [],
         languages_known=[*LANGUAGES, UNKNOWN],
@@ -243,13 +252,6 @@ def language_name(t: Texts, tag: str) -> str:
 
 def _sentence(code: str, language: str) -> str:
     return sentence(code, language) if code in CODES else code
-
-
-def _act(desk: Desk, caller: Caller, act_id: str) -> Act | None:
-    """The act that the address says was just done, if it was the caller's and stands."""
-    act = Acts(desk.store).act(caller.sites_as(Role.VIEWER), act_id) if act_id else None
-    is_own = act is not None and act.decision.moderator == caller.name
-    return act if is_own and act is not None and act.state is not ActState.PLANNED else None
 
 
 def _flash(desk: Desk, caller: Caller, done: str, undone: str) -> Flash | None:

@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.storage import NothingToUndo, Role, UnknownComment, UnknownSite
-from service.storage.rule_records import NotKnown, RuleKind, TooManyRules
+from service.storage.rule_records import NotKnown, RuleChange, RuleKind, TooManyRules
 from service.storage.site_rules import RuleBook
 from service.web.card import Pieces, pieces_of, plain_name
 from service.web.desk import Caller, Desk, Moderator, TheDesk
+from service.web.notices import changed_at
 from service.web.rendering import PageRoute, Refusal, see_other
 from service.web.rule_forms import RAID_HOURS, USUAL_RAID_HOURS, back_to, id_of, why_of
 
@@ -100,7 +101,7 @@ def start(request: Request, caller: Moderator, desk: TheDesk, sent: _Form) -> Re
         raise Refusal(409, "no_article") from None
     except TooManyRules as limit:
         raise Refusal(409, "too_many_entries", values={"most": limit.most}) from None
-    return see_other(request, back_to(sent.back, f"/rules?site={change.site_id}"))
+    return _back(request, sent, change)
 
 
 def stop(request: Request, caller: Moderator, desk: TheDesk, sent: _Form) -> Response:
@@ -112,4 +113,9 @@ def stop(request: Request, caller: Moderator, desk: TheDesk, sent: _Form) -> Res
         )
     except NothingToUndo:
         raise Refusal(409, "rule_not_undone") from None
-    return see_other(request, back_to(sent.back, f"/rules?site={change.site_id}"))
+    return _back(request, sent, change)
+
+
+def _back(request: Request, sent: Sent, change: RuleChange) -> Response:
+    back = back_to(sent.back, f"/rules?site={change.site_id}")
+    return see_other(request, changed_at(back, change))

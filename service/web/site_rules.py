@@ -29,6 +29,7 @@ from service.storage.rule_records import (
 from service.storage.site_rules import RuleBook
 from service.web.card import Pieces, at_once_and_rest, pieces_of, plain_name
 from service.web.desk import Admin, Caller, Desk, Moderator, TheDesk
+from service.web.notices import changed_at, notice_of_change
 from service.web.raids import raids_on
 from service.web.rendering import PageRoute, Refusal, page, see_other
 from service.web.rule_forms import (
@@ -42,6 +43,7 @@ from service.web.rule_forms import (
     read,
     why_of,
 )
+from service.web.texts import texts_for
 
 PER_PAGE = 200
 """Entries shown at once; whoever looks for another one filters."""
@@ -107,10 +109,10 @@ def rules(
     desk: TheDesk,
     site: str = "",
     q: str = "",
-    done: int = 0,
+    changed: str = "",
 ) -> Response:
     """The lists, raids and last changes of one of the caller's sites."""
-    return _rules_page(request, caller, desk, _site(desk, caller, site), q=q[:100], done=done)
+    return _rules_page(request, caller, desk, _site(desk, caller, site), q=q[:100], changed=changed)
 
 
 def _rules_page(
@@ -120,7 +122,7 @@ def _rules_page(
     site: Site,
     *,
     q: str = "",
-    done: int = 0,
+    changed: str = "",
     wanted: Wanted | None = None,
     asked: Read | None = None,
     problem: str = "",
@@ -143,7 +145,9 @@ def _rules_page(
         query=q,
         raids=[one for one in raids_on(desk, caller) if one.site_id == site.id],
         changes=shown_changes(desk, caller, changes, several=False),
-        done=next((c for c in changes if c.version == done and c.actor == caller.name), None),
+        notice=notice_of_change(
+            texts_for(request), desk, caller, changed, f"/rules?site={site.id}"
+        ),
         wanted=wanted or Wanted(site=site.id),
         problems=asked.problems if asked is not None else (),
         problem=problem,
@@ -222,7 +226,7 @@ def save(request: Request, caller: Admin, desk: TheDesk, wanted: _Wanted) -> Res
         return _trial_page(request, desk, site, wanted, asked, notice="changed")
     except TooManyRules as limit:
         raise Refusal(409, "too_many_entries", values={"most": limit.most}) from None
-    return see_other(request, f"/rules?site={site.id}&done={change.version}#changes")
+    return see_other(request, changed_at(f"/rules?site={site.id}", change))
 
 
 def undo(request: Request, caller: Moderator, desk: TheDesk, sent: _Undone) -> Response:
@@ -237,8 +241,8 @@ def undo(request: Request, caller: Moderator, desk: TheDesk, sent: _Undone) -> R
         )
     except (NothingToUndo, UnknownSite):
         raise Refusal(409, "rule_not_undone") from None
-    usual = f"/rules?site={sent.site}&done={change.version}#changes"
-    return see_other(request, back_to(sent.back, usual))
+    back = back_to(sent.back, f"/rules?site={change.site_id}")
+    return see_other(request, changed_at(back, change))
 
 
 # ------------------------------------------------------------------ sites

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from string import Formatter
 
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +21,7 @@ from model.form import visitor_language
 COOKIE = "duyet_language"
 DEFAULT = "en"
 _YEAR_SECONDS = 365 * 24 * 3600
+_COMMAS = str.maketrans(",.", ".,")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +36,33 @@ class Texts:
         """The sentence, its placeholders filled in. Raises KeyError if there is none.
 
         Words are set apart by isolates, so that a name in a right-to-left script does not turn
-        the sentence around it. `{n:comment|comments}` is the first word for one, else the other.
+        the sentence around it; whole numbers are written as `number` does.
+        `{n:comment|comments}` is the first word for one, else the other.
         """
-        shown = {n: _Said(v) if isinstance(v, int | str) else v for n, v in values.items()}
-        return self.sentences[key].format_map(shown)
+        return self.sentences[key].format_map(self._said(values))
+
+    def marked(self, key: str, **values: object) -> Markup:
+        """The same for a page: what is markup among the values stays so, as a `moment` is."""
+        return escape(self.sentences[key]).format_map(self._said(values))
+
+    def _said(self, values: Mapping[str, object]) -> dict[str, object]:
+        return {
+            name: _Said(value, self)
+            if isinstance(value, int | str) and not isinstance(value, Markup)
+            else value
+            for name, value in values.items()
+        }
+
+    def number(self, value: float, decimals: int = 0) -> str:
+        """A number with so many decimals, its thousands set apart: 1,164.5 or 1.164,5."""
+        text = f"{value:,.{decimals}f}"
+        return text.translate(_COMMAS) if self.sentences["number.point"] == "," else text
 
     def for_scripts(self, *families: str) -> dict[str, str]:
         """The sentences of some families as they are, for scripts to fill in: "{who}", "{n}"."""
         return {
             key: sentence.format_map(
-                {name: _Said(f"{{{name}}}") for name in _words_in(sentence)} | _NUMBER
+                {name: _Said(f"{{{name}}}", self) for name in _words_in(sentence)} | _NUMBER
             )
             for key, sentence in self.sentences.items()
             if key.startswith(families)
@@ -52,6 +71,11 @@ class Texts:
     def time(self, at: datetime) -> str:
         """A moment in words, in UTC."""
         return self.sentences["time"].format(at=at.astimezone(UTC))
+
+    def moment(self, at: datetime) -> Markup:
+        """A moment in words that a script turns into the reader's own time (queue-times.js)."""
+        made = Markup('<time datetime="{}">{}</time>')
+        return made.format(at.astimezone(UTC).isoformat(timespec="seconds"), self.time(at))
 
     def age(self, since: timedelta) -> str:
         """How long ago, in one unit; a moment to come counts as now."""
@@ -67,13 +91,15 @@ class _Said:
     """A number or words as a sentence holds them."""
 
     value: int | str
+    texts: Texts
 
     def __format__(self, spec: str) -> str:
         one, is_counted, more = spec.partition("|")
         if is_counted:
             return one if str(self.value) == "1" else more
-        shown = f"\u2068{self.value}\u2069" if isinstance(self.value, str) else self.value
-        return format(shown, spec)
+        if isinstance(self.value, str):
+            return format(f"\u2068{self.value}\u2069", spec)
+        return format(self.value, spec) if spec else self.texts.number(self.value)
 
 
 class _AsItIs:

@@ -75,12 +75,28 @@ def test_one_press_settles_all_and_another_brings_them_back(
         settled = [newsroom.comment(one).state for one in ids]
         page = client.get(path).text
         undone = send(client, f"{path}/undo")
+        again = client.get("/queue").text
 
+    assert "5 comments that belong together" in again
     assert (done.status_code, undone.status_code) == (303, 303)
     assert set(settled) == {Outcome.REJECT}
     assert "5 comments decided" in page
     assert "What comes later follows until" in page
     assert {newsroom.comment(one).state for one in ids} == {Outcome.QUEUE}
+
+
+def test_one_that_is_taken_back_of_a_followed_campaign_waits_and_goes_on_waiting(
+    newsroom: Newsroom, ids: list[str]
+) -> None:
+    with newsroom.moderator() as client:
+        path = f"/campaigns/{campaign_in(client.get('/queue').text)}"
+        send(client, f"{path}/decide", outcome="spam", upto=ids[-1], hours="24")
+        send(client, f"/queue/{ids[1]}/undo")
+        shown = client.get("/queue").text
+    CampaignFinder(newsroom.store).turn()
+
+    assert f'id="c-{ids[1]}"' in shown
+    assert newsroom.comment(ids[1]).state is Outcome.QUEUE
 
 
 def test_one_is_taken_out(newsroom: Newsroom, ids: list[str]) -> None:
@@ -92,6 +108,44 @@ def test_one_is_taken_out(newsroom: Newsroom, ids: list[str]) -> None:
     assert taken.status_code == 303
     assert "4 comments that belong together" in page
     assert f'id="c-{ids[1]}"' in page
+
+
+def test_what_was_taken_out_is_put_back_from_the_page_or_the_log(
+    newsroom: Newsroom, ids: list[str]
+) -> None:
+    with newsroom.moderator() as client:
+        path = f"/campaigns/{campaign_in(client.get('/queue').text)}"
+        taken = send(client, f"{path}/leave/{ids[1]}")
+        said = client.get(taken.headers["location"]).text
+        offered = f'action="{path}/return"' in client.get("/log").text
+        first, second = (send(client, f"{path}/return", comment=ids[1]) for _ in range(2))
+        wrong = send(client, f"{path}/return", comment=ids[2])
+        page, log = client.get("/queue").text, client.get("/log").text
+
+    assert "Taken out: it waits by itself." in said
+    assert offered
+    assert (first.status_code, second.status_code, wrong.status_code) == (303, 409, 409)
+    assert "5 comments that belong together" in page
+    assert f'action="{path}/return"' not in log
+
+
+def test_from_the_queue_one_stays_there_and_undoes_there(
+    newsroom: Newsroom, ids: list[str]
+) -> None:
+    with newsroom.moderator("mai") as mai, newsroom.moderator("lan") as lan:
+        campaign = campaign_in(mai.get("/queue").text)
+        sent = {"outcome": "spam", "upto": ids[-1], "hours": "24", "back": "queue"}
+        done = send(mai, f"/campaigns/{campaign}/decide", **sent)
+        at = done.headers["location"]
+        said, to_another = mai.get(at).text, lan.get(at).text
+        undone = send(mai, f"/campaigns/{campaign}/undo", back="queue")
+        back = mai.get(undone.headers["location"]).text
+
+    assert at == f"/queue?campaign={campaign}"
+    assert "5 comments rejected as spam. What comes later follows until" in said
+    assert f'action="/campaigns/{campaign}/undo"' in said
+    assert "rejected as spam. What" not in to_another
+    assert "5 comments brought back" in back
 
 
 def test_somebody_elses_decision_is_taken_back_by_an_admin_only(

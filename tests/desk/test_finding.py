@@ -261,6 +261,21 @@ def test_an_act_is_its_maker_s_to_run_and_to_undo(newsroom: Newsroom) -> None:
     assert (first, second) == (303, 409)
 
 
+def test_an_admin_takes_back_another_s_act_from_the_log(newsroom: Newsroom) -> None:
+    waiting = say(newsroom, "x")
+    with newsroom.moderator() as client, newsroom.moderator("an", Role.ADMIN) as admin:
+        address = plan(client).headers["location"]
+        press(client, address, "run")
+        path = address.partition("?")[0]
+        offered = f'action="{path}/undo"' in admin.get("/log").text
+        undone = press(admin, address, "undo")
+        log = admin.get("/log").text
+
+    assert (offered, undone.status_code) == (True, 303)
+    assert newsroom.comment(waiting).state is Outcome.QUEUE
+    assert f'action="{path}/undo"' not in log
+
+
 def test_a_plan_that_is_too_old_decides_nothing(newsroom: Newsroom) -> None:
     say(newsroom, "x")
     with newsroom.moderator() as client:

@@ -252,12 +252,14 @@ def test_an_author_is_banned_from_a_card_and_it_is_undone(
 
     (rule,) = book.listed(None, OF_AUTHORS)
     assert (rule.action, rule.expires_at) == ("ban", newsroom.clock() + timedelta(days=90))
+    assert done.headers["location"] == f"/queue?changed={newsroom.site.id}.1#c-{comment_id}"
     page = moderator.get(done.headers["location"])
-    assert "t•••@thu.example" in page.text
+    assert "t•••@thu.example\u2069: it counts from the next comment on." in page.text
     assert ADDRESS not in page.text
-    assert f'href="{back}"' in page.text
-    undone = send(moderator, "/rules/undo", site=newsroom.site.id, version="1", back=back)
-    assert (undone.status_code, undone.headers["location"]) == (303, back)
+    assert 'action="/rules/undo"' in page.text
+    undone = send(moderator, "/rules/undo", site=newsroom.site.id, version="1", back="/queue")
+    assert undone.headers["location"] == f"/queue?changed={newsroom.site.id}.2"
+    assert "Undone: everything is as it was" in moderator.get(undone.headers["location"]).text
     assert book.listed(None, OF_AUTHORS) == []
 
 

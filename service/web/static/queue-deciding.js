@@ -107,7 +107,10 @@ export function signInLink() {
 
 export async function undo() {
   const act = done.pop();
-  if (!act) return say(words("said.no_undo"));
+  if (!act) {
+    const notice = document.getElementById("undo-notice"); // what the page itself says was done
+    return notice ? notice.requestSubmit() : say(words("said.no_undo"));
+  }
   if (act.recorded && !(await act.recorded)) return;
   touched.set(act.id, performance.now());
   const body = new URLSearchParams({ form_token: token });
@@ -143,7 +146,7 @@ document.addEventListener("submit", (event) => {
   if (form.matches("[data-decide]")) {
     event.preventDefault();
     decide(form, event.submitter ?? form.querySelector("[data-accept]"), event.timeStamp);
-  } else if (flash.contains(form)) {
+  } else if (flash.contains(form) && form.id !== "undo-notice") {
     event.preventDefault();
     undo();
   }

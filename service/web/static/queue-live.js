@@ -96,7 +96,7 @@ function listen() {
   told("look", () => look().catch(later));
   told("new", ({ n }) => {
     isNew += n;
-    countIs(n);
+    countIs(n, { isNew: true });
     offered.textContent = words("live.new", { n: isNew });
     offer.hidden = false;
   });

@@ -7,6 +7,8 @@ const inOwnZone = new Intl.DateTimeFormat(inOwnWay, { dateStyle: "medium", timeS
 export function inOwnTime(part) {
   for (const time of part.querySelectorAll("time[datetime]")) {
     const at = new Date(time.dateTime);
-    if (!Number.isNaN(at.valueOf())) time.textContent = inOwnZone.format(at);
+    if (Number.isNaN(at.valueOf())) continue;
+    time.title ||= time.textContent;
+    time.textContent = inOwnZone.format(at);
   }
 }
