@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from training.fit import Linear, rarity_of
 from training.logistic import MEMORY, State, Walk, descending, steepest
 from training.shards import BLOCK, Asked, Fit, Shard, having, slopes
+from training.slopes import size_of
 from training.taught import Counts
 from training.work import Work, name_of
 from training.workers import Workers
@@ -220,6 +221,16 @@ class _Walker:
         except StopIteration as ended:
             self.point, self.state, self.nearness = None, ended.value, 1.0
 
+    def at(self) -> Floats:
+        """The point it asks about. Raises ValueError where it has arrived."""
+        if self.point is None:
+            raise ValueError("this fit asks nothing")
+        return self.point
+
+    def weights(self) -> Floats:
+        """The weights there, of its places."""
+        return self.at()[:-1] * self.wanted.scale
+
     def rest(self, stride: int) -> None:
         """Write down where a sample ended."""
         if self.state is not None:
@@ -262,23 +273,26 @@ def _pass(
     problem: Problem, walkers: Sequence[_Walker], shards: Sequence[Shard]
 ) -> Iterator[tuple[float, Floats]]:
     """The loss and gradient of each at its point; a sample's count as if it were all rows."""
-    points = [walker.point for walker in walkers if walker.point is not None]
-    scales = [walker.wanted.scale for walker in walkers]
+    fits = tuple(walker.wanted.fit for walker in walkers)
+    whole = np.zeros(size_of(2**problem.bits, len(fits)))
+    asked = Asked(problem.work, fits, whole, problem.bits)
     places = walkers[0].wanted.places
-    weights = np.zeros((2**problem.bits, len(points)))
-    for at, (point, scale) in enumerate(zip(points, scales, strict=True)):
-        weights[places, at] = point[:-1] * scale
-    bias = np.array([point[-1] for point in points])
-    asked = Asked(problem.work, tuple(walker.wanted.fit for walker in walkers), weights, bias)
+    order = [(head, at) for head, count in enumerate(asked.of_heads()) for at in range(count)]
+    points = asked.apart(whole)
+    for (head, at), walker in zip(order, walkers, strict=True):
+        points[head].slope[places, at] = walker.weights()
+        points[head].bias[at] = walker.at()[-1]
     told = problem.workers.total(slopes, asked, ((block,) for block in blocks(shards)))
     grown = len(problem.shards) / len(shards)
-    for at, (walker, point) in enumerate(zip(walkers, points, strict=True)):
+    sums = asked.apart(told)
+    for (head, at), walker in zip(order, walkers, strict=True):
+        here, point = sums[head], walker.at()
         inverse = 1 / walker.wanted.fit.inverse_penalty
-        gradient = np.append(told[places, at], told[-2, at]) * grown
+        gradient = np.append(here.slope[places, at], here.bias[at]) * grown
         gradient[:-1] *= walker.wanted.scale
         gradient[:-1] += point[:-1] * inverse
         penalty = float(np.sum(point[:-1] * point[:-1])) * inverse / 2
-        yield float(told[-1, at]) * grown + penalty, gradient
+        yield float(here.loss[at]) * grown + penalty, gradient
 
 
 def blocks(shards: Sequence[Shard]) -> Iterator[tuple[Shard, ...]]:

@@ -109,7 +109,8 @@ def held_out(
     weights, bias = (work.load("fits", fits)[name] for name in ("weights", "bias"))
     parts: list[dict[str, NDArray[np.generic]]] = []
     for shard in block:
-        matrix, rows = shard_at(work, shard, bits)
+        packed, rows = shard_at(work, shard, bits)
+        matrix = packed.matrix(2**bits)
         for head in range(len(HEADS)):
             for fold in range(weights.shape[2]):
                 mine = (rows["calibrating"][:, head] > 0) & (rows["fold"] == fold)
