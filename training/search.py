@@ -109,19 +109,18 @@ def held_out(
     weights, bias = (work.load("fits", fits)[name] for name in ("weights", "bias"))
     parts: list[dict[str, NDArray[np.generic]]] = []
     for shard in block:
-        packed, rows = shard_at(work, shard, bits)
-        matrix = packed.matrix(2**bits)
-        for head in range(len(HEADS)):
+        read = shard_at(work, shard, bits)
+        for head, (packed, teaching) in enumerate(read.of_heads):
+            matrix, calibrating = packed.matrix(2**bits), read.rows["calibrating"][packed.of, head]
             for fold in range(weights.shape[2]):
-                mine = (rows["calibrating"][:, head] > 0) & (rows["fold"] == fold)
-                at = np.flatnonzero(mine)
+                at = np.flatnonzero((calibrating > 0) & (teaching.fold == fold))
                 odds = matrix[at] @ weights[:, :, fold, head] + bias[:, fold, head]
                 parts.append(
                     {
                         "odds": odds,
-                        "truth": rows["truth"][at, head],
-                        "weight": rows["calibrating"][at, head],
-                        "fold": rows["fold"][at],
+                        "truth": teaching.truth[at],
+                        "weight": calibrating[at],
+                        "fold": teaching.fold[at],
                         "head": np.full(at.size, head),
                     }
                 )

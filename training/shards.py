@@ -4,6 +4,7 @@ A shard is `training.slopes.Packed`. It is read, not mapped, each time it is use
 is what is worked on.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ from training.chunks import VERSION, examples_in
 from training.examples import submission_of
 from training.lending import lent_url
 from training.recipes import Recipe
-from training.slopes import Packed, Sides, Sums, add_slopes, sums_in
+from training.slopes import Packed, Sides, Sums, Teaching, add_slopes, sums_in
 from training.work import Work, name_of
 
 Floats = NDArray[np.float64]
@@ -81,17 +82,22 @@ class Asked:
         return sums_in(whole, 2**self.bits, self.of_heads())
 
 
-def shard_name(chunk: str, hosts: str, recipe: Recipe) -> str:
-    """The name of a chunk's matrix: of the rows, the features, and the URLs that are lent."""
+def shard_name(chunk: str, hosts: str, teaches: NDArray[np.bool_], recipe: Recipe) -> str:
+    """The name of a chunk's matrix: of the rows, the features, lent URLs, and who is taught."""
     shares = dict(recipe.spec.shares)
     spec = [recipe.spec.bits, recipe.spec.chars, recipe.spec.words, recipe.spec.marked, shares]
     lent = [hosts, recipe.lent_share, recipe.seed]
-    return name_of(VERSION, FEATURES_VERSION, chunk, spec, lent)
+    taught = hashlib.sha256(np.packbits(teaches)).hexdigest()
+    return name_of(VERSION, FEATURES_VERSION, chunk, spec, lent, taught)
 
 
-def make_shard(work: Work, chunk: str, hosts: str, recipe: Recipe) -> str:
-    """Make the features of a chunk's rows, unless they are there, and give the shard's name."""
-    name = shard_name(chunk, hosts, recipe)
+def make_shard(work: Work, chunk: str, rows: str, hosts: str, recipe: Recipe) -> str:
+    """Make the features of a chunk's rows, unless they are there, and give the shard's name.
+
+    Of each head those rows are kept that teach it, by place.
+    """
+    teaches = work.load("taught", rows)["weight"] > 0
+    name = shard_name(chunk, hosts, teaches, recipe)
     if work.has("shards", name):
         return name
     examples = examples_in(work, chunk)
@@ -105,8 +111,53 @@ def make_shard(work: Work, chunk: str, hosts: str, recipe: Recipe) -> str:
     urls = [lent_url(e, lendable, recipe.lent_share, recipe.seed) for e in examples]
     lent = [_signed(s, url=url) for s, url in zip(sent, urls, strict=True) if url is not None]
     matrix = _matrix([*sent, *bare, *lent], recipe.spec)
-    work.save("shards", name, **Packed.of(matrix).arrays())
+    work.save(
+        "shards",
+        name,
+        **{
+            f"{head} {field}": array
+            for head in range(len(HEADS))
+            for field, array in _of_head(matrix, teaches, head).arrays().items()
+        },
+    )
     return name
+
+
+def _of_head(matrix: sparse.csr_matrix, teaches: NDArray[np.bool_], head: int) -> Packed:
+    return Packed.chosen(matrix, np.flatnonzero(teaches[:, head]))
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A shard as it was read: of each head its rows and what they teach, and `Rows` as arrays."""
+
+    of_heads: tuple[tuple[Packed, Teaching], ...]
+    rows: dict[str, NDArray[Any]]
+
+    @classmethod
+    def of(cls, work: Work, shard: Shard, bits: int) -> "Read":
+        """Read it. Raises DamagedRows."""
+        found, rows = work.load("shards", shard.matrix), work.load("taught", shard.rows)
+        of_heads = []
+        for head in range(len(HEADS)):
+            fields = {name: found[f"{head} {name}"] for name in Packed.__slots__}
+            packed = Packed(**fields).checked(2**bits)
+            of = packed.of
+            teaching = Teaching(
+                rows["weight"][of, head],
+                rows["truth"][of, head],
+                rows["fold"][of],
+                rows["source"][of],
+            )
+            of_heads.append((packed, teaching))
+        return cls(tuple(of_heads), rows)
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory, about."""
+        return sum(packed.nbytes for packed, _ in self.of_heads) + 2 * sum(
+            column.nbytes for column in self.rows.values()
+        )
 
 
 class _AtHand:
@@ -118,28 +169,26 @@ class _AtHand:
 
     def __init__(self) -> None:
         self._root = Path()
-        self._read: dict[Shard, tuple[Packed, dict[str, NDArray[Any]]]] = {}
+        self._read: dict[Shard, Read] = {}
         self._bytes = 0
 
-    def read(self, work: Work, shard: Shard, bits: int) -> tuple[Packed, dict[str, NDArray[Any]]]:
+    def read(self, work: Work, shard: Shard, bits: int) -> Read:
         if work.root != self._root:
             self._root, self._read, self._bytes = work.root, {}, 0
         found = self._read.get(shard)
         if found is None:
-            rows = Packed(**work.load("shards", shard.matrix)).checked(2**bits)
-            found = rows, work.load("taught", shard.rows)
-            size = rows.nbytes + sum(column.nbytes for column in found[1].values())
-            if self._bytes + size <= AT_HAND:
+            found = Read.of(work, shard, bits)
+            if self._bytes + found.nbytes <= AT_HAND:
                 self._read[shard] = found
-                self._bytes += size
+                self._bytes += found.nbytes
         return found
 
 
 _at_hand = _AtHand()
 
 
-def shard_at(work: Work, shard: Shard, bits: int) -> tuple[Packed, dict[str, NDArray[Any]]]:
-    """A shard's rows, and the fields of its `training.taught.Rows`."""
+def shard_at(work: Work, shard: Shard, bits: int) -> Read:
+    """A shard, read or at hand."""
     return _at_hand.read(work, shard, bits)
 
 
@@ -151,20 +200,20 @@ def having(shared: tuple[Work, int, int, tuple[int, ...]], block: Sequence[Shard
     """
     work, bits, folds, sources = shared
     each = folds + len(sources)
-    counts = np.zeros((len(HEADS) * each, 2**bits))
+    counts = np.zeros((2**bits, len(HEADS) * each))
     for shard in block:
-        packed, rows = shard_at(work, shard, bits)
-        places, real = packed.places(), packed.codes > 0
-        lengths = np.diff(packed.ends)
-        for head in range(len(HEADS)):
-            teaches = rows["weight"][:, head] > 0
-            parts = [rows["fold"] == fold for fold in range(folds)]
-            parts += [rows["source"] == source for source in sources]
-            for at, part in enumerate(parts):
-                chosen = np.repeat(teaches & part, lengths) & real
-                found = np.bincount(places[chosen], minlength=2**bits)
-                counts[head * each + at] += found
-    return np.ascontiguousarray(counts.T)
+        for head, (packed, teaching) in enumerate(shard_at(work, shard, bits).of_heads):
+            # A column that nobody asks for takes the rows of other sources.
+            by_fold, by_source = np.zeros((2**bits, folds)), np.zeros((2**bits, len(sources) + 1))
+            packed.count_into(by_fold, teaching.fold.astype(np.int64))
+            apart = np.full(teaching.source.size, len(sources))
+            for at, source in enumerate(sources):
+                apart[teaching.source == source] = at
+            packed.count_into(by_source, apart)
+            begin = head * each
+            counts[:, begin : begin + folds] += by_fold
+            counts[:, begin + folds : begin + each] += by_source[:, :-1]
+    return counts
 
 
 def slopes(asked: Asked, block: Sequence[Shard]) -> Floats:
@@ -176,10 +225,10 @@ def slopes(asked: Asked, block: Sequence[Shard]) -> Floats:
     into, at = asked.apart(whole), asked.apart(asked.points)
     sides = [_sides(asked.fits, head) for head in range(len(HEADS))]
     for shard in block:
-        packed, rows = shard_at(asked.work, shard, asked.bits)
-        for head, of_head in enumerate(sides):
-            if of_head.fold.size:
-                add_slopes(into[head], at[head], packed, rows, of_head)
+        of_heads = shard_at(asked.work, shard, asked.bits).of_heads
+        for head, (packed, teaching) in enumerate(of_heads):
+            if sides[head].fold.size:
+                add_slopes(into[head], at[head], packed, teaching, sides[head])
     return whole
 
 
@@ -190,7 +239,6 @@ def _sides(fits: Sequence[Fit], head: int) -> Sides:
         return np.array([-1 if name is None else name for name in names], np.int64)
 
     return Sides(
-        head,
         without([fit.fold for fit in mine]),
         without([fit.source for fit in mine]),
         np.array([fit.balance for fit in mine]).reshape(-1, 2),

@@ -1,12 +1,13 @@
 /* What rows of features add to the loss and the gradient of logistic regressions.
  *
  * Plain C99, compiled into the library of model/kernel.c; training/slopes.py opens it. All fits of
- * a head go over a row together: it is read once for their log-odds, and while it is still at hand
- * once more for their gradients. It allocates nothing and keeps nothing.
+ * a head go over a shard together, place by place: the weights of all places are longer than a
+ * processor's cache and are gone through once from end to end, while the rows' sums, which are
+ * short, stay at hand. It allocates nothing and keeps nothing.
  *
- * Every fit's sums are made in the order of the rows, by products and sums alone, so they depend
- * neither on which other fits there are nor on the machine's mathematical library. It must be
- * compiled without contraction (-ffp-contract=off) for that.
+ * Every fit's sums are made in one order, by products and sums alone, so they depend neither on
+ * which other fits there are nor on the machine's mathematical library. It must be compiled without
+ * contraction (-ffp-contract=off) for that.
  */
 
 #include <stdint.h>
@@ -19,40 +20,37 @@
 #endif
 
 #if defined(__GNUC__)
-#define SOON(address) __builtin_prefetch(address)
 #define INLINE static inline __attribute__((always_inline))
 #else
-#define SOON(address) ((void)(address))
 #define INLINE static inline
 #endif
 
-enum { MOST_FITS = 64, AHEAD = 12, DOUBLES_A_LINE = 8 };
+enum { MOST_FITS = 64 };
 enum { DONE, IMPOSSIBLE };
 
-/* Rows as training/shards.py keeps them: of each feature how far its place is from the one before
- * it in the row, and which of the values it has. What is too far takes several steps, of value 0. */
+/* Rows of one head by place, as training/slopes.py packs them: of each place how far it is from the
+ * one before it, and how many rows have it; of each of those which row, and which of the values.
+ * What is too far takes several steps, without rows. */
 typedef struct {
     int64_t rows;
-    const int64_t *ends;        /* rows + 1, the first 0 */
-    const uint16_t *steps;
-    const uint16_t *codes;
+    int64_t stops;
+    const uint16_t *steps;      /* (stops,) */
+    const uint16_t *counts;     /* (stops,) */
+    const uint16_t *row;        /* (sum of counts,) */
+    const uint16_t *codes;      /* alike */
     const double *values;
-    int64_t places;
-    int64_t values_size;
 } Matrix;
 
-/* What rows teach the heads. */
+/* What those rows teach the head: a value each. */
 typedef struct {
-    int64_t heads;
-    const double *weight;       /* (rows, heads) */
-    const uint8_t *truth;       /* (rows, heads) */
+    const double *weight;
+    const uint8_t *truth;
     const uint8_t *fold;
     const uint32_t *source;
 } Taught;
 
 /* The fits of one head: each without a fold and a source, where those are 0 or more. */
 typedef struct {
-    int64_t head;
     int64_t fits;
     const int64_t *fold;
     const int64_t *source;
@@ -62,6 +60,7 @@ typedef struct {
     double *gradient;           /* (places, fits), added to */
     double *slope;              /* of the bias, added to */
     double *loss;               /* added to */
+    double *odds;               /* (rows, fits), for what is worked on */
 } Fits;
 
 /* exp(x) for x of at most 0: by Cody and Waite's reduction and Taylor's series. */
@@ -103,93 +102,116 @@ INLINE double logarithm(double x)
     return 2.0 * ratio * sum;
 }
 
-/* What one row adds. `fits` is a constant wherever this is called, so that loops are unrolled. */
-INLINE void row_of(const Matrix *m, const Taught *taught, const Fits *f, int64_t row, int64_t fits)
+/* The log-odds of every row, still without bias. `fits` is a constant wherever this and what follows
+ * is called, so that the loops over it are unrolled. */
+INLINE void weigh(const Matrix *m, const Fits *f, int64_t fits)
 {
-    double odds[MOST_FITS];
-    const int64_t begin = m->ends[row], end = m->ends[row + 1];
-    const double own = taught->weight[row * taught->heads + f->head];
-    const int truth = taught->truth[row * taught->heads + f->head] != 0;
-    uint64_t place = 0, soon = 0;
-    int64_t at, k, line;
+    const uint16_t *row = m->row, *code = m->codes;
+    const double *weights = f->weights;
+    int64_t stop, k;
+    memset(f->odds, 0, (size_t)(m->rows * fits) * sizeof(double));
+    for (stop = 0; stop < m->stops; stop++) {
+        const uint16_t *end = row + m->counts[stop];
+        weights += m->steps[stop] * fits;
+        for (; row < end; row++, code++) {
+            const double value = m->values[*code];
+            double *odds = f->odds + *row * fits;
+            for (k = 0; k < fits; k++)
+                odds[k] += value * weights[k];
+        }
+    }
+}
 
-    for (k = 0; k < fits; k++)
-        odds[k] = 0.0;
-    for (at = begin; at < end && at < begin + AHEAD; at++)
-        soon += m->steps[at];
-    for (at = begin; at < end; at++) {
-        const double value = m->values[m->codes[at]];
-        const double *weights;
-        place += m->steps[at];
-        weights = f->weights + place * fits;
-        if (at + AHEAD < end) {
-            soon += m->steps[at + AHEAD];
-            for (line = 0; line < fits; line += DOUBLES_A_LINE) {
-                SOON(f->weights + soon * fits + line);
-                SOON(f->gradient + soon * fits + line);
-            }
+/* Each row's loss, and in place of its log-odds how steep that is. */
+INLINE void compare(const Matrix *m, const Taught *taught, const Fits *f, int64_t fits)
+{
+    int64_t row, k;
+    for (row = 0; row < m->rows; row++) {
+        const int truth = taught->truth[row] != 0;
+        double *odds = f->odds + row * fits;
+        for (k = 0; k < fits; k++) {
+            const int unseen = taught->fold[row] == f->fold[k] || taught->source[row] == f->source[k];
+            const double weight = unseen ? 0.0 : taught->weight[row] * f->balance[2 * k + truth];
+            const double z = odds[k] + f->bias[k], far = z < 0.0 ? -z : z, small = power(-far);
+            const double share = (z < 0.0 ? small : 1.0) / (1.0 + small);
+            const double loss = logarithm(small) + (z < 0.0 ? 0.0 : z) - (truth ? z : 0.0);
+            f->loss[k] += weight * loss;
+            odds[k] = weight * (share - (double)truth);
+            f->slope[k] += odds[k];
+        }
+    }
+}
+
+INLINE void gather(const Matrix *m, const Fits *f, int64_t fits)
+{
+    const uint16_t *row = m->row, *code = m->codes;
+    double *gradient = f->gradient;
+    int64_t stop, k;
+    for (stop = 0; stop < m->stops; stop++) {
+        const uint16_t *end = row + m->counts[stop];
+        double sum[MOST_FITS];
+        gradient += m->steps[stop] * fits;
+        for (k = 0; k < fits; k++)
+            sum[k] = 0.0;
+        for (; row < end; row++, code++) {
+            const double value = m->values[*code];
+            const double *odds = f->odds + *row * fits;
+            for (k = 0; k < fits; k++)
+                sum[k] += value * odds[k];
         }
         for (k = 0; k < fits; k++)
-            odds[k] += value * weights[k];
-    }
-    for (k = 0; k < fits; k++) {
-        const double weight = taught->fold[row] == f->fold[k] || taught->source[row] == f->source[k]
-            ? 0.0 : own * f->balance[2 * k + truth];
-        const double z = odds[k] + f->bias[k], far = z < 0.0 ? -z : z, small = power(-far);
-        const double share = (z < 0.0 ? small : 1.0) / (1.0 + small);
-        const double loss = logarithm(small) + (z < 0.0 ? 0.0 : z) - (truth ? z : 0.0);
-        f->loss[k] += weight * loss;
-        odds[k] = weight * (share - (double)truth);
-        f->slope[k] += odds[k];
-    }
-    for (place = 0, at = begin; at < end; at++) {
-        const double value = m->values[m->codes[at]];
-        double *gradient;
-        place += m->steps[at];
-        gradient = f->gradient + place * fits;
-        for (k = 0; k < fits; k++)
-            gradient[k] += value * odds[k];
+            gradient[k] += sum[k];
     }
 }
 
-INLINE void rows_of(const Matrix *m, const Taught *taught, const Fits *f, int64_t fits)
+INLINE void all_of(const Matrix *m, const Taught *taught, const Fits *f, int64_t fits)
 {
-    int64_t row;
-    for (row = 0; row < m->rows; row++)
-        if (taught->weight[row * taught->heads + f->head] > 0.0)
-            row_of(m, taught, f, row, fits);
+    weigh(m, f, fits);
+    compare(m, taught, f, fits);
+    gather(m, f, fits);
 }
 
-#define CASE(n) case n: rows_of(m, taught, f, n); break
+#define CASE(n) case n: all_of(m, taught, f, n); break
 
 /* Adds what the rows add to the fits' gradients, slopes and losses. */
 EXPORTED int duyet_slopes(const Matrix *m, const Taught *taught, const Fits *f)
 {
-    if (f->fits < 1 || f->fits > MOST_FITS || f->head < 0 || f->head >= taught->heads)
+    if (f->fits < 1 || f->fits > MOST_FITS)
         return IMPOSSIBLE;
     switch (f->fits) {
     CASE(1); CASE(2); CASE(3); CASE(4); CASE(5); CASE(6); CASE(7); CASE(8);
     CASE(9); CASE(10); CASE(11); CASE(12); CASE(13); CASE(14); CASE(15); CASE(16);
-    default: rows_of(m, taught, f, f->fits);
+    default: all_of(m, taught, f, f->fits);
     }
     return DONE;
 }
 
-/* Whether all places and values that the rows name are there: a shard may be a damaged file. */
-EXPORTED int duyet_rows_are_whole(const Matrix *m)
+/* Counts the rows that have each place, `of` saying of each row in which column: shape (places,
+ * columns). */
+EXPORTED void duyet_having(const Matrix *m, const int64_t *of, int64_t columns, double *counts)
 {
-    int64_t row, at;
-    if (m->ends[0] != 0)
-        return 0;
-    for (row = 0; row < m->rows; row++) {
-        uint64_t place = 0;
-        if (m->ends[row] > m->ends[row + 1])
-            return 0;
-        for (at = m->ends[row]; at < m->ends[row + 1]; at++) {
-            place += m->steps[at];
-            if (place >= (uint64_t)m->places || m->codes[at] >= m->values_size)
-                return 0;
-        }
+    const uint16_t *row = m->row;
+    int64_t stop;
+    for (stop = 0; stop < m->stops; stop++) {
+        const uint16_t *end = row + m->counts[stop];
+        counts += m->steps[stop] * columns;
+        for (; row < end; row++)
+            counts[of[*row]] += 1.0;
     }
+}
+
+/* Whether all places, rows and values that are named are there: a shard may be a damaged file. */
+EXPORTED int duyet_rows_are_whole(const Matrix *m, int64_t places, int64_t entries, int64_t values)
+{
+    int64_t at, place = 0, sum = 0;
+    for (at = 0; at < m->stops; at++) {
+        place += m->steps[at];
+        sum += m->counts[at];
+    }
+    if ((m->stops && place >= places) || sum != entries)
+        return 0;
+    for (at = 0; at < entries; at++)
+        if (m->row[at] >= m->rows || m->codes[at] >= values)
+            return 0;
     return 1;
 }

@@ -17,12 +17,14 @@ from model.kernel import LIBRARY
 Floats = NDArray[np.float64]
 
 LONGEST_STEP = 2**16 - 1
-"""Places further apart than that take several steps, all but the last of a value of 0."""
+"""Places further apart than that take several steps, all but the last without rows."""
 
 MOST_VALUES = 2**16
 
 MOST_FITS = 64
 """Of one head that are gone over together."""
+
+MOST_ROWS = 2**16 - 1
 
 _int64, _pointer = ctypes.c_int64, ctypes.c_void_p
 
@@ -30,18 +32,17 @@ _int64, _pointer = ctypes.c_int64, ctypes.c_void_p
 class _Matrix(ctypes.Structure):
     _fields_ = (
         ("rows", _int64),
-        ("ends", _pointer),
+        ("stops", _int64),
         ("steps", _pointer),
+        ("counts", _pointer),
+        ("row", _pointer),
         ("codes", _pointer),
         ("values", _pointer),
-        ("places", _int64),
-        ("values_size", _int64),
     )
 
 
 class _Taught(ctypes.Structure):
     _fields_ = (
-        ("heads", _int64),
         ("weight", _pointer),
         ("truth", _pointer),
         ("fold", _pointer),
@@ -51,7 +52,6 @@ class _Taught(ctypes.Structure):
 
 class _Fits(ctypes.Structure):
     _fields_ = (
-        ("head", _int64),
         ("fits", _int64),
         ("fold", _pointer),
         ("source", _pointer),
@@ -61,6 +61,7 @@ class _Fits(ctypes.Structure):
         ("gradient", _pointer),
         ("slope", _pointer),
         ("loss", _pointer),
+        ("odds", _pointer),
     )
 
 
@@ -68,9 +69,12 @@ def _opened() -> ctypes.CDLL:
     library = ctypes.CDLL(str(LIBRARY))
     if not hasattr(library, "duyet_slopes"):
         raise ImportError(f"{LIBRARY.name} is older than training/slopes.c; run: make install")
-    library.duyet_slopes.argtypes = tuple(map(ctypes.POINTER, (_Matrix, _Taught, _Fits)))
+    matrix = ctypes.POINTER(_Matrix)
+    library.duyet_slopes.argtypes = (matrix, ctypes.POINTER(_Taught), ctypes.POINTER(_Fits))
     library.duyet_slopes.restype = ctypes.c_int
-    library.duyet_rows_are_whole.argtypes = (ctypes.POINTER(_Matrix),)
+    library.duyet_having.argtypes = (matrix, _pointer, _int64, _pointer)
+    library.duyet_having.restype = None
+    library.duyet_rows_are_whole.argtypes = (matrix, _int64, _int64, _int64)
     library.duyet_rows_are_whole.restype = ctypes.c_int
     return library
 
@@ -84,40 +88,41 @@ class DamagedRows(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Rows of a CSR matrix in 4 bytes a value.
+    """Rows of a matrix by place, in a little more than 4 bytes a value.
 
-    Of each value `steps` (uint16) says how far its place is from the one before it in the row, and
-    `codes` (uint16) which of `values` (float64) it is. Row n ends at `ends[n + 1]` (int64).
+    `of` (uint32) says which rows of a shard they are. `steps` and `counts` (uint16) say of each
+    place how far it is from the one before it, and how many rows have it; `row` and `codes` (uint16)
+    of each of those which row it is, and which of `values` (float64).
     """
 
-    ends: NDArray[np.int64]
+    of: NDArray[np.uint32]
     steps: NDArray[np.uint16]
+    counts: NDArray[np.uint16]
+    row: NDArray[np.uint16]
     codes: NDArray[np.uint16]
     values: Floats
 
     @classmethod
-    def of(cls, matrix: sparse.csr_matrix) -> "Packed":
-        """The rows of a matrix whose places are in order. More than `MOST_VALUES` lose digits."""
-        places = matrix.indices.astype(np.int64)
+    def chosen(cls, matrix: sparse.csr_matrix, rows: NDArray[np.intp]) -> "Packed":
+        """Some rows of a matrix, at most `MOST_ROWS`. More than `MOST_VALUES` lose digits."""
+        by_place = matrix[rows].tocsc()
+        counts = np.diff(by_place.indptr)
+        places = np.flatnonzero(counts)
         steps = np.diff(places, prepend=0)
-        begins = matrix.indptr[:-1][np.diff(matrix.indptr) > 0]
-        steps[begins] = places[begins]
-        values, codes = _coded(matrix.data.astype(np.float64))
-        further = steps // LONGEST_STEP
-        ends = matrix.indptr.astype(np.int64)
-        if further.any():
-            ends = ends + np.concatenate([[0], np.cumsum(further)])[ends]
-            at = np.cumsum(further + 1) - 1
-            last, code = steps - further * LONGEST_STEP, codes
-            steps = np.full(at[-1] + 1, LONGEST_STEP)
-            codes = np.zeros(at[-1] + 1, np.int64)
-            steps[at], codes[at] = last, code
-        return cls(ends, steps.astype(np.uint16), codes.astype(np.uint16), values)
-
-    @property
-    def rows(self) -> int:
-        """How many rows there are."""
-        return self.ends.size - 1
+        far = steps // (LONGEST_STEP + 1)
+        at = np.cumsum(far + 1) - 1
+        stops = int(at[-1]) + 1 if at.size else 0
+        told_steps, told_counts = np.full(stops, LONGEST_STEP), np.zeros(stops, np.int64)
+        told_steps[at], told_counts[at] = steps - far * LONGEST_STEP, counts[places]
+        values, codes = _coded(by_place.data.astype(np.float64))
+        return cls(
+            rows.astype(np.uint32),
+            told_steps.astype(np.uint16),
+            told_counts.astype(np.uint16),
+            by_place.indices.astype(np.uint16),
+            codes.astype(np.uint16),
+            values,
+        )
 
     @property
     def nbytes(self) -> int:
@@ -130,47 +135,64 @@ class Packed:
 
     def checked(self, places: int) -> "Packed":
         """The same. Raises DamagedRows where they name what is not among so many places."""
-        whole = (
-            self.rows >= 0
-            and self.ends.dtype == np.int64
-            and self.steps.dtype == self.codes.dtype == np.uint16
-            and self.values.dtype == np.float64
-            and self.steps.size == self.codes.size == self.ends[-1]
-        )
-        if not (whole and _LIBRARY.duyet_rows_are_whole(self._c(places))):
+        told = self.arrays()
+        types = {name: array.dtype for name, array in told.items()}
+        right = types == dict.fromkeys(told, np.dtype(np.uint16)) | {
+            "of": np.dtype(np.uint32),
+            "values": np.dtype(np.float64),
+        }
+        right = right and all(array.ndim == 1 for array in told.values())
+        right = right and self.steps.size == self.counts.size
+        right = right and self.row.size == self.codes.size
+        sizes = (places, self.row.size, self.values.size)
+        if not (right and _LIBRARY.duyet_rows_are_whole(self._c(), *sizes)):
             raise DamagedRows("rows that a training has kept are damaged")
         return self
 
-    def places(self) -> NDArray[np.int64]:
-        """The place of each step."""
-        running = np.cumsum(self.steps, dtype=np.int64)
-        before = np.concatenate([[0], running])[self.ends[:-1]]
-        return running - np.repeat(before, np.diff(self.ends))
-
     def matrix(self, places: int) -> sparse.csr_matrix:
         """The rows as a matrix of float64."""
-        parts = (self.values[self.codes], self.places(), self.ends)
-        return sparse.csr_matrix(parts, shape=(self.rows, places))
+        by_place = np.repeat(np.cumsum(self.steps, dtype=np.int64), self.counts)
+        entries = (self.values[self.codes], (self.row, by_place))
+        return sparse.csr_matrix(entries, shape=(self.of.size, places))
 
-    def _c(self, places: int) -> _Matrix:
-        arrays = (self.ends, self.steps, self.codes, self.values)
-        return _Matrix(
-            self.rows, *(array.ctypes.data for array in arrays), places, self.values.size
-        )
+    def count_into(self, counts: Floats, columns: NDArray[np.int64]) -> None:
+        """Count which rows have each place; `columns` says of each row in which column.
+
+        `counts` has shape (places, columns).
+        """
+        within = columns.size == 0 or 0 <= columns.min() <= columns.max() < counts.shape[1]
+        if not (within and columns.size == self.of.size and counts.flags.c_contiguous):
+            raise ValueError("rows and columns do not belong together")
+        told = np.ascontiguousarray(columns, np.int64)
+        _LIBRARY.duyet_having(self._c(), told.ctypes.data, counts.shape[1], counts.ctypes.data)
+
+    def _c(self) -> _Matrix:
+        arrays = (self.steps, self.counts, self.row, self.codes, self.values)
+        return _Matrix(self.of.size, self.steps.size, *(array.ctypes.data for array in arrays))
 
 
 def _coded(data: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """The distinct values, first 0, and which of them each is."""
+    """The distinct values, and which of them each is."""
     values, codes = np.unique(data, return_inverse=True)
     for digits in (24, 16, 10):
-        if values.size < MOST_VALUES:
+        if values.size <= MOST_VALUES:
             break
         # Of 2**16 values two are less than a part in a thousand apart: this is far finer.
         mantissa, exponent = np.frexp(data)
         values, codes = np.unique(
             np.ldexp(np.round(mantissa * 2.0**digits) / 2.0**digits, exponent), return_inverse=True
         )
-    return np.concatenate([[0.0], values]), codes + 1
+    return values, codes.reshape(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Teaching:
+    """What rows teach a head, a value each: float64, bool, uint8 and uint32."""
+
+    weight: Floats
+    truth: NDArray[np.bool_]
+    fold: NDArray[np.uint8]
+    source: NDArray[np.uint32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +203,6 @@ class Sides:
     the positive side.
     """
 
-    head: int
     fold: NDArray[np.int64]
     source: NDArray[np.int64]
     balance: Floats
@@ -216,35 +237,30 @@ def sums_in(whole: Floats, places: int, fits: Sequence[int]) -> list[Sums]:
     return found
 
 
-def add_slopes(
-    into: Sums, at: Sums, rows: Packed, taught: dict[str, NDArray[Any]], sides: Sides
-) -> None:
+def add_slopes(into: Sums, at: Sums, rows: Packed, taught: Teaching, sides: Sides) -> None:
     """Add what rows add to the loss and gradient of fits, each at its own weights and bias.
 
-    `taught` are the fields of `training.taught.Rows`. A fit's sums do not depend on which others
-    there are. Raises ValueError for arrays that do not belong together.
+    A fit's sums do not depend on which others there are. Raises ValueError for arrays that do not
+    belong together.
     """
-    places, fits = into.slope.shape
-    weight, truth = taught["weight"], taught["truth"]
-    fold, source = taught["fold"], taught["source"]
-    held = (into.slope, into.bias, into.loss, at.slope, at.bias, weight, truth, fold, source)
+    fits = at.slope.shape[1]
+    of_rows = (taught.weight, taught.truth, taught.fold, taught.source)
+    given = (sides.fold, sides.source, sides.balance, at.slope, at.bias)
+    told = (into.slope, into.bias, into.loss)
     fitting = (
-        at.slope.shape == into.slope.shape
+        into.slope.shape == at.slope.shape
         and sides.balance.shape == (fits, 2)
         and sides.fold.shape == sides.source.shape == (fits,)
-        and weight.shape == truth.shape
-        and weight.shape[0] == fold.size == source.size == rows.rows
-        and 0 <= sides.head < weight.shape[1]
+        and all(column.shape == (rows.of.size,) for column in of_rows)
         and 1 <= fits <= MOST_FITS
-        and (weight.dtype, truth.dtype) == (np.float64, np.bool_)
-        and (fold.dtype, source.dtype) == (np.uint8, np.uint32)
-        and (sides.fold.dtype, sides.source.dtype) == (np.int64, np.int64)
-        and all(array.flags.c_contiguous for array in (*held, sides.balance))
+        and [array.dtype for array in (*of_rows, *given, *told)] == _TYPES
+        and all(array.flags.c_contiguous for array in (*of_rows, *given, *told))
     )
     if not fitting:
         raise ValueError("rows, fits and weights do not belong together")
-    of_rows = _Taught(weight.shape[1], *(x.ctypes.data for x in (weight, truth, fold, source)))
-    given = (sides.fold, sides.source, sides.balance, at.slope, at.bias)
-    told = (into.slope, into.bias, into.loss)
-    of_fits = _Fits(sides.head, fits, *(x.ctypes.data for x in (*given, *told)))
-    _LIBRARY.duyet_slopes(rows._c(places), of_rows, of_fits)
+    odds = np.empty((rows.of.size, fits))
+    of_fits = _Fits(fits, *(x.ctypes.data for x in (*given, *told, odds)))
+    _LIBRARY.duyet_slopes(rows._c(), _Taught(*(x.ctypes.data for x in of_rows)), of_fits)
+
+
+_TYPES = list(map(np.dtype, ["f8", "?", "u1", "u4", "i8", "i8", *["f8"] * 6]))

@@ -177,7 +177,10 @@ def read(
     ham = everything.columns["source"][everything.genuine(recipe)]
     names, ends, sources = everything.names, everything.ends, everything.sources
     del everything
-    tasks = ((work, chunk, hosts_name, recipe) for chunk in names)
+    tasks = (
+        (work, chunk, rows, hosts_name, recipe)
+        for chunk, rows in zip(names, rows_names, strict=True)
+    )
     matrices = []
     for matrix in workers.each(make_shard, tasks):
         matrices.append(matrix)
