@@ -193,27 +193,25 @@ def shard_at(work: Work, shard: Shard, bits: int) -> Read:
 
 
 def having(shared: tuple[Work, int, int, tuple[int, ...]], block: Sequence[Shard]) -> Floats:
-    """How many rows have each place: shape (places, heads * (folds + sources)).
+    """How many rows have each place: shape (places, heads * (folds + sources) + heads * 2).
 
-    `shared` is where the shards lie, the table's bits, the folds, and the sources that are counted
+    The last columns are of each head's negative and positive rows the sum of their weights times
+    the square of the place's value. `shared` is where the shards lie, the table's bits, the folds, and the sources that are counted
     apart. A head's columns are its folds, then those sources.
     """
     work, bits, folds, sources = shared
     each = folds + len(sources)
-    counts = np.zeros((2**bits, len(HEADS) * each))
+    told = np.zeros((2**bits, len(HEADS) * (each + 2)))
     for shard in block:
         for head, (packed, teaching) in enumerate(shard_at(work, shard, bits).of_heads):
-            # A column that nobody asks for takes the rows of other sources.
-            by_fold, by_source = np.zeros((2**bits, folds)), np.zeros((2**bits, len(sources) + 1))
-            packed.count_into(by_fold, teaching.fold.astype(np.int64))
-            apart = np.full(teaching.source.size, len(sources))
+            apart = np.full(teaching.source.size, -1)
             for at, source in enumerate(sources):
-                apart[teaching.source == source] = at
-            packed.count_into(by_source, apart)
-            begin = head * each
-            counts[:, begin : begin + folds] += by_fold
-            counts[:, begin + folds : begin + each] += by_source[:, :-1]
-    return counts
+                apart[teaching.source == source] = head * each + folds + at
+            packed.count_into(told, head * each + teaching.fold.astype(np.int64))
+            packed.count_into(told, apart)
+            squared = len(HEADS) * each + 2 * head + teaching.truth.astype(np.int64)
+            packed.count_into(told, squared, squares_of=teaching.weight)
+    return told
 
 
 def slopes(asked: Asked, block: Sequence[Shard]) -> Floats:

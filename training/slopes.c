@@ -186,17 +186,19 @@ EXPORTED int duyet_slopes(const Matrix *m, const Taught *taught, const Fits *f)
     return DONE;
 }
 
-/* Counts the rows that have each place, `of` saying of each row in which column: shape (places,
- * columns). */
-EXPORTED void duyet_having(const Matrix *m, const int64_t *of, int64_t columns, double *counts)
+/* Counts the rows that have each place, `of` saying of each row in which column, -1 for none: shape
+ * (places, columns). With weights each counts as its weight times the square of its value. */
+EXPORTED void duyet_having(const Matrix *m, const int64_t *of, const double *weight,
+                           int64_t columns, double *counts)
 {
-    const uint16_t *row = m->row;
+    const uint16_t *row = m->row, *code = m->codes;
     int64_t stop;
     for (stop = 0; stop < m->stops; stop++) {
         const uint16_t *end = row + m->counts[stop];
         counts += m->steps[stop] * columns;
-        for (; row < end; row++)
-            counts[of[*row]] += 1.0;
+        for (; row < end; row++, code++)
+            if (of[*row] >= 0)
+                counts[of[*row]] += weight ? weight[*row] * m->values[*code] * m->values[*code] : 1.0;
     }
 }
 

@@ -72,7 +72,7 @@ def _opened() -> ctypes.CDLL:
     matrix = ctypes.POINTER(_Matrix)
     library.duyet_slopes.argtypes = (matrix, ctypes.POINTER(_Taught), ctypes.POINTER(_Fits))
     library.duyet_slopes.restype = ctypes.c_int
-    library.duyet_having.argtypes = (matrix, _pointer, _int64, _pointer)
+    library.duyet_having.argtypes = (matrix, _pointer, _pointer, _int64, _pointer)
     library.duyet_having.restype = None
     library.duyet_rows_are_whole.argtypes = (matrix, _int64, _int64, _int64)
     library.duyet_rows_are_whole.restype = ctypes.c_int
@@ -155,16 +155,27 @@ class Packed:
         entries = (self.values[self.codes], (self.row, by_place))
         return sparse.csr_matrix(entries, shape=(self.of.size, places))
 
-    def count_into(self, counts: Floats, columns: NDArray[np.int64]) -> None:
-        """Count which rows have each place; `columns` says of each row in which column.
+    def count_into(
+        self, counts: Floats, columns: NDArray[np.int64], *, squares_of: Floats | None = None
+    ) -> None:
+        """Count which rows have each place; `columns` says of each row in which column, -1 in none.
 
-        `counts` has shape (places, columns).
+        `counts` has shape (places, columns). With `squares_of` each counts as that, of the row, times
+        the square of its value.
         """
-        within = columns.size == 0 or 0 <= columns.min() <= columns.max() < counts.shape[1]
-        if not (within and columns.size == self.of.size and counts.flags.c_contiguous):
+        within = columns.size == 0 or -1 <= columns.min() <= columns.max() < counts.shape[1]
+        weighed = squares_of is None or squares_of.shape == columns.shape
+        if not (within and weighed and columns.size == self.of.size and counts.flags.c_contiguous):
             raise ValueError("rows and columns do not belong together")
         told = np.ascontiguousarray(columns, np.int64)
-        _LIBRARY.duyet_having(self._c(), told.ctypes.data, counts.shape[1], counts.ctypes.data)
+        weight = None if squares_of is None else np.ascontiguousarray(squares_of, np.float64)
+        _LIBRARY.duyet_having(
+            self._c(),
+            told.ctypes.data,
+            None if weight is None else weight.ctypes.data,
+            counts.shape[1],
+            counts.ctypes.data,
+        )
 
     def _c(self) -> _Matrix:
         arrays = (self.steps, self.counts, self.row, self.codes, self.values)
