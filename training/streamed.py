@@ -154,11 +154,15 @@ def read(
     digests = Digests()
     lines = (spelled(e, digests.noted(e, canonical(e))) for e in examples)
     chunks = chunks_of(lines, chunk_rows)
-    looks = list(workers.each(looked, ((work, chunk, recipe) for chunk in chunks)))
+    everything = Everything(work)
+
+    def hosts_linked() -> Iterator[str]:
+        for look in workers.each(looked, ((work, chunk, recipe) for chunk in chunks)):
+            everything.add(look)
+            yield from look.hosts
+
+    hosts = lendable(hosts_linked())
     progress("reading", 1.0)
-    hosts = lendable(host for look in looks for host in look.hosts)
-    everything = Everything.of(looks)
-    del looks
     hosts_name = _write_hosts(work, hosts)
     body = asdict(recipe)
     # What is fitted to, and not how: fits that were tried serve the recipe that is chosen.
@@ -168,15 +172,15 @@ def read(
     name = name_of(everything.names, hosts_name, told)
     counts = Counts(recipe.folds, len(everything.sources))
     rows_names = []
+    ham = np.zeros(len(everything.sources), np.int64)
     for at, rows in enumerate(taught(everything, recipe, lends=bool(hosts))):
         counts.add(rows)
+        ham += np.bincount(rows.source[: rows.genuine.size][rows.genuine], minlength=ham.size)
         rows_names.append(f"{name}.{at}")
         if not work.has("taught", rows_names[-1]):
             work.save("taught", rows_names[-1], **rows.arrays())
     counts.require_enough()
-    ham = everything.columns["source"][everything.genuine(recipe)]
     names, ends, sources = everything.names, everything.ends, everything.sources
-    del everything
     tasks = (
         (work, chunk, rows, hosts_name, recipe)
         for chunk, rows in zip(names, rows_names, strict=True)
@@ -188,12 +192,12 @@ def read(
     return Kept(
         work=work,
         name=name,
-        chunks=names,
+        chunks=tuple(names),
         shards=tuple(map(Shard, matrices, rows_names)),
-        ends=ends,
-        sources=sources,
+        ends=tuple(ends),
+        sources=tuple(sources),
         counts=counts,
-        genuine={int(k): int(n) for k, n in zip(*np.unique(ham, return_counts=True), strict=True)},
+        genuine={source: int(n) for source, n in enumerate(ham) if n},
         data=digests.body(),
     )
 
