@@ -1,5 +1,6 @@
 import json
 import random
+import resource
 import subprocess
 import sys
 from dataclasses import replace
@@ -303,3 +304,22 @@ def test_the_card_tells_invented_comments_that_were_judged_wrongly_and_no_real_o
     manifest = replace(a_manifest(), evaluation={"tasks": {}, "failures": found})
     assert f"`{spam.text}`" in card_of(manifest)
     assert "## Known failures" not in card_of(replace(manifest, evaluation={}))
+
+
+def test_a_full_disk_is_told_and_the_training_goes_on_from_there(data, tmp_path, call):
+    command = ["train", data, "--out", str(tmp_path / "models"), "--work", str(tmp_path / "work")]
+    was, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, most))
+    try:
+        status, _, said = call(*command, "--jobs", "1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (was, most))
+    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "work/shards").iterdir()}
+
+    again, _, _ = call(*command, "--jobs", "1")
+
+    assert (status, again) == (1, 0)
+    assert "no room is left" in said
+    assert "start the same command again" in said
+    assert shards
+    assert {path: path.stat().st_mtime_ns for path in shards} == shards

@@ -124,8 +124,8 @@ def looked(work: Work, lines: bytes, recipe: Recipe) -> Look:
         work.save("looks", look, columns=columns, told=np.frombuffer(told, np.uint8))
     found = work.load("looks", look)
     told_back = json.loads(found["told"].tobytes())
-    hosts = frozenset(told_back["hosts"])
-    return Look(name, found["columns"].size, look, tuple(told_back["sources"]), hosts)
+    linked = frozenset(told_back["hosts"])
+    return Look(name, found["columns"].size, look, tuple(told_back["sources"]), linked)
 
 
 def examples_in(work: Work, name: str) -> list[LabelledExample]:

@@ -32,7 +32,8 @@ class Copies:
         self._parts = min(MOST_PARTS, numbers // part + 1)
         self._stack = ExitStack()
         self._files = [
-            self._stack.enter_context(TemporaryFile(dir=folder)) for _ in range(self._parts)
+            self._stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115  the stack closes
+            for _ in range(self._parts)
         ]
 
     def __enter__(self) -> "Copies":

@@ -137,7 +137,7 @@ def fitted(  # noqa: PLR0913  each is a part of what is minimised, or of how
     return descent.weights(state.point), float(state.point[-1])
 
 
-def descending(
+def descending(  # noqa: PLR0913  from where, how far, and whom to tell
     places: int,
     *,
     enough: float,
@@ -145,15 +145,17 @@ def descending(
     start: State | None = None,
     most_steps: int = 500,
     noted: Callable[[State], None] = lambda _: None,
-    away: Callable[[State], float] = lambda state: steepest(state),
+    away: Callable[[State], float] | None = None,
 ) -> Walk:
     """A descent as a generator: it yields a point and is sent the loss and the gradient there.
 
     So several may walk in lockstep, each pass over the rows for all of them. It sets out from
     where a descent of a like problem ended, `begin`, by what that remembers of the curvature; None
-    for 0. `start` and `noted` are as in `fitted`. Returns the last state, which is not further `away`
-    from the end than `enough` but where `most_steps` or rounding ended it.
+    for 0. `start` and `noted` are as in `fitted`. Returns the last state, which is not further
+    `away` (None for `steepest`) from the end than `enough` but where `most_steps` or rounding
+    ended it.
     """
+    away = steepest if away is None else away
     state = start
     if state is None:
         none = np.zeros(0)

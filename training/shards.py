@@ -87,7 +87,7 @@ def shard_name(chunk: str, hosts: str, teaches: NDArray[np.bool_], recipe: Recip
     shares = dict(recipe.spec.shares)
     spec = [recipe.spec.bits, recipe.spec.chars, recipe.spec.words, recipe.spec.marked, shares]
     lent = [hosts, recipe.lent_share, recipe.seed]
-    taught = hashlib.sha256(np.packbits(teaches)).hexdigest()
+    taught = hashlib.sha256(np.packbits(teaches).tobytes()).hexdigest()
     return name_of(VERSION, FEATURES_VERSION, chunk, spec, lent, taught)
 
 
@@ -196,7 +196,8 @@ def having(shared: tuple[Work, int, int, tuple[int, ...]], block: Sequence[Shard
     """How many rows have each place: shape (places, heads * (folds + sources) + heads * 2).
 
     The last columns are of each head's negative and positive rows the sum of their weights times
-    the square of the place's value. `shared` is where the shards lie, the table's bits, the folds, and the sources that are counted
+    the square of the place's value. `shared` is where the shards lie, the table's bits, the folds,
+    and the sources that are counted
     apart. A head's columns are its folds, then those sources.
     """
     work, bits, folds, sources = shared

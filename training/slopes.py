@@ -91,8 +91,8 @@ class Packed:
     """Rows of a matrix by place, in a little more than 4 bytes a value.
 
     `of` (uint32) says which rows of a shard they are. `steps` and `counts` (uint16) say of each
-    place how far it is from the one before it, and how many rows have it; `row` and `codes` (uint16)
-    of each of those which row it is, and which of `values` (float64).
+    place how far it is from the one before it, and how many rows have it; `row` and `codes`
+    (uint16) of each of those which row it is, and which of `values` (float64).
     """
 
     of: NDArray[np.uint32]
@@ -160,8 +160,8 @@ class Packed:
     ) -> None:
         """Count which rows have each place; `columns` says of each row in which column, -1 in none.
 
-        `counts` has shape (places, columns). With `squares_of` each counts as that, of the row, times
-        the square of its value.
+        `counts` has shape (places, columns). With `squares_of` each counts as that, of the row,
+        times the square of its value.
         """
         within = columns.size == 0 or -1 <= columns.min() <= columns.max() < counts.shape[1]
         weighed = squares_of is None or squares_of.shape == columns.shape

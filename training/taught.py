@@ -45,6 +45,11 @@ class Everything:
         self.ends.append((self.ends[-1] if self.ends else 0) + look.rows)
         self._looks.append((look.columns, np.array(here, np.uint32)))
 
+    @property
+    def looks(self) -> list[str]:
+        """Where the columns of each chunk lie."""
+        return [name for name, _ in self._looks]
+
     def columns(self) -> Iterator[NDArray[Any]]:
         """The columns of each chunk (`training.chunks.COLUMNS`), `source` an index here."""
         for name, sources in self._looks:
