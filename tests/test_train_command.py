@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click import ClickException
 
 from duyet.cli import run
 from model.features import Spec
@@ -306,20 +307,19 @@ def test_the_card_tells_invented_comments_that_were_judged_wrongly_and_no_real_o
     assert "## Known failures" not in card_of(replace(manifest, evaluation={}))
 
 
-def test_a_full_disk_is_told_and_the_training_goes_on_from_there(data, tmp_path, call):
-    command = ["train", data, "--out", str(tmp_path / "models"), "--work", str(tmp_path / "work")]
+def test_a_full_disk_is_told_and_the_training_goes_on_from_there(data, tmp_path):
+    examples = gathered(read_examples(Path(data)), SMALL).examples
+    options = Options(research=False, promote=False, jobs=1, work=tmp_path)
     was, most = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, most))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, most))
     try:
-        status, _, said = call(*command, "--jobs", "1")
+        with pytest.raises(ClickException, match=r"no room is left.*start the same command again"):
+            fitted_and_measured(examples, SMALL, options)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (was, most))
-    shards = {path: path.stat().st_mtime_ns for path in (tmp_path / "work/shards").iterdir()}
+    read = {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
 
-    again, _, _ = call(*command, "--jobs", "1")
+    fitted_and_measured(examples, SMALL, options)
 
-    assert (status, again) == (1, 0)
-    assert "no room is left" in said
-    assert "start the same command again" in said
-    assert shards
-    assert {path: path.stat().st_mtime_ns for path in shards} == shards
+    assert read
+    assert {path: path.stat().st_mtime_ns for path in read} == read
