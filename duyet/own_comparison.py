@@ -38,8 +38,7 @@ def compared_with_champion(
     `given` are the labels as they came, of which `own` took what it was moved by. Raises
     RegistryError.
     """
-    champion = registry.manifest(CHAMPION)
-    seen_until = _time_of(str(champion.recipe.get("labels_until") or ""))
+    seen_until = registry.manifest(CHAMPION).learnt_until
     fair = [
         row
         for row, example in enumerate(own.examples)

@@ -21,6 +21,9 @@ from distributed.security import Security
 
 ROLES = ("scheduler", "worker", "client")
 
+CHUNK = 9
+"""Eighteen chunks, more than are added at once (`training.workers.FAN`); each is a task a pass."""
+
 SCHEDULER = """
 from distributed import LocalCluster
 if __name__ == "__main__":
@@ -52,7 +55,7 @@ def cluster():
 def test_with_a_worker_killed_in_the_middle_it_gives_the_bytes_of_one_machine(cluster, tmp_path):
     address, pids = cluster
     examples = read(Path(written(tmp_path / "rows.jsonl", signed())))
-    here = trained(examples, tmp_path / "here", search=True)
+    here = trained(examples, tmp_path / "here", search=True, chunk_rows=CHUNK)
     killed: list[int] = []
 
     def kill_one(stage: str, done: float) -> None:
@@ -62,7 +65,12 @@ def test_with_a_worker_killed_in_the_middle_it_gives_the_bytes_of_one_machine(cl
 
     with cluster_at(address, Work.at(tmp_path / "there")) as workers:
         there = trained(
-            examples, tmp_path / "there", workers=workers, progress=kill_one, search=True
+            examples,
+            tmp_path / "there",
+            workers=workers,
+            progress=kill_one,
+            chunk_rows=CHUNK,
+            search=True,
         )
 
     assert killed

@@ -62,6 +62,7 @@ def trained(
     said: Callable[[str], None] = lambda _: None,
     progress: Tell = lambda _, __: None,
     search: bool = False,
+    chunk_rows: int = CHUNK,
 ) -> Streamed:
     return streamed(
         examples,
@@ -72,7 +73,7 @@ def trained(
         progress=progress,
         say=said,
         search=search,
-        chunk_rows=CHUNK,
+        chunk_rows=chunk_rows,
     )
 
 
