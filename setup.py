@@ -53,7 +53,11 @@ class BuildKernel(build_ext):
 
 if __name__ == "__main__":
     setup(
-        ext_modules=[Extension("model.libkernel", ["model/kernel.c"], depends=["setup.py"])],
+        ext_modules=[
+            Extension(
+                "model.libkernel", ["model/kernel.c", "training/slopes.c"], depends=["setup.py"]
+            )
+        ],
         cmdclass={"build_ext": BuildKernel},
         # Only builds in isolation bring what stands here; `make install` sees to it by itself.
         setup_requires=[] if compiler() else ["ziglang"],

@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import certificate
 from tests.test_streamed import ROOT, read, signed, told, trained
 from tests.test_train_command import written
 from training.cluster import ClusterError, cluster_at
 from training.work import Work
 
 pytest.importorskip("distributed")
+import dask
+from distributed import LocalCluster
+from distributed.security import Security
+
+ROLES = ("scheduler", "worker", "client")
 
 CHUNK = 9
 """Eighteen chunks, more than are added at once (`training.workers.FAN`); each is a task a pass."""
@@ -49,11 +55,11 @@ def cluster():
 def test_with_a_worker_killed_in_the_middle_it_gives_the_bytes_of_one_machine(cluster, tmp_path):
     address, pids = cluster
     examples = read(Path(written(tmp_path / "rows.jsonl", signed())))
-    here = trained(examples, tmp_path / "here", chunk_rows=CHUNK)
+    here = trained(examples, tmp_path / "here", search=True, chunk_rows=CHUNK)
     killed: list[int] = []
 
     def kill_one(stage: str, done: float) -> None:
-        if stage == "fits" and done > 0.4 and not killed:
+        if stage == "search" and done > 0.4 and not killed:
             killed.append(pids[0])
             os.kill(pids[0], signal.SIGKILL)
 
@@ -64,11 +70,43 @@ def test_with_a_worker_killed_in_the_middle_it_gives_the_bytes_of_one_machine(cl
             workers=workers,
             progress=kill_one,
             chunk_rows=CHUNK,
+            search=True,
         )
 
     assert killed
     assert told(there) == told(here)
     assert (there.data, there.failures) == (here.data, here.failures)
+    assert there.searched == here.searched
+
+
+def test_over_tls_by_the_certificates_of_dasks_configuration(tmp_path):
+    _, public = certificate(tmp_path)
+    private = public.with_suffix(".key")
+    work = Work.at(tmp_path / "work")
+    tls = {
+        f"distributed.comm.tls.{role}": {"cert": str(public), "key": str(private)} for role in ROLES
+    }
+    known = tls | {"distributed.comm.tls.ca-file": str(public)}
+    with dask.config.set(known):
+        served = LocalCluster(
+            n_workers=1,
+            processes=False,
+            protocol="tls",
+            dashboard_address=None,
+            security=Security(),
+        )
+    with served:
+        address = served.scheduler_address
+
+        with dask.config.set(known), cluster_at(address, work) as workers:
+            asked = list(workers.each(pow, [(2, 3), (3, 2)]))
+
+        stranger = cluster_at(address, work)
+        with pytest.raises(ClusterError, match="takes certificates"), stranger:
+            pass
+
+    assert address.startswith("tls://")
+    assert asked == [8, 9]
 
 
 def test_no_scheduler_is_told(monkeypatch):

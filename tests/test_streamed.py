@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from training.held_out import gathered
 from training.lockstep import VECTORS, samples
 from training.memory import MEMORY, jobs_for, memory_for_fits
 from training.progress import Tell
-from training.scoring import drawn
+from training.scoring import Draws, drawn
 from training.streamed import Streamed, streamed
 from training.work import Work
 from training.workers import FAN, Local, Sum, Workers, added
@@ -25,6 +26,8 @@ from training.workers import FAN, Local, Sum, Workers, added
 ROOT = Path(__file__).parent.parent
 FIT = 8 * VECTORS * 2**SMALL.spec.bits
 """Bytes for one fit at a time."""
+
+FIVE_FOLDS = replace(SMALL, folds=5)
 
 CHUNK = 5
 """So few that there are growing samples of the shards of 160 comments."""
@@ -58,6 +61,7 @@ def trained(
     workers: Workers | None = None,
     said: Callable[[str], None] = lambda _: None,
     progress: Tell = lambda _, __: None,
+    search: bool = False,
     chunk_rows: int = CHUNK,
 ) -> Streamed:
     return streamed(
@@ -68,6 +72,7 @@ def trained(
         memory=memory,
         progress=progress,
         say=said,
+        search=search,
         chunk_rows=chunk_rows,
     )
 
@@ -184,6 +189,25 @@ def test_a_sum_is_the_same_in_order_and_level_by_level():
 )
 def test_samples_grow_to_all_shards(shards, strides):
     assert samples(shards) == strides
+
+
+def test_of_many_comments_only_so_many_folds_are_held_out_as_are_scored(examples, whole, tmp_path):
+    folder = tmp_path / "work"
+
+    done = streamed(
+        examples,
+        FIVE_FOLDS,
+        work=Work.at(folder),
+        workers=Local(1),
+        memory=10**9,
+        chunk_rows=CHUNK,
+        draws=Draws(scored=60, judged=40, compared=20),
+    )
+
+    assert len(done.fitted.classifiers) == 2
+    assert set(done.fitted.fold_of) <= {0, 1}
+    assert 10 < len(done.drawn) < 32
+    assert 24 < sum(len(m.judged) for m in done.measured) < 100
 
 
 def test_of_very_many_comments_about_so_many_are_scored():

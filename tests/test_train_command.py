@@ -1,11 +1,13 @@
 import json
 import random
+import resource
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click import ClickException
 
 from duyet.cli import run
 from model.features import Spec
@@ -303,3 +305,21 @@ def test_the_card_tells_invented_comments_that_were_judged_wrongly_and_no_real_o
     manifest = replace(a_manifest(), evaluation={"tasks": {}, "failures": found})
     assert f"`{spam.text}`" in card_of(manifest)
     assert "## Known failures" not in card_of(replace(manifest, evaluation={}))
+
+
+def test_a_full_disk_is_told_and_the_training_goes_on_from_there(data, tmp_path):
+    examples = gathered(read_examples(Path(data)), SMALL).examples
+    options = Options(research=False, promote=False, jobs=1, work=tmp_path)
+    was, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, most))
+    try:
+        with pytest.raises(ClickException, match=r"no room is left.*start the same command again"):
+            fitted_and_measured(examples, SMALL, options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (was, most))
+    read = {path: path.stat().st_mtime_ns for path in (tmp_path / "rows").iterdir()}
+
+    fitted_and_measured(examples, SMALL, options)
+
+    assert read
+    assert {path: path.stat().st_mtime_ns for path in read} == read

@@ -7,7 +7,8 @@ memory or on how many work, so that all that is added up chunk by chunk comes ou
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ CHUNK_ROWS = 2_048
 CHUNK_BYTES = 8 * 1024 * 1024
 """A chunk ends with the row that reaches one of the two."""
 
-VERSION = 1
+VERSION = 2
 """Changes whenever the same rows would give other files in the work directory."""
 
 COLUMNS = np.dtype(
@@ -41,37 +42,51 @@ COLUMNS = np.dtype(
         ("borrows", "?"),
     ]
 )
-"""What is kept in memory of each comment: 26 bytes. `source` is an index into `Look.sources`.
+"""What is told apart of each comment: 26 bytes. `source` is an index into `Look.sources`.
 
 `key` stands for what the text says, `signed` for a name or URL, `linked` for a URL, `borrows` for
 that one may be lent.
 """
 
 
+_PROPERTIES = tuple(f.name for f in fields(LabelledExample) if f.name != "provenance")
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was read off a chunk: its name, a column a field, its sources and their rows' digests.
-
-    `hosts` are those that its ham links to.
+    """What was read off a chunk: its name, its rows, under which name `columns_of` finds them,
+    and their sources. `hosts` are those that its ham links to.
     """
 
     name: str
-    columns: NDArray[Any]
+    rows: int
+    columns: str
     sources: tuple[str, ...]
     hosts: frozenset[str]
 
 
+def columns_of(work: Work, name: str) -> NDArray[Any]:
+    """The columns (`COLUMNS`) of a chunk that was looked at."""
+    return work.load("looks", name)["columns"]
+
+
 def canonical(example: LabelledExample) -> bytes:
     """An example as a line of JSON, the same for the same example."""
-    body = asdict(example) | {"label": example.label.word}
-    del body["provenance"]  # names the file that a row stood in, which is no property of it
+    # The provenance names the file that a row stood in, which is no property of it.
+    body = {name: getattr(example, name) for name in _PROPERTIES} | {"label": example.label.word}
     return json.dumps(body, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
 def spelled(example: LabelledExample, line: bytes) -> bytes:
     """The example's canonical line with its provenance."""
-    provenance = json.dumps(asdict(example.provenance), separators=(",", ":")).encode()
+    provenance = _spelled_provenance(example.provenance)
     return line[:-2] + b',"provenance":' + provenance + b"}\n"
+
+
+@lru_cache(maxsize=1)
+def _spelled_provenance(provenance: Provenance) -> bytes:
+    """Of a file all rows have the same."""
+    return json.dumps(asdict(provenance), separators=(",", ":")).encode()
 
 
 def example_of_body(body: dict[str, Any]) -> LabelledExample:
@@ -109,7 +124,8 @@ def looked(work: Work, lines: bytes, recipe: Recipe) -> Look:
         work.save("looks", look, columns=columns, told=np.frombuffer(told, np.uint8))
     found = work.load("looks", look)
     told_back = json.loads(found["told"].tobytes())
-    return Look(name, found["columns"], tuple(told_back["sources"]), frozenset(told_back["hosts"]))
+    linked = frozenset(told_back["hosts"])
+    return Look(name, found["columns"].size, look, tuple(told_back["sources"]), linked)
 
 
 def examples_in(work: Work, name: str) -> list[LabelledExample]:

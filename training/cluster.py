@@ -90,6 +90,11 @@ def cluster_at(address: str, work: Work) -> Iterator[DaskWorkers]:
         try:
             connect: Any = Client  # it carries no types
             client = connect(to, timeout=TIMEOUT_SECONDS, set_as_default=False)
+        except TypeError:  # that is how it says that it has no certificates
+            raise ClusterError(
+                "tls:// takes certificates in Dask's configuration: distributed.comm.tls.ca-file, "
+                "and cert and key under distributed.comm.tls.client"
+            ) from None
         except (OSError, ValueError, TimeoutError) as problem:
             told = type(problem).__name__
             raise ClusterError(f"no Dask scheduler answers at {address} ({told})") from None

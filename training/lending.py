@@ -67,10 +67,20 @@ def hosts_of(example: LabelledExample) -> set[str]:
 
 
 def lendable(hosts: Iterable[str]) -> list[str]:
-    """The hosts that can be lent, sorted: of more than `HOSTS` a draw by hash."""
-    each = set(hosts)
-    chosen = each if len(each) <= HOSTS else heapq.nsmallest(HOSTS, each, key=_draw)
-    return sorted(chosen)
+    """The hosts that can be lent, sorted: of more than `HOSTS` a draw by hash.
+
+    Never holds more than twice as many.
+    """
+    chosen: set[str] = set()
+    for host in hosts:
+        chosen.add(host)
+        if len(chosen) == 2 * HOSTS:
+            chosen = set(_fewer(chosen))
+    return sorted(_fewer(chosen))
+
+
+def _fewer(hosts: set[str]) -> Iterable[str]:
+    return hosts if len(hosts) <= HOSTS else heapq.nsmallest(HOSTS, hosts, key=_draw)
 
 
 def _drawn(example: LabelledExample, share: float, seed: int) -> int | None:

@@ -4,25 +4,30 @@ The shards are taken on by growing samples (Derezinski, Mahajan, Keerthi, Vishwa
 2018, "Batch-Expansion Training"): every 4**n-th of them first, down to all, each time from where
 the sample before ended. So what takes many steps is done on few rows, and few passes over all of
 them are left. Where it ends is the optimum over all rows, to the tolerance of `training.logistic`.
+
+The fits to all rows lead. The others of a head, which leave some out, set out from where it ended,
+with what it remembers of the curvature: they are few steps from their own end.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.classifier import HEADS
 from training.fit import Linear, rarity_of
-from training.logistic import MEMORY, State, Walk, descending, steepest
+from training.logistic import MEMORY, State, Walk, descending, excess
 from training.shards import BLOCK, Asked, Fit, Shard, having, slopes
+from training.slopes import Sums, size_of
 from training.taught import Counts
 from training.work import Work, name_of
 from training.workers import Workers
 
 Floats = NDArray[np.float64]
 
-TOLERANCE, ROUGH = 1e-5, 1e-4
-"""Of the sum of weights: no part of the gradient is above it at the end, and on a sample."""
+TOLERANCE, ROUGH = 1e-8, 1e-6
+"""Of the sum of weights: about how much loss is left to be saved at the end, and on a sample."""
 
 LEAST_SHARDS = 8
 """A sample of fewer says too little to start from."""
@@ -58,12 +63,19 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A fit of some places with the scale of each, and the name under which it is kept."""
+    """A fit of some places with the scale of each, and the name under which it is kept.
+
+    `unit` is as in `Rarity.unit`, and the same for all fits of a head: so they may begin where
+    another ended. One that `leads` is followed by others, which begin where it ended.
+    """
 
     fit: Fit
     places: NDArray[np.intp]
     scale: Floats
+    unit: tuple[Floats, float]
     name: str
+    leads: bool
+    begin: State | None
 
 
 def fits_of(
@@ -84,9 +96,14 @@ def fits_of(
 
 @dataclass(frozen=True, slots=True)
 class Rarity:
-    """How many rows of each head have each place, by fold and by sources counted apart."""
+    """How many rows of each head have each place, by fold and by sources counted apart.
+
+    `squares` has shape (places, heads * 2): of each head's negative and positive rows the sum of
+    their weights times the square of the place's value.
+    """
 
     counts: NDArray[np.float32]
+    squares: NDArray[np.float32]
     folds: int
     sources: tuple[int, ...]
 
@@ -99,14 +116,28 @@ class Rarity:
     @classmethod
     def of(cls, problem: Problem, folds: int, sources: Sequence[int]) -> "Rarity":
         """Counted in one pass, or read where that was done before."""
-        name = name_of(problem.name, "having", folds, list(sources))
+        name = name_of(problem.name, "counted", folds, list(sources))
         work = problem.work
         if not work.has("fits", name):
             shared = (work, problem.bits, folds, tuple(sources))
             tasks = ((block,) for block in blocks(problem.shards))
-            work.save("fits", name, counts=problem.workers.total(having, shared, tasks))
-        counts = work.load("fits", name)["counts"].astype(np.float32)
-        return cls(counts, folds, tuple(sources))
+            found = problem.workers.total(having, shared, tasks).astype(np.float32)
+            rows = len(HEADS) * (folds + len(sources))
+            work.save("fits", name, counts=found[:, :rows], squares=found[:, rows:])
+        kept = work.load("fits", name)
+        return cls(kept["counts"], kept["squares"], folds, tuple(sources))
+
+    def unit(self, fit: Fit) -> tuple[Floats, float]:
+        """How far each place's weight, and the bias, are moved by what a fit's descent calls 1.
+
+        So that the loss is about as curved along each: by the diagonal of its second derivative
+        where all weights are 0, of all rows. Unlike `scale` it changes the way and not the end.
+        """
+        scale = self.scale(replace(fit, fold=None, source=None))
+        sides = self.squares[:, 2 * fit.head : 2 * fit.head + 2].astype(np.float64)
+        curved = (sides[:, 0] * fit.balance[0] + sides[:, 1] * fit.balance[1]) / 4
+        along = scale / np.sqrt(curved * scale * scale + 1 / fit.inverse_penalty)
+        return along, 2 / float(np.sqrt(fit.rows))
 
     def scale(self, fit: Fit) -> Floats:
         """How freely a fit may move each place."""
@@ -134,18 +165,51 @@ def fitted(
     left = [at for at in order if not problem.work.has("fits", names[at])]
     done = len(fits) - len(left)
     places = rarity.there()
-    for begin in range(0, len(left), problem.together):
-        together = left[begin : begin + problem.together]
-        wave = [
-            Wanted(fits[at], places, rarity.scale(fits[at])[places], names[at]) for at in together
-        ]
+    leaders = _leaders(fits)
+    units = {head: rarity.unit(fits[at]) for head, at in leaders.items()}
+    begun: dict[int, State] = {}
+    for leading in (True, False):
+        of_kind = [at for at in left if (at in leaders.values()) is leading]
+        if of_kind and not leading:
+            begun = {
+                head: ended
+                for head, at in leaders.items()
+                if (ended := _saved(problem.work, _ended(names[at]))) is not None
+            }
+        for begin in range(0, len(of_kind), problem.together):
+            together = of_kind[begin : begin + problem.together]
+            wave = [
+                Wanted(
+                    fits[at],
+                    places,
+                    rarity.scale(fits[at])[places],
+                    (units[fits[at].head][0][places], units[fits[at].head][1]),
+                    names[at],
+                    leads=leading,
+                    begin=begun.get(fits[at].head),
+                )
+                for at in together
+            ]
 
-        def told(share: float, done: int = done, wave: list[Wanted] = wave) -> None:
-            progress((done + share * len(wave)) / len(fits))
+            def told(share: float, done: int = done, wave: list[Wanted] = wave) -> None:
+                progress((done + share * len(wave)) / len(fits))
 
-        _wave(problem, wave, told)
-        done += len(wave)
+            _wave(problem, wave, told)
+            done += len(wave)
     return names
+
+
+def _leaders(fits: Sequence[Fit]) -> dict[int, int]:
+    """Of each head the first fit to all rows, by its place: where the head's others set out."""
+    found: dict[int, int] = {}
+    for at, fit in enumerate(fits):
+        if fit.fold is None and fit.source is None:
+            found.setdefault(fit.head, at)
+    return found
+
+
+def _ended(name: str) -> str:
+    return f"{name}.ended"
 
 
 def fit_body(fit: Fit) -> list[object]:
@@ -181,7 +245,7 @@ class _Walker:
     def __init__(self, problem: Problem, wanted: Wanted) -> None:
         self.wanted = wanted
         self.point: Floats | None = None
-        self.state: State | None = None
+        self.state = wanted.begin
         self.nearness = 0.0
         self._problem = problem
         self._walk: Walk
@@ -194,7 +258,7 @@ class _Walker:
         self.nearness = self._begun = 0.0
 
         def noted(state: State) -> None:
-            at = steepest(state)
+            at = excess(state)
             self._begun = max(self._begun, at)
             if enough < at < self._begun:
                 near = np.log(self._begun / at) / np.log(self._begun / enough)
@@ -205,9 +269,10 @@ class _Walker:
         self._walk = descending(
             self.wanted.places.size,
             enough=enough,
-            begin=None if self.state is None else self.state.point,
+            begin=self.state,
             start=_saved(work, kept),
             noted=noted,
+            away=excess,
         )
         self.state = None
         self.answer(None)
@@ -220,6 +285,34 @@ class _Walker:
         except StopIteration as ended:
             self.point, self.state, self.nearness = None, ended.value, 1.0
 
+    def at(self) -> Floats:
+        """The point it asks about. Raises ValueError where it has arrived."""
+        if self.point is None:
+            raise ValueError("this fit asks nothing")
+        return self.point
+
+    def lay(self, points: Sums, at: int) -> None:
+        """Write down the weights and the bias of that point, as one fit of several."""
+        unit, unit_bias = self.wanted.unit
+        points.slope[self.wanted.places, at] = self.at()[:-1] * unit
+        points.bias[at] = self.at()[-1] * unit_bias
+
+    def told(self, sums: Sums, at: int, grown: float) -> tuple[float, Floats]:
+        """The loss and gradient there: what the rows add, times `grown`, and the penalty."""
+        unit, unit_bias = self.wanted.unit
+        point, inverse = self.at(), 1 / self.wanted.fit.inverse_penalty
+        gradient = np.empty(point.size)
+        np.multiply(sums.slope[self.wanted.places, at], unit * grown, out=gradient[:-1])
+        gradient[-1] = sums.bias[at] * unit_bias * grown
+        away = point[:-1] * unit
+        away /= self.wanted.scale
+        penalty = float(np.sum(away * away)) * inverse / 2
+        away *= unit
+        away /= self.wanted.scale
+        away *= inverse
+        gradient[:-1] += away
+        return float(sums.loss[at]) * grown + penalty, gradient
+
     def rest(self, stride: int) -> None:
         """Write down where a sample ended."""
         if self.state is not None:
@@ -230,8 +323,13 @@ class _Walker:
         work = self._problem.work
         if self.state is not None:
             weights = np.zeros(2**self._problem.bits)
-            weights[self.wanted.places] = self.state.point[:-1] * self.wanted.scale
-            work.save("fits", self.wanted.name, weights=weights, bias=self.state.point[-1])
+            unit, unit_bias = self.wanted.unit
+            weights[self.wanted.places] = self.state.point[:-1] * unit
+            if self.wanted.leads:
+                _save(work, _ended(self.wanted.name), self.state)
+            work.save(
+                "fits", self.wanted.name, weights=weights, bias=self.state.point[-1] * unit_bias
+            )
         for stride in strides:
             work.forget("fits", self._under_way(stride))
 
@@ -240,7 +338,8 @@ class _Walker:
 
 
 def _wave(problem: Problem, wave: Sequence[Wanted], progress: Callable[[float], None]) -> None:
-    strides = samples(len(problem.shards))
+    # What begins where another ended is nearer to its end there than any sample would bring it.
+    strides = [1] if all(wanted.begin for wanted in wave) else samples(len(problem.shards))
     walkers = [_Walker(problem, wanted) for wanted in wave]
     for stage, stride in enumerate(strides):
         shards = problem.shards[::stride]
@@ -262,23 +361,18 @@ def _pass(
     problem: Problem, walkers: Sequence[_Walker], shards: Sequence[Shard]
 ) -> Iterator[tuple[float, Floats]]:
     """The loss and gradient of each at its point; a sample's count as if it were all rows."""
-    points = [walker.point for walker in walkers if walker.point is not None]
-    scales = [walker.wanted.scale for walker in walkers]
-    places = walkers[0].wanted.places
-    weights = np.zeros((2**problem.bits, len(points)))
-    for at, (point, scale) in enumerate(zip(points, scales, strict=True)):
-        weights[places, at] = point[:-1] * scale
-    bias = np.array([point[-1] for point in points])
-    asked = Asked(problem.work, tuple(walker.wanted.fit for walker in walkers), weights, bias)
+    fits = tuple(walker.wanted.fit for walker in walkers)
+    whole = np.zeros(size_of(2**problem.bits, len(fits)))
+    asked = Asked(problem.work, fits, whole, problem.bits)
+    order = [(head, at) for head, count in enumerate(asked.of_heads()) for at in range(count)]
+    points = asked.apart(whole)
+    for (head, at), walker in zip(order, walkers, strict=True):
+        walker.lay(points[head], at)
     told = problem.workers.total(slopes, asked, ((block,) for block in blocks(shards)))
     grown = len(problem.shards) / len(shards)
-    for at, (walker, point) in enumerate(zip(walkers, points, strict=True)):
-        inverse = 1 / walker.wanted.fit.inverse_penalty
-        gradient = np.append(told[places, at], told[-2, at]) * grown
-        gradient[:-1] *= walker.wanted.scale
-        gradient[:-1] += point[:-1] * inverse
-        penalty = float(np.sum(point[:-1] * point[:-1])) * inverse / 2
-        yield float(told[-1, at]) * grown + penalty, gradient
+    sums = asked.apart(told)
+    for (head, at), walker in zip(order, walkers, strict=True):
+        yield walker.told(sums[head], at, grown)
 
 
 def blocks(shards: Sequence[Shard]) -> Iterator[tuple[Shard, ...]]:
@@ -297,6 +391,7 @@ def _save(work: Work, name: str, state: State) -> None:
         gradient=state.gradient,
         moves=np.stack(state.moves) if state.moves else none,
         turns=np.stack(state.turns) if state.turns else none,
+        curvatures=np.array(state.curvatures),
         loss=np.float64(state.loss),
         steps=np.int64(state.steps),
     )
@@ -313,4 +408,5 @@ def _saved(work: Work, name: str) -> State | None:
         tuple(found["moves"]),
         tuple(found["turns"]),
         int(found["steps"]),
+        tuple(found["curvatures"].tolist()),
     )

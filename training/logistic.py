@@ -18,7 +18,7 @@ in another order on other numbers of threads. So the result has the same bytes w
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -58,7 +58,8 @@ class State:
     """Where a descent is. Going on from it gives the bytes that one without a pause gives.
 
     `point` is (w - centre) / scale, then the bias; `loss` and `gradient` are those at the point.
-    `moves` and `turns` are the last changes of point and gradient, oldest first.
+    `moves` and `turns` are the last changes of point and gradient, oldest first, and `curvatures`
+    the products of each two.
     """
 
     point: Floats
@@ -67,6 +68,7 @@ class State:
     moves: tuple[Floats, ...] = ()
     turns: tuple[Floats, ...] = ()
     steps: int = 0
+    curvatures: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,29 +137,33 @@ def fitted(  # noqa: PLR0913  each is a part of what is minimised, or of how
     return descent.weights(state.point), float(state.point[-1])
 
 
-def descending(
+def descending(  # noqa: PLR0913  from where, how far, and whom to tell
     places: int,
     *,
     enough: float,
-    begin: Floats | None = None,
+    begin: State | None = None,
     start: State | None = None,
     most_steps: int = 500,
     noted: Callable[[State], None] = lambda _: None,
+    away: Callable[[State], float] | None = None,
 ) -> Walk:
     """A descent as a generator: it yields a point and is sent the loss and the gradient there.
 
     So several may walk in lockstep, each pass over the rows for all of them. It sets out from
-    the point `begin`, None for 0. `start` and `noted` are as in `fitted`. Returns the last state,
-    no part of whose gradient is above `enough` but
-    where `most_steps` or rounding ended it.
+    where a descent of a like problem ended, `begin`, by what that remembers of the curvature; None
+    for 0. `start` and `noted` are as in `fitted`. Returns the last state, which is not further
+    `away` (None for `steepest`) from the end than `enough` but where `most_steps` or rounding
+    ended it.
     """
+    away = steepest if away is None else away
     state = start
     if state is None:
-        point = np.zeros(places + 1) if begin is None else begin
-        loss, gradient = yield point
-        state = State(point, loss, gradient)
+        none = np.zeros(0)
+        begin = State(np.zeros(places + 1), 0.0, none) if begin is None else begin
+        loss, gradient = yield begin.point
+        state = replace(begin, loss=loss, gradient=gradient, steps=0)
     noted(state)
-    while state.steps < most_steps and steepest(state) > enough:
+    while state.steps < most_steps and away(state) > enough:
         further = yield from _stepped(state)
         if further is None:  # rounding: no point on the way is lower
             break
@@ -234,7 +240,8 @@ def _stepped(state: State) -> Generator[Floats, tuple[float, Floats], State | No
         return None
     point, loss, gradient = found
     move, turn = point - state.point, gradient - state.gradient
-    if _dot(move, turn) <= 0:
+    curvature = _dot(move, turn)
+    if curvature <= 0:
         return State(point, loss, gradient, steps=state.steps + 1)
     return State(
         point,
@@ -243,6 +250,7 @@ def _stepped(state: State) -> Generator[Floats, tuple[float, Floats], State | No
         (*state.moves, move)[-MEMORY:],
         (*state.turns, turn)[-MEMORY:],
         state.steps + 1,
+        (*state.curvatures, curvature)[-MEMORY:],
     )
 
 
@@ -251,15 +259,23 @@ def _direction(state: State) -> Floats:
     towards = -state.gradient
     if not state.moves:
         return towards / max(1.0, float(np.sqrt(_dot(towards, towards))))
-    pairs = [(m, t, 1.0 / _dot(m, t)) for m, t in zip(state.moves, state.turns, strict=True)]
+    # In place: as long as a table, each array that is made anew costs more than what is reckoned.
+    product = np.empty_like(towards)
+    pairs = [
+        (move, turn, 1.0 / curvature)
+        for move, turn, curvature in zip(state.moves, state.turns, state.curvatures, strict=True)
+    ]
     shares = []
     for move, turn, inverse in reversed(pairs):
-        shares.append(inverse * _dot(move, towards))
-        towards = towards - shares[-1] * turn
+        shares.append(inverse * _dot(move, towards, product))
+        np.multiply(turn, shares[-1], out=product)
+        towards -= product
     move, turn, inverse = pairs[-1]
-    towards = towards / (inverse * _dot(turn, turn))
+    towards /= inverse * _dot(turn, turn, product)
     for (move, turn, inverse), share in zip(pairs, reversed(shares), strict=True):
-        towards = towards + (share - inverse * _dot(turn, towards)) * move
+        further = share - inverse * _dot(turn, towards, product)
+        np.multiply(move, further, out=product)
+        towards += product
     return towards
 
 
@@ -283,10 +299,18 @@ def _searched(
     return best
 
 
+def excess(state: State) -> float:
+    """About how much lower the end is, where all places are about as curved as 1.
+
+    Half the square of the gradient: Newton's decrement (Boyd and Vandenberghe 2004, 9.5.1).
+    """
+    return _dot(state.gradient, state.gradient) / 2
+
+
 def steepest(state: State) -> float:
     """The greatest part of the gradient, in absolute value."""
     return float(np.max(np.abs(state.gradient)))
 
 
-def _dot(one: Floats, other: Floats) -> float:
-    return float(np.sum(one * other))
+def _dot(one: Floats, other: Floats, product: Floats | None = None) -> float:
+    return float(np.sum(np.multiply(one, other, out=product)))

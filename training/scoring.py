@@ -4,6 +4,7 @@ Of very many comments a draw is scored: thresholds, calibration and figures are 
 than a few hundred thousand. Knows chunks and classifiers as arrays on disk.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,13 +27,41 @@ from training.evaluation import JudgedRow, judge_rows
 from training.examples import submission_of
 from training.fit import content_key, unit_of
 from training.held_out import may_be_told, row_of
+from training.taught import Counts
 from training.work import Work
 
 Floats = NDArray[np.float64]
 
-SCORED, JUDGED, COMPARED = 400_000, 200_000, 100_000
-"""The most comments, about, that are scored for calibration and promise, that are judged for
-figures, and that are held in memory to compare a version with another on."""
+COMPARED_BYTES = 150_000_000
+"""Of the files' bytes: what is compared on lies in memory as objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The most comments, about, that are scored for calibration and promise, that are judged for
+    figures, and that are held in memory to compare a version with another on.
+    """
+
+    scored: int = 400_000
+    judged: int = 200_000
+    compared: int = 100_000
+
+
+DRAWS = Draws()
+
+
+def held_folds(counts: Counts, comments: int, most: int) -> int:
+    """How many folds are held out: the first that have as many comments as are scored.
+
+    All where there are few comments; two at least, and so many that each head's either label is in
+    two of them. Each fold's fit is to all comments but that fold's, as ever.
+    """
+    sides = counts.rows.sum(axis=2) > 0
+    folds = int(sides.shape[1])
+    held = max(2, min(folds, -(-most * folds // max(1, comments))))
+    while held < folds and (sides[:, :held].sum(axis=1) < 2).any():
+        held += 1
+    return held
 
 
 def drawn(number: int, begin: int, end: int, *, most: int, seed: int) -> NDArray[np.intp]:
@@ -88,7 +117,7 @@ class Scored:
     """Some of a chunk's comments, a row each, with log-odds of shape (comments, heads).
 
     `by_source` is NaN where no fit did without the source. `language` and `unit` are "" but for
-    genuine ones; `unit` stands for the group.
+    genuine ones; `unit` is a digest of the group's name, which may be long.
     """
 
     by_fold: Floats
@@ -129,8 +158,13 @@ def scored(
         by_fold,
         by_source,
         np.array([language_of(e.text) if e else "" for e in ham], np.str_),
-        np.array([unit_of(e, content_key(e.text)) if e else "" for e in ham], np.str_),
+        np.array([_unit(e) if e else "" for e in ham], np.str_),
     )
+
+
+def _unit(example: LabelledExample) -> str:
+    unit = unit_of(example, content_key(example.text))
+    return hashlib.sha256(unit.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,25 +64,33 @@ class Searched:
         ]
 
 
-def searched(
+def searched(  # noqa: PLR0913  what there is to try on, and how much of it
     problem: Problem,
     counts: Counts,
     rarity: Rarity,
     recipe: Recipe,
     *,
     rows: int,
+    held: int,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Searched:
-    """Try each value on each head, `rows` comments being there in all."""
-    asked = [(head, fold, None) for head in range(len(HEADS)) for fold in range(recipe.folds)]
+    """Try each value on each head without each of the first `held` folds.
+
+    `rows` comments are there in all.
+    """
+    asked = [(head, fold, None) for head in range(len(HEADS)) for fold in range(held)]
+    # Where the others set out, and needed at the end in any case unless another value wins.
+    leaders = [(head, None, None) for head in range(len(HEADS))]
     own = [recipe.inverse_penalty[head] for head in HEADS]
     each = [
         fits_of(counts, asked, [factor * c for c in own], recipe.rarity_power) for factor in FACTORS
     ]
-    every = [fit for of_factor in each for fit in of_factor]
+    whole = fits_of(counts, leaders, own, recipe.rarity_power)
+    every = whole + [fit for of_factor in each for fit in of_factor]
     names = fitted(problem, every, rarity, progress=lambda done: progress(0.95 * done))
+    names = names[len(whole) :]
     by_fold = name_of(problem.name, "search", names)
-    _keep(problem.work, by_fold, names, recipe.folds)
+    _keep(problem.work, by_fold, names, held)
     stride = -(-rows // ROWS)
     tasks = (
         (problem.work, by_fold, problem.bits, block) for block in blocks(problem.shards[::stride])
@@ -92,7 +100,7 @@ def searched(
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     progress(1.0)
     tried = [
-        _tried(found, head, at, factor * own[head], recipe.folds)
+        _tried(found, head, at, factor * own[head], held)
         for head in range(len(HEADS))
         for at, factor in sorted(enumerate(FACTORS), key=lambda one: one[1] != 1.0)
     ]
@@ -109,18 +117,18 @@ def held_out(
     weights, bias = (work.load("fits", fits)[name] for name in ("weights", "bias"))
     parts: list[dict[str, NDArray[np.generic]]] = []
     for shard in block:
-        matrix, rows = shard_at(work, shard, bits)
-        for head in range(len(HEADS)):
+        read = shard_at(work, shard, bits)
+        for head, (packed, teaching) in enumerate(read.of_heads):
+            matrix, calibrating = packed.matrix(2**bits), read.rows["calibrating"][packed.of, head]
             for fold in range(weights.shape[2]):
-                mine = (rows["calibrating"][:, head] > 0) & (rows["fold"] == fold)
-                at = np.flatnonzero(mine)
+                at = np.flatnonzero((calibrating > 0) & (teaching.fold == fold))
                 odds = matrix[at] @ weights[:, :, fold, head] + bias[:, fold, head]
                 parts.append(
                     {
                         "odds": odds,
-                        "truth": rows["truth"][at, head],
-                        "weight": rows["calibrating"][at, head],
-                        "fold": rows["fold"][at],
+                        "truth": teaching.truth[at],
+                        "weight": calibrating[at],
+                        "fold": teaching.fold[at],
                         "head": np.full(at.size, head),
                     }
                 )

@@ -1,9 +1,10 @@
 """Chunks' features as shards on disk, and what one pass over shards adds up.
 
-A shard is a CSR matrix: places as int32, values as codes of 16 bits into the shard's few distinct
-ones. It is read, not mapped, each time it is used: what is in memory is what is worked on.
+A shard is `training.slopes.Packed`. It is read, not mapped, each time it is used: what is in memory
+is what is worked on.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.special import expit
-from threadpoolctl import threadpool_limits
 
 from model.classifier import HEADS
 from model.facts import gather
@@ -25,6 +24,7 @@ from training.chunks import VERSION, examples_in
 from training.examples import submission_of
 from training.lending import lent_url
 from training.recipes import Recipe
+from training.slopes import Packed, Sides, Sums, Teaching, add_slopes, sums_in
 from training.work import Work, name_of
 
 Floats = NDArray[np.float64]
@@ -64,26 +64,40 @@ class Fit:
 class Asked:
     """What a pass is for: the loss and slope of fits, each at weights of its own.
 
-    `weights` has shape (places, fits), `bias` (fits,); the fits are in order of their heads.
+    The fits are in order of their heads. `points` is what `training.slopes.sums_in` tells apart:
+    of each head the weights of all its fits, their biases, and room that is not used.
     """
 
     work: Work
     fits: tuple[Fit, ...]
-    weights: Floats
-    bias: Floats
+    points: Floats
+    bits: int
+
+    def of_heads(self) -> list[int]:
+        """How many fits each head has."""
+        return [sum(fit.head == head for fit in self.fits) for head in range(len(HEADS))]
+
+    def apart(self, whole: Floats) -> list[Sums]:
+        """The views of such an array for each head."""
+        return sums_in(whole, 2**self.bits, self.of_heads())
 
 
-def shard_name(chunk: str, hosts: str, recipe: Recipe) -> str:
-    """The name of a chunk's matrix: of the rows, the features, and the URLs that are lent."""
+def shard_name(chunk: str, hosts: str, teaches: NDArray[np.bool_], recipe: Recipe) -> str:
+    """The name of a chunk's matrix: of the rows, the features, lent URLs, and who is taught."""
     shares = dict(recipe.spec.shares)
     spec = [recipe.spec.bits, recipe.spec.chars, recipe.spec.words, recipe.spec.marked, shares]
     lent = [hosts, recipe.lent_share, recipe.seed]
-    return name_of(VERSION, FEATURES_VERSION, chunk, spec, lent)
+    taught = hashlib.sha256(np.packbits(teaches).tobytes()).hexdigest()
+    return name_of(VERSION, FEATURES_VERSION, chunk, spec, lent, taught)
 
 
-def make_shard(work: Work, chunk: str, hosts: str, recipe: Recipe) -> str:
-    """Make the features of a chunk's rows, unless they are there, and give the shard's name."""
-    name = shard_name(chunk, hosts, recipe)
+def make_shard(work: Work, chunk: str, rows: str, hosts: str, recipe: Recipe) -> str:
+    """Make the features of a chunk's rows, unless they are there, and give the shard's name.
+
+    Of each head those rows are kept that teach it, by place.
+    """
+    teaches = work.load("taught", rows)["weight"] > 0
+    name = shard_name(chunk, hosts, teaches, recipe)
     if work.has("shards", name):
         return name
     examples = examples_in(work, chunk)
@@ -97,17 +111,53 @@ def make_shard(work: Work, chunk: str, hosts: str, recipe: Recipe) -> str:
     urls = [lent_url(e, lendable, recipe.lent_share, recipe.seed) for e in examples]
     lent = [_signed(s, url=url) for s, url in zip(sent, urls, strict=True) if url is not None]
     matrix = _matrix([*sent, *bare, *lent], recipe.spec)
-    values, codes = np.unique(matrix.data, return_inverse=True)
-    few = values.size <= np.iinfo(np.uint16).max
     work.save(
         "shards",
         name,
-        indptr=matrix.indptr,
-        places=matrix.indices.astype(np.int32),
-        values=values if few else matrix.data,
-        codes=codes.astype(np.uint16) if few else np.zeros(0, np.uint16),
+        **{
+            f"{head} {field}": array
+            for head in range(len(HEADS))
+            for field, array in _of_head(matrix, teaches, head).arrays().items()
+        },
     )
     return name
+
+
+def _of_head(matrix: sparse.csr_matrix, teaches: NDArray[np.bool_], head: int) -> Packed:
+    return Packed.chosen(matrix, np.flatnonzero(teaches[:, head]))
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A shard as it was read: of each head its rows and what they teach, and `Rows` as arrays."""
+
+    of_heads: tuple[tuple[Packed, Teaching], ...]
+    rows: dict[str, NDArray[Any]]
+
+    @classmethod
+    def of(cls, work: Work, shard: Shard, bits: int) -> "Read":
+        """Read it. Raises DamagedRows."""
+        found, rows = work.load("shards", shard.matrix), work.load("taught", shard.rows)
+        of_heads = []
+        for head in range(len(HEADS)):
+            fields = {name: found[f"{head} {name}"] for name in Packed.__slots__}
+            packed = Packed(**fields).checked(2**bits)
+            of = packed.of
+            teaching = Teaching(
+                rows["weight"][of, head],
+                rows["truth"][of, head],
+                rows["fold"][of],
+                rows["source"][of],
+            )
+            of_heads.append((packed, teaching))
+        return cls(tuple(of_heads), rows)
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory, about."""
+        return sum(packed.nbytes for packed, _ in self.of_heads) + 2 * sum(
+            column.nbytes for column in self.rows.values()
+        )
 
 
 class _AtHand:
@@ -119,117 +169,79 @@ class _AtHand:
 
     def __init__(self) -> None:
         self._root = Path()
-        self._read: dict[Shard, tuple[sparse.csr_matrix, dict[str, NDArray[Any]]]] = {}
+        self._read: dict[Shard, Read] = {}
         self._bytes = 0
 
-    def read(
-        self, work: Work, shard: Shard, bits: int
-    ) -> tuple[sparse.csr_matrix, dict[str, NDArray[Any]]]:
+    def read(self, work: Work, shard: Shard, bits: int) -> Read:
         if work.root != self._root:
             self._root, self._read, self._bytes = work.root, {}, 0
         found = self._read.get(shard)
         if found is None:
-            found = _matrix_at(work, shard.matrix, bits), work.load("taught", shard.rows)
-            size = found[0].data.nbytes + found[0].indices.nbytes
-            size += sum(column.nbytes for column in found[1].values())
-            if self._bytes + size <= AT_HAND:
+            found = Read.of(work, shard, bits)
+            if self._bytes + found.nbytes <= AT_HAND:
                 self._read[shard] = found
-                self._bytes += size
+                self._bytes += found.nbytes
         return found
 
 
 _at_hand = _AtHand()
 
 
-def shard_at(
-    work: Work, shard: Shard, bits: int
-) -> tuple[sparse.csr_matrix, dict[str, NDArray[Any]]]:
-    """A shard's matrix, float64, and the fields of its `training.taught.Rows`."""
+def shard_at(work: Work, shard: Shard, bits: int) -> Read:
+    """A shard, read or at hand."""
     return _at_hand.read(work, shard, bits)
 
 
-def _matrix_at(work: Work, name: str, bits: int) -> sparse.csr_matrix:
-    found = work.load("shards", name)
-    values = found["values"].astype(np.float64)
-    data = values[found["codes"]] if found["codes"].size else values
-    shape = (found["indptr"].size - 1, 2**bits)
-    return sparse.csr_matrix((data, found["places"], found["indptr"]), shape=shape)
-
-
 def having(shared: tuple[Work, int, int, tuple[int, ...]], block: Sequence[Shard]) -> Floats:
-    """How many rows have each place: shape (places, heads * (folds + sources)).
+    """How many rows have each place: shape (places, heads * (folds + sources) + heads * 2).
 
-    `shared` is where the shards lie, the table's bits, the folds, and the sources that are counted
+    The last columns are of each head's negative and positive rows the sum of their weights times
+    the square of the place's value. `shared` is where the shards lie, the table's bits, the folds,
+    and the sources that are counted
     apart. A head's columns are its folds, then those sources.
     """
     work, bits, folds, sources = shared
     each = folds + len(sources)
-    counts = np.zeros((len(HEADS) * each, 2**bits))
+    told = np.zeros((2**bits, len(HEADS) * (each + 2)))
     for shard in block:
-        matrix, rows = shard_at(work, shard, bits)
-        # As long as the matrix: the parts' number of each of its values.
-        lengths = np.diff(matrix.indptr)
-        for head in range(len(HEADS)):
-            teaches = rows["weight"][:, head] > 0
-            parts = [rows["fold"] == fold for fold in range(folds)]
-            parts += [rows["source"] == source for source in sources]
-            for at, part in enumerate(parts):
-                chosen = np.repeat(teaches & part, lengths)
-                found = np.bincount(matrix.indices[chosen], minlength=2**bits)
-                counts[head * each + at] += found
-    return np.ascontiguousarray(counts.T)
-
-
-def slopes(asked: Asked, block: Sequence[Shard]) -> Floats:
-    """What some shards add to each fit's loss and gradient: shape (places + 2, fits).
-
-    The last two rows are the bias's part and the loss. A fit's column does not depend on which
-    other fits there are.
-    """
-    places = asked.weights.shape[0]
-    told = np.zeros((places + 2, len(asked.fits)))
-    with threadpool_limits(1):
-        for shard in block:
-            matrix, rows = shard_at(asked.work, shard, places.bit_length() - 1)
-            for head in range(len(HEADS)):
-                of = [at for at, fit in enumerate(asked.fits) if fit.head == head]
-                at = np.flatnonzero(rows["weight"][:, head])
-                if of and at.size:
-                    columns = slice(of[0], of[-1] + 1)
-                    seen = matrix if at.size == matrix.shape[0] else matrix[at]
-                    rows_of_head = {
-                        "weight": rows["weight"][at, head],
-                        "truth": rows["truth"][at, head],
-                        "fold": rows["fold"][at],
-                        "source": rows["source"][at],
-                    }
-                    told[:, columns] += _slopes(asked, columns, seen, rows_of_head)
+        for head, (packed, teaching) in enumerate(shard_at(work, shard, bits).of_heads):
+            apart = np.full(teaching.source.size, -1)
+            for at, source in enumerate(sources):
+                apart[teaching.source == source] = head * each + folds + at
+            packed.count_into(told, head * each + teaching.fold.astype(np.int64))
+            packed.count_into(told, apart)
+            squared = len(HEADS) * each + 2 * head + teaching.truth.astype(np.int64)
+            packed.count_into(told, squared, squares_of=teaching.weight)
     return told
 
 
-def _slopes(
-    asked: Asked,
-    columns: slice,
-    matrix: sparse.csr_matrix,
-    rows: dict[str, NDArray[np.generic]],
-) -> Floats:
-    # A row for each fit: sums over a row that lies in one piece come out the same whatever else
-    # is worked on.
-    log_odds = np.ascontiguousarray((matrix @ asked.weights[:, columns]).T)
-    truth = rows["truth"].astype(np.float64)
-    losses, biases = [], []
-    for at, fit in enumerate(asked.fits[columns]):
-        weight = rows["weight"] * np.where(rows["truth"], fit.balance[1], fit.balance[0])
-        if fit.fold is not None:
-            weight = np.where(rows["fold"] == fit.fold, 0.0, weight)
-        if fit.source is not None:
-            weight = np.where(rows["source"] == fit.source, 0.0, weight)
-        odds = log_odds[at] + asked.bias[columns][at]
-        losses.append(np.sum(weight * (np.logaddexp(0.0, odds) - truth * odds)))
-        log_odds[at] = weight * (expit(odds) - truth)
-        biases.append(np.sum(log_odds[at]))
-    gradient = matrix.T @ np.ascontiguousarray(log_odds.T)
-    return np.vstack([gradient, [biases], [losses]])
+def slopes(asked: Asked, block: Sequence[Shard]) -> Floats:
+    """What some shards add to each fit's loss and gradient, as `Asked.apart` tells it.
+
+    A fit's sums do not depend on which other fits there are.
+    """
+    whole = np.zeros(asked.points.size)
+    into, at = asked.apart(whole), asked.apart(asked.points)
+    sides = [_sides(asked.fits, head) for head in range(len(HEADS))]
+    for shard in block:
+        of_heads = shard_at(asked.work, shard, asked.bits).of_heads
+        for head, (packed, teaching) in enumerate(of_heads):
+            if sides[head].fold.size:
+                add_slopes(into[head], at[head], packed, teaching, sides[head])
+    return whole
+
+
+def _sides(fits: Sequence[Fit], head: int) -> Sides:
+    mine = [fit for fit in fits if fit.head == head]
+
+    def without(names: Sequence[int | None]) -> NDArray[np.int64]:
+        return np.array([-1 if name is None else name for name in names], np.int64)
+
+    return Sides(
+        without([fit.fold for fit in mine]),
+        without([fit.source for fit in mine]),
+        np.array([fit.balance for fit in mine]).reshape(-1, 2),
+    )
 
 
 def _signed(submission: Submission, **changed: str) -> Submission:

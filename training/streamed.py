@@ -28,7 +28,17 @@ from training.lockstep import VECTORS, Problem, Rarity, fits_of, fitted, linear
 from training.progress import Tell
 from training.recipes import Recipe
 from training.report import Measured
-from training.scoring import COMPARED, JUDGED, SCORED, Scored, drawn, judged, keep, scored
+from training.scoring import (
+    COMPARED_BYTES,
+    DRAWS,
+    Draws,
+    Scored,
+    drawn,
+    held_folds,
+    judged,
+    keep,
+    scored,
+)
 from training.search import Searched, searched
 from training.shards import Shard, make_shard
 from training.sources import Digests
@@ -60,7 +70,8 @@ class Kept:
     """Examples that were read, as they lie in the work directory.
 
     `data` says what they are, as a manifest does; `shards` are in order, `ends` where each ends
-    among all examples. `counts` and `genuine` are of all rows; `name` stands for everything.
+    among all examples. `counts` and `genuine` are of all rows, `bytes` of their lines; `name`
+    stands for everything.
     """
 
     work: Work
@@ -71,6 +82,7 @@ class Kept:
     sources: tuple[str, ...]
     counts: Counts
     genuine: Mapping[int, int]
+    bytes: int
     data: list[dict[str, Any]]
 
 
@@ -103,12 +115,14 @@ def streamed(  # noqa: PLR0913  what to fit, where, with whom, and whom to tell
     say: Callable[[str], None] = lambda _: None,
     search: bool = False,
     chunk_rows: int = CHUNK_ROWS,
+    draws: Draws = DRAWS,
 ) -> Streamed:
     """Fit both heads, each across folds and on everything, and measure them on what is held out.
 
     `examples` are usable ones, read once. `memory` in bytes bounds what fits take at a time. `say`
     is told what a person should know of what was in the work directory. Raises NotEnough as
-    `training.fit.fit` does, and what reading raises. Other `chunk_rows` give other bytes.
+    `training.fit.fit` does, and what reading raises. Other `chunk_rows` or `draws`
+    give other bytes.
     """
     kept = read(
         examples, recipe, work=work, workers=workers, progress=progress, chunk_rows=chunk_rows
@@ -119,6 +133,7 @@ def streamed(  # noqa: PLR0913  what to fit, where, with whom, and whom to tell
             "only what is of the same rows is used"
         )
     problem = problem_of(kept, recipe, workers, memory=memory)
+    held = held_folds(kept.counts, kept.ends[-1], draws.scored)
     alone = left_out_alone(kept.counts, kept.genuine, recipe)
     rarity = Rarity.of(problem, recipe.folds, alone)
     tried = None
@@ -129,14 +144,16 @@ def streamed(  # noqa: PLR0913  what to fit, where, with whom, and whom to tell
             rarity,
             recipe,
             rows=kept.ends[-1],
+            held=held,
             progress=lambda done: progress("search", done),
         )
         recipe = tried.recipe
-    whole = _fitted(kept, problem, rarity, recipe, progress)
-    found = _judged(kept, whole, workers, recipe, progress)
+    draw = _Draw(kept, held, recipe.seed)
+    whole = _fitted(draw, problem, rarity, recipe, most=draws.scored, progress=progress)
+    found = _judged(draw, whole, workers, most=draws.judged, progress=progress)
     told = failures(found.told, replace(whole, fold_of=tuple(found.folds)))
     measured = measured_held_out(found.rows, whole, seed=recipe.seed)
-    drawn_ones, folds = _drawn(kept, recipe)
+    drawn_ones, folds = _compared(draw, most=draws.compared)
     whole = replace(whole, fold_of=folds)
     return Streamed(recipe, tried, whole, drawn_ones, measured, told, kept.data)
 
@@ -152,13 +169,25 @@ def read(
 ) -> Kept:
     """Write the rows down, make their features, and what they teach. Raises NotEnough."""
     digests = Digests()
-    lines = (spelled(e, digests.noted(e, canonical(e))) for e in examples)
-    chunks = chunks_of(lines, chunk_rows)
-    looks = list(workers.each(looked, ((work, chunk, recipe) for chunk in chunks)))
+    size = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal size
+        for example in examples:
+            line = spelled(example, digests.noted(example, canonical(example)))
+            size += len(line)
+            yield line
+
+    chunks = chunks_of(lines(), chunk_rows)
+    everything = Everything(work)
+
+    def hosts_linked() -> Iterator[str]:
+        for look in workers.each(looked, ((work, chunk, recipe) for chunk in chunks)):
+            everything.add(look)
+            yield from look.hosts
+
+    hosts = lendable(hosts_linked())
     progress("reading", 1.0)
-    hosts = lendable(host for look in looks for host in look.hosts)
-    everything = Everything.of(looks)
-    del looks
     hosts_name = _write_hosts(work, hosts)
     body = asdict(recipe)
     # What is fitted to, and not how: fits that were tried serve the recipe that is chosen.
@@ -168,29 +197,36 @@ def read(
     name = name_of(everything.names, hosts_name, told)
     counts = Counts(recipe.folds, len(everything.sources))
     rows_names = []
+    ham = np.zeros(len(everything.sources), np.int64)
     for at, rows in enumerate(taught(everything, recipe, lends=bool(hosts))):
         counts.add(rows)
+        ham += np.bincount(rows.source[: rows.genuine.size][rows.genuine], minlength=ham.size)
         rows_names.append(f"{name}.{at}")
         if not work.has("taught", rows_names[-1]):
             work.save("taught", rows_names[-1], **rows.arrays())
     counts.require_enough()
-    ham = everything.columns["source"][everything.genuine(recipe)]
     names, ends, sources = everything.names, everything.ends, everything.sources
-    del everything
-    tasks = ((work, chunk, hosts_name, recipe) for chunk in names)
+    tasks = (
+        (work, chunk, rows, hosts_name, recipe)
+        for chunk, rows in zip(names, rows_names, strict=True)
+    )
     matrices = []
     for matrix in workers.each(make_shard, tasks):
         matrices.append(matrix)
         progress("features", len(matrices) / len(names))
+    work.keep_only(
+        rows=names, looks=[hosts_name, *everything.looks], taught=rows_names, shards=matrices
+    )
     return Kept(
         work=work,
         name=name,
-        chunks=names,
+        chunks=tuple(names),
         shards=tuple(map(Shard, matrices, rows_names)),
-        ends=ends,
-        sources=sources,
+        ends=tuple(ends),
+        sources=tuple(sources),
         counts=counts,
-        genuine={int(k): int(n) for k, n in zip(*np.unique(ham, return_counts=True), strict=True)},
+        genuine={source: int(n) for source, n in enumerate(ham) if n},
+        bytes=size,
         data=digests.body(),
     )
 
@@ -208,9 +244,17 @@ def problem_of(kept: Kept, recipe: Recipe, workers: Workers, *, memory: int) -> 
     return Problem(kept.work, workers, kept.shards, kept.name, recipe.spec.bits, together)
 
 
-def _fitted(kept: Kept, problem: Problem, rarity: Rarity, recipe: Recipe, progress: Tell) -> Fitted:
-    alone = rarity.sources
-    heads, folds = range(len(HEADS)), range(recipe.folds)
+def _fitted(
+    draw: "_Draw",
+    problem: Problem,
+    rarity: Rarity,
+    recipe: Recipe,
+    *,
+    most: int,
+    progress: Tell,
+) -> Fitted:
+    kept, alone = draw.kept, rarity.sources
+    heads, folds = range(len(HEADS)), range(draw.held)
     asked: list[tuple[int, int | None, int | None]]
     asked = [(head, fold, None) for head in heads for fold in (*folds, None)]
     asked += [(head, None, source) for source in alone for head in heads]
@@ -223,7 +267,12 @@ def _fitted(kept: Kept, problem: Problem, rarity: Rarity, recipe: Recipe, progre
     held_out += [[linears[head, None, source] for head in heads] for source in alone]
     by_fit = name_of(kept.name, "classifiers", names)
     keep(kept.work, by_fit, [_uncalibrated(both, recipe) for both in held_out])
-    sheets, odds, ham = _columns(kept, problem.workers, by_fit, alone, recipe, progress)
+    tasks = (
+        (kept.work, kept.chunks[at], kept.shards[at].rows, chosen, by_fit, alone)
+        for at, chosen in draw.chosen(most)
+    )
+    scores = problem.workers.each(scored, tasks)
+    sheets, odds, ham = _columns(draw, most, scores, progress)
     of_heads = [[linears[head, fold, None] for fold in (*folds, None)] for head in heads]
     done = [
         tuned(sheets, odds, of_heads, ham, without=fold, recipe=recipe) for fold in (*folds, None)
@@ -236,29 +285,34 @@ def _uncalibrated(linears: Sequence[Linear], recipe: Recipe) -> Classifier:
     return classifier_of([(one, Calibration(1.0, 0.0)) for one in linears], Promise({}), recipe)
 
 
-def _chosen(kept: Kept, most: int, seed: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
-    """Of each chunk, by number, which comments are scored."""
-    for at, (begin, end) in enumerate(zip((0, *kept.ends), kept.ends, strict=False)):
-        yield at, drawn(kept.ends[-1], begin, end, most=most, seed=seed)
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """Which comments have been seen by no fit of their fold: those of the first `held` folds."""
+
+    kept: Kept
+    held: int
+    seed: int
+
+    def chosen(self, most: int) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """Of each chunk, by number, about `most` of those in all, by index in the chunk."""
+        kept, folds = self.kept, self.kept.counts.rows.shape[1]
+        # As if that many were drawn of all: the folds that are not held out take their part along.
+        of_all = -(-most * folds // self.held)
+        for at, (begin, end) in enumerate(zip((0, *kept.ends), kept.ends, strict=False)):
+            drawn_ones = drawn(kept.ends[-1], begin, end, most=of_all, seed=self.seed)
+            if self.held < folds:
+                fold = kept.work.load("taught", kept.shards[at].rows)["fold"]
+                drawn_ones = drawn_ones[fold[drawn_ones] < self.held]
+            yield at, drawn_ones
 
 
 def _columns(
-    kept: Kept,
-    workers: Workers,
-    fits: str,
-    alone: tuple[int, ...],
-    recipe: Recipe,
-    progress: Tell,
+    draw: _Draw, most: int, scores: Iterator[Scored], progress: Tell
 ) -> tuple[list[Sheet], list[Floats], Ham]:
     """The scored rows of each head with their held-out log-odds, and the genuine comments."""
-    tasks = (
-        (kept.work, kept.chunks[at], kept.shards[at].rows, chosen, fits, alone)
-        for at, chosen in _chosen(kept, SCORED, recipe.seed)
-    )
+    kept = draw.kept
     parts: list[dict[str, NDArray[Any]]] = []
-    for (at, chosen), found in zip(
-        _chosen(kept, SCORED, recipe.seed), workers.each(scored, tasks), strict=True
-    ):
+    for (at, chosen), found in zip(draw.chosen(most), scores, strict=True):
         parts.append(_part(kept, at, chosen, found))
         progress("calibration", (at + 1) / len(kept.chunks))
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -321,12 +375,13 @@ class _Judged:
     folds: list[int]
 
 
-def _judged(kept: Kept, whole: Fitted, workers: Workers, recipe: Recipe, progress: Tell) -> _Judged:
+def _judged(draw: _Draw, whole: Fitted, workers: Workers, *, most: int, progress: Tell) -> _Judged:
+    kept = draw.kept
     name = name_of(kept.name, "judging", whole.final.bias.tolist())
     keep(kept.work, name, whole.classifiers)
     tasks = (
         (kept.work, kept.chunks[at], kept.shards[at].rows, chosen, name)
-        for at, chosen in _chosen(kept, JUDGED, recipe.seed)
+        for at, chosen in draw.chosen(most)
     )
     by_fold: dict[tuple[int, Head], list[JudgedRow]] = {}
     own: list[tuple[int, LabelledExample]] = []
@@ -336,18 +391,20 @@ def _judged(kept: Kept, whole: Fitted, workers: Workers, recipe: Recipe, progres
         own += found.told
         progress("figures", done / len(kept.chunks))
     rows = {
-        head: [row for fold in range(recipe.folds) for row in by_fold.get((fold, head), [])]
+        head: [row for fold in range(draw.held) for row in by_fold.get((fold, head), [])]
         for head in Head
     }
     told = [example for _, example in own], [fold for fold, _ in own]
     return _Judged({head: of for head, of in rows.items() if of}, *told)
 
 
-def _drawn(kept: Kept, recipe: Recipe) -> tuple[tuple[LabelledExample, ...], tuple[int, ...]]:
+def _compared(draw: _Draw, *, most: int) -> tuple[tuple[LabelledExample, ...], tuple[int, ...]]:
     """Examples to compare on, in the order they were read, and their folds."""
+    kept = draw.kept
+    most = min(most, COMPARED_BYTES * kept.ends[-1] // max(1, kept.bytes))
     found: list[LabelledExample] = []
     folds: list[int] = []
-    for at, chosen in _chosen(kept, COMPARED, recipe.seed):
+    for at, chosen in draw.chosen(most):
         if chosen.size:
             examples = examples_in(kept.work, kept.chunks[at])
             fold = kept.work.load("taught", kept.shards[at].rows)["fold"]

@@ -1,11 +1,12 @@
 """What each comment teaches each head, and how much: a recipe's weights over columns.
 
-The same sums as `training.fit` makes of examples in memory, from columns of all comments and
-files of each chunk. Knows the recipe and the columns; no text and no feature.
+The same sums as `training.fit` makes of examples in memory, from the columns of each chunk. Knows
+the recipe and the columns; no text and no feature.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,96 +16,84 @@ from model.classifier import HEADS
 from model.decision import Label
 from model.outcome import Head
 from model.promise import RISKS, comments_needed
-from training.chunks import COLUMNS, Look
+from training.chunks import Look, columns_of
+from training.copies import Copies
 from training.fit import NotEnough, other_weight
 from training.recipes import Recipe
+from training.work import Work
 
 Floats = NDArray[np.float64]
 
-PART = 2_000_000
-"""Comments whose copies are counted at a time: sorting takes some 40 bytes for each."""
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Everything:
-    """The columns of all comments (`training.chunks.COLUMNS`), chunk by chunk.
+    """All chunks that were looked at, in order; what is known of their comments lies on disk.
 
-    `source` is an index into `sources` here, which are in order of first mention.
+    `sources` are in order of first mention, `ends` where each chunk ends among all comments.
     """
 
-    columns: NDArray[Any]
-    sources: tuple[str, ...]
-    names: tuple[str, ...]
-    ends: tuple[int, ...]
+    work: Work
+    sources: dict[str, int] = field(default_factory=dict)
+    names: list[str] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    _looks: list[tuple[str, NDArray[np.uint32]]] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, looks: Sequence[Look]) -> "Everything":
-        """Those of chunks in order. Raises NotEnough when there are no comments."""
-        if not looks:
-            raise NotEnough("there are no labelled examples")
-        sources: dict[str, int] = {}
-        for look in looks:
-            here = [sources.setdefault(name, len(sources)) for name in look.sources]
-            look.columns["source"] = np.array(here, np.uint32)[look.columns["source"]]
-        ends = np.cumsum([look.columns.size for look in looks])
-        columns = np.empty(ends[-1], COLUMNS)
-        for end, look in zip(ends.tolist(), looks, strict=True):
-            columns[end - look.columns.size : end] = look.columns
-        names = tuple(look.name for look in looks)
-        return cls(columns, tuple(sources), names, tuple(ends.tolist()))
+    def add(self, look: Look) -> None:
+        """Note one more chunk."""
+        here = [self.sources.setdefault(name, len(self.sources)) for name in look.sources]
+        self.names.append(look.name)
+        self.ends.append((self.ends[-1] if self.ends else 0) + look.rows)
+        self._looks.append((look.columns, np.array(here, np.uint32)))
 
-    def genuine(self, recipe: Recipe) -> NDArray[np.bool_]:
-        """Which comments thresholds are chosen on, as `training.fit` says."""
-        ham = ~self.columns["toxicity"] & ~self.columns["positive"]
-        named = ham & self._of(recipe.genuine)
-        return np.asarray(named if named.any() else ham, np.bool_)
+    @property
+    def looks(self) -> list[str]:
+        """Where the columns of each chunk lie."""
+        return [name for name, _ in self._looks]
 
-    def weights(self, head: Head, recipe: Recipe) -> Floats:
-        """How much each comment as it was sent teaches a head; 0 where it does not."""
-        columns = self.columns
-        own = columns["toxicity"] == (head is Head.TOXICITY)
-        others = recipe.published if head is Head.TOXICITY else recipe.wanted
-        lent = ~own & ~columns["positive"] & self._of(others)
-        weight = columns["weight"] * self._by_label(recipe)
-        weight[lent] *= other_weight(head, recipe)
-        weight[~(own | lent)] = 0
-        teaches = weight > 0
-        rows = np.bincount(columns["source"][teaches], minlength=len(self.sources))
-        shrunk = np.minimum(1.0, np.sqrt(recipe.full_weight_rows / np.maximum(rows, 1)))
-        weight *= shrunk[columns["source"]]
-        weight[teaches] /= np.sqrt(self._copies(teaches))
-        return np.asarray(weight, np.float64)
+    def columns(self) -> Iterator[NDArray[Any]]:
+        """The columns of each chunk (`training.chunks.COLUMNS`), `source` an index here."""
+        for name, sources in self._looks:
+            columns = columns_of(self.work, name)
+            columns["source"] = sources[columns["source"]]
+            yield columns
 
-    def _of(self, sources: frozenset[str]) -> NDArray[np.bool_]:
-        named = np.array([source in sources for source in self.sources], bool)
-        return np.asarray(named[self.columns["source"]], np.bool_)
 
-    def _by_label(self, recipe: Recipe) -> Floats:
+class _Weighing:
+    """How much a comment teaches by a recipe, but for how many there are and say the same."""
+
+    def __init__(self, recipe: Recipe, sources: Sequence[str]) -> None:
+        self._recipe = recipe
+        named = (recipe.genuine, recipe.published, recipe.wanted)
+        self._genuine, self._published, self._wanted = (
+            np.array([source in names for source in sources], bool) for names in named
+        )
         labels = [Label(head, truth) for head in HEADS for truth in (False, True)]
-        table = np.array(
+        self._by_label = np.array(
             [
                 [
                     recipe.source_weights.get(source, 1.0)
                     * recipe.label_weights.get((source, label.word), 1.0)
                     for label in labels
                 ]
-                for source in self.sources
+                for source in sources
             ]
         )
-        of = 2 * self.columns["toxicity"].astype(np.intp) + self.columns["positive"]
-        return np.asarray(table[self.columns["source"], of], np.float64)
 
-    def _copies(self, among: NDArray[np.bool_]) -> NDArray[np.intp]:
-        """How many of a source say what each of some comments says, itself included."""
-        spread = self.columns["source"][among] * np.uint64(0x9E3779B97F4A7C15)
-        said = self.columns["key"][among] ^ spread
-        counts = np.empty(said.size, np.intp)
-        parts = said.size // PART + 1
-        for part in range(parts):
-            at = np.flatnonzero(said % np.uint64(parts) == part)
-            _, where, times = np.unique(said[at], return_inverse=True, return_counts=True)
-            counts[at] = times[where]
-        return counts
+    def weights(self, columns: NDArray[Any], head: Head) -> Floats:
+        """A weight a comment; 0 where it does not teach the head."""
+        own = columns["toxicity"] == (head is Head.TOXICITY)
+        others = self._published if head is Head.TOXICITY else self._wanted
+        lent = ~own & ~columns["positive"] & others[columns["source"]]
+        of = 2 * columns["toxicity"].astype(np.intp) + columns["positive"]
+        weight = columns["weight"] * self._by_label[columns["source"], of]
+        weight[lent] *= other_weight(head, self._recipe)
+        weight[~(own | lent)] = 0
+        return np.asarray(weight, np.float64)
+
+    def genuine(self, columns: NDArray[Any], *, named: bool) -> NDArray[np.bool_]:
+        """Which comments thresholds are chosen on: ham, of the sources that are `named`."""
+        ham = ~columns["toxicity"] & ~columns["positive"]
+        return np.asarray(ham & self._genuine[columns["source"]] if named else ham, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +120,44 @@ class Rows:
 
 
 def taught(everything: Everything, recipe: Recipe, *, lends: bool) -> Iterator[Rows]:
-    """The rows of each chunk, in order. `lends` says whether there is a URL to lend."""
-    weights = np.stack([everything.weights(head, recipe) for head in HEADS], axis=1)
-    genuine = everything.genuine(recipe)
-    begin = 0
-    for end in everything.ends:
-        chunk = slice(begin, end)
-        yield _rows(everything.columns[chunk], weights[chunk], genuine[chunk], recipe, lends)
-        begin = end
+    """The rows of each chunk, in order. `lends` says whether there is a URL to lend.
+
+    Goes over what is known of the comments twice: to count, then to weigh. Raises NotEnough when
+    there are none.
+    """
+    if not everything.ends:
+        raise NotEnough("there are no labelled examples")
+    weighing = _Weighing(recipe, list(everything.sources))
+    rows = np.zeros((len(HEADS), len(everything.sources)))
+    named = False
+    with ExitStack() as stack:
+        copies = [
+            stack.enter_context(Copies(everything.work.root, everything.ends[-1])) for _ in HEADS
+        ]
+        for columns in everything.columns():
+            named = named or bool(weighing.genuine(columns, named=True).any())
+            for at, head in enumerate(HEADS):
+                teaches = weighing.weights(columns, head) > 0
+                rows[at] += np.bincount(columns["source"][teaches], minlength=rows.shape[1])
+                copies[at].add(_said(columns[teaches]))
+        for of_head in copies:
+            of_head.count()
+        shrunk = np.minimum(1.0, np.sqrt(recipe.full_weight_rows / np.maximum(rows, 1)))
+        for columns in everything.columns():
+            weights = np.zeros((columns.size, len(HEADS)))
+            for at, head in enumerate(HEADS):
+                weight = weighing.weights(columns, head) * shrunk[at][columns["source"]]
+                teaches = weight > 0
+                weight[teaches] /= np.sqrt(copies[at].of(_said(columns[teaches])))
+                weights[:, at] = weight
+            genuine = weighing.genuine(columns, named=named)
+            yield _rows(columns, weights, genuine, recipe, lends)
+
+
+def _said(columns: NDArray[Any]) -> NDArray[np.uint64]:
+    """What stands for a source and what its text says."""
+    spread = columns["source"] * np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray(columns["key"] ^ spread, np.uint64)
 
 
 def _rows(

@@ -4,6 +4,7 @@ Knows files, the terminal and the registry; how a model is fitted is in `trainin
 is measured in `training.held_out`.
 """
 
+import errno
 import json
 import re
 from collections import Counter
@@ -43,6 +44,8 @@ from training.workers import Local, Workers, WorkStopped
 
 CARD = "card.md"
 _USUAL = {"reject_risk": Policy().reject_risk, "queue_risk": Policy().queue_risk}
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What is said where a disk, a quota or a bound on files is full."""
 PROBES: tuple[str, ...] = (
     "",
     "Cảm ơn tác giả, bài viết rất hữu ích!",
@@ -283,6 +286,14 @@ def fitted_and_measured(
             )
         except (NotEnough, WorkStopped, ClusterError) as problem:
             raise click.ClickException(str(problem)) from None
+        except OSError as problem:
+            if problem.errno not in NO_ROOM:
+                raise
+            again = "start the same command again, which goes on from what is finished"
+            again = again if options.work else "give --work a directory with more"
+            raise click.ClickException(
+                f"no room is left in {root} ({problem.strerror}): make some, and {again}"
+            ) from None
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +94,17 @@ class Work:
     def forget(self, kind: str, name: str) -> None:
         """Take something away, if it is there."""
         self.path(kind, name).unlink(missing_ok=True)
+
+    def keep_only(self, **names: Iterable[str]) -> None:
+        """Take all else away of the kinds that are named: of rows, recipes and runs before.
+
+        Whoever holds the directory may call it while nobody writes there.
+        """
+        for kind, kept in names.items():
+            wanted = set(kept)
+            for path in (self.root / kind).iterdir():
+                if path.name not in wanted:
+                    path.unlink(missing_ok=True)
 
     def _placing(self, path: Path) -> "_Placing":
         return _Placing(path, path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}"))
