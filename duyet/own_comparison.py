@@ -16,6 +16,7 @@ from model.registry import CHAMPION, Registry
 from training import against
 from training.contenders import Labelled, Options, labelled_of
 from training.own_version import OwnVersion
+from training.resolving import time_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ def compared_with_champion(
     RegistryError.
     """
     champion = registry.manifest(CHAMPION)
-    seen_until = _time_of(str(champion.recipe.get("labels_until") or ""))
+    seen_until = time_of(str(champion.recipe.get("labels_until") or ""))
     fair = [
         row
         for row, example in enumerate(own.examples)
@@ -60,6 +61,7 @@ def compared_with_champion(
             conflicts=measured.conflicts,
             campaigns=measured.campaigns,
             left_out=measured.left_out,
+            lessons=measured.lessons,
         ),
         at=datetime.now(UTC),
         options=how,
@@ -70,15 +72,6 @@ def _key(example: LabelledExample) -> tuple[str, str]:
     return example.id, example.label.word
 
 
-def _time_of(text: str) -> datetime | None:
-    """A time as labels have it, in UTC where it does not say; None for what is none."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
 def _said_after(example: LabelledExample, until: datetime) -> bool:
-    at = _time_of(example.provenance.at)
+    at = time_of(example.provenance.at)
     return at is not None and at > until

@@ -18,7 +18,7 @@ from model.comparison import (
     Share,
     Slice,
 )
-from model.promotion import Bounds, Reason, Ruling, promotable
+from model.promotion import GAINS, Bounds, Reason, Ruling, promotable
 from model.registry import Registry
 from training.comparing import LEAST_IN_A_SLICE
 from training.comparison_drawings import calibration_drawn, curve_drawn, drift_drawn
@@ -91,6 +91,7 @@ def comparison_page(
         figures=[_row(figure, comparison, words) for figure in _sorted(comparison.figures)],
         harms=[_flip(flip, words) for flip in comparison.flips if flip.is_harm],
         gains=[_flip(flip, words) for flip in comparison.flips if not flip.is_harm],
+        served=_served(comparison, words),
         slices=_slices(comparison, words),
         in_slices=[name for name in IN_SLICES if _is_in_slices(comparison, name)],
         attacks=_attacks(comparison, words),
@@ -167,6 +168,25 @@ def _row(figure: Figure, comparison: Comparison, words: Words) -> dict[str, obje
         **_change(figure, words, max(limit, 0.002)),
         "rows": words.number(figure.rows),
     }
+
+
+def _served(comparison: Comparison, words: Words) -> list[dict[str, object]]:
+    """What either version does alone, and with what each site had learnt."""
+    rows: list[dict[str, object]] = []
+    for served in _sorted(comparison.served):
+        alone = comparison.figure(served.name)
+        if alone is None or served.name not in GAINS:
+            continue
+        row = _row(served, comparison, words)
+        sides = (
+            (alone.champion, served.champion, "champion"),
+            (alone.challenger, served.challenger, "challenger"),
+        )
+        row["sides"] = [
+            (words.percent(one.value), words.percent(other.value), key) for one, other, key in sides
+        ]
+        rows.append(row)
+    return rows
 
 
 def _change(figure: Figure, words: Words, limit: float) -> dict[str, object]:
