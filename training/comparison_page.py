@@ -179,11 +179,12 @@ def _served(comparison: Comparison, words: Words) -> list[dict[str, object]]:
             continue
         row = _row(served, comparison, words)
         sides = (
-            (alone.champion, served.champion, "champion"),
-            (alone.challenger, served.challenger, "challenger"),
+            (alone.champion, served.champion, "before"),
+            (alone.challenger, served.challenger, "now"),
         )
         row["sides"] = [
-            (words.percent(one.value), words.percent(other.value), key) for one, other, key in sides
+            (words.percent(one.value), words.percent(other.value), name)
+            for one, other, name in sides
         ]
         rows.append(row)
     return rows
@@ -299,13 +300,17 @@ def _attacks(comparison: Comparison, words: Words) -> list[dict[str, object]]:
             "name": words.known(f"attack.{attacked.name}", attacked.name),
             "sides": [
                 {
+                    "what": what,
                     "key": "better" if f.is_better else "worse" if f.is_worse else "same",
                     "champion": words.percent(f.champion.value),
                     "challenger": words.percent(f.challenger.value),
                     "bar": share_bar(f.challenger.value or 0.0, "challenger"),
                     "rows": words.number(f.rows),
                 }
-                for f in (attacked.spam_caught, attacked.genuine_held)
+                for what, f in (
+                    ("attack.spam", attacked.spam_caught),
+                    ("attack.genuine", attacked.genuine_held),
+                )
             ],
         }
         for attacked in comparison.attacks
