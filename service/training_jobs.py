@@ -196,4 +196,8 @@ def _told(running: _Running) -> str:
     size = running.complained.seek(0, os.SEEK_END)
     running.complained.seek(max(0, size - _TAIL_BYTES))
     words = running.complained.read().decode("utf-8", "replace").strip()
-    return words or f"the training ended with {running.process.returncode}"
+    code = running.process.returncode
+    if code < 0:
+        # As the system does where memory is short; what it said until then is no reason.
+        return f"the training was killed (signal {-code}), perhaps for want of memory"
+    return words or f"the training ended with {code}"

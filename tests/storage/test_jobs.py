@@ -73,6 +73,10 @@ def test_a_failure_is_told_in_its_own_words_without_addresses(
     assert "lan@" not in failed.problem
     clock.advance(seconds=1)
     jobs.ask(by="an")
+    killed = runner(store, tmp_path, "import os; os.kill(os.getpid(), 9)")
+    assert "(signal 9)" in until(killed, jobs, JobState.FAILED).problem
+    clock.advance(seconds=1)
+    jobs.ask(by="an")
     missing = TrainingJobs(store, tmp_path, Metrics(), command=("/nowhere/duyet",))
     assert "cannot be started" in until(missing, jobs, JobState.FAILED).problem
 
