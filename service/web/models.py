@@ -202,7 +202,7 @@ def roll_back(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Re
     try:
         if registry.names().get(CHAMPION) != sent.version:
             raise Refusal(409, "models_moved")
-        registry.roll_back(who=caller.name, why=why, at=desk.now())
+        registry.roll_back(who=caller.name, why=why, at=desk.now(), instead_of=sent.version)
     except RegistryError:
         raise Refusal(409, "model_not_moved") from None
     return see_other(request, "/models?done=rolled_back")
