@@ -1,6 +1,7 @@
 """A challenger is promoted by itself where that was said and is allowed, and not twice."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +59,9 @@ def test_only_where_it_was_said_and_allowed_and_never_what_was_taken_back(
     assert not promoting.turn()  # nobody watched it
     seen[0] = SEEN
 
-    assert promoting.turn()
+    other = Promoting(store, Registry(tmp_path / "models"), lambda *_: SEEN)
+    with ThreadPoolExecutor(2) as pool:  # as two services do
+        assert sorted(pool.map(Promoting.turn, (promoting, other))) == [False, True]
     assert registry.names()[CHAMPION] == challenger
     assert registry.moves()[-1]["who"] == CLOCK
     assert not promoting.turn()

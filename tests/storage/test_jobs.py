@@ -161,6 +161,30 @@ def test_the_clock_asks_once_a_night_where_enough_was_said(
             jobs.set_nightly(wrong, by="an")
 
 
+def test_of_two_services_on_one_database_one_trains_at_night(
+    store: Store, site: Site, clock: Clock, tmp_path: Path
+) -> None:
+    jobs, trained = Jobs(store), tmp_path / "trained"
+    jobs.set_nightly(Nightly(is_on=True, hour=2, new_labels=1), by="an")
+    clock.at = clock.at.replace(hour=2, minute=1)
+    (one,) = put(store, *many(1, site, clock))
+    store.decide(None, one, accept(clock()))
+    program = "import sys; open(sys.argv[1], 'a').write('trained ')"
+    services = [runner(store, tmp_path, program, str(trained)) for _ in range(2)]
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(TrainingJobs.turn, services * 2))
+    for _ in range(2000):
+        if jobs.last()[0].state is JobState.DONE:
+            break
+        time.sleep(0.01)
+        for service in services:
+            service.turn()
+
+    assert trained.read_text() == "trained "
+    assert [job.state for job in jobs.last()] == [JobState.DONE]
+
+
 def test_the_clock_leaves_a_challenger_that_is_watched(
     store: Store, site: Site, clock: Clock, tmp_path: Path
 ) -> None:
@@ -196,7 +220,7 @@ def test_a_clock_that_was_ahead_for_a_while_stops_no_night_and_no_job(
     clock.advance(seconds=1)
     for _ in range(2000):
         running.turn()
-        states = [(job.asked_by, job.state) for job in jobs.last()]
+        states = [(job.asked_by, job.state) for job in jobs.last()]  # those of the future first
         if (CLOCK, JobState.DONE) in states[2:]:
             break
         time.sleep(0.01)
