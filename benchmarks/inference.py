@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import pairwise
@@ -221,7 +221,7 @@ def _print_parts(pieces: Sequence[str], classifier: Classifier) -> None:
 class _Ready(Classifier):
     """A classifier that was asked before: what is left is all but the classifier."""
 
-    said: Mapping[str, Explained]
+    said: Mapping[str, Explained] = field(default_factory=dict)
 
     @classmethod
     def of(cls, classifier: Classifier, cases: Sequence[Case]) -> "_Ready":

@@ -37,11 +37,11 @@ class PostgresServer:
     def url(self, database: str) -> str:
         return f"postgresql://{_SUPERUSER}@/{database}?host={self.directory}"
 
-    def new_database(self, encoding: str = "UTF8") -> str:
-        """The name of a new, empty database."""
+    def new_database(self, encoding: str = "UTF8", *, template: str = "template0") -> str:
+        """The name of a new database: an empty one, or a copy of one that nobody is using."""
         name = f"test_{next(self._numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} ENCODING {encoding} TEMPLATE template0")
+            connection.execute(f"CREATE DATABASE {name} ENCODING {encoding} TEMPLATE {template}")
         return name
 
     @contextmanager

@@ -41,7 +41,7 @@ from model.decision import LabelledExample
 from model.policy import Policy
 from model.site_layer import Anchors
 from training.own import OWN, OwnRecipe, Rows, read_texts
-from training.rehearsal import own_texts
+from training.rehearsal import SUPPORTING, own_texts
 
 CASINO, ADVERTS, USUAL_SPAM = "casino", "adverts", "usual spam"
 
@@ -154,6 +154,7 @@ class Plan:
     recipe: OwnRecipe = OWN
     policy: Policy = POLICY
     rules: Rules = RULES
+    backing: Sequence[LabelledExample] = ()
     seed: int = 7
 
 
@@ -169,7 +170,9 @@ def run(
     anchors = Anchors.of(plan.champion.spec)
     site = Site(name, plan.script, plan.policy, plan.champion, anchors, name != NOTHING, plan.seed)
     loop = (
-        Loop(site, plan.recipe, plan.rehearsed, plan.rules, noted=noted) if name == LOOP else None
+        Loop(site, plan.recipe, plan.rehearsed, plan.rules, plan.backing, noted=noted)
+        if name == LOOP
+        else None
     )
     by_day: list[list[Sent]] = [[] for _ in range(plan.script.days)]
     for one in sent:
@@ -299,13 +302,15 @@ def main() -> None:
     champion, _ = begun_with(options.data, options.champion)
     script = SHORT if options.short else YEAR
     recipe = replace(OWN, folds=options.folds)
-    texts = read_texts(own_texts(), champion.spec, recipe, jobs=1)
+    written = own_texts()
+    texts = read_texts(written, champion.spec, recipe, jobs=1)
     plan = Plan(
         script,
         champion,
         texts,
         recipe,
-        rules=replace(RULES, every=options.every),
+        rules=replace(RULES, every=options.every, again=options.again),
+        backing=written[::SUPPORTING],
         seed=options.seed,
     )
     sent = sent_in(script, pools_of(options.data), options.seed)
@@ -329,8 +334,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="labelled files")
     parser.add_argument("--champion", type=Path, default=Path("var/year"), help="a registry")
     parser.add_argument("--short", action="store_true", help="eight weeks")
-    parser.add_argument("--every", type=int, default=7, help="days between trainings")
-    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--every", type=int, default=28, help="days between trainings")
+    parser.add_argument("--folds", type=int, default=OWN.folds)
+    parser.add_argument("--again", type=int, default=RULES.again, help="doubted labels looked at")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--out", type=Path, help="where to draw the curves, an SVG")
     return parser.parse_args()

@@ -9,7 +9,7 @@ learnt from, each judged by the challenger's fold that has not either.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from scipy.special import betaincinv
@@ -20,10 +20,12 @@ from model.comparison import Comparison
 from model.decision import LabelledExample
 from model.outcome import Outcome
 from model.promotion import USUAL, Bounds, Code, Ruling, Shadowed, ruling_on
+from training.auditing import audited
 from training.comparing import compare
 from training.contenders import MEASURING, Contender, Labelled, Options
 from training.fit import NotEnough
 from training.own import Moved, OwnRecipe, Rows, own_model
+from training.recipes import RECIPES
 from training.resolving import resolved
 
 
@@ -54,13 +56,15 @@ class Rules:
     It trains every `every` days when `fresh` labels are new, and lets a challenger go that has
     been shadowed for `patience` days without being allowed. With `looks` a person reads so many
     of the comments that the shadow would reject anew, and promotes with that as a reason where
-    none of them is genuine and nothing else stands in the way; 0 for nobody.
+    none of them is genuine and nothing else stands in the way; 0 for nobody. Before it trains, as
+    many as `again` labels that the audit finds probably wrong are decided once more, each once.
     """
 
     every: int = 7
     fresh: int = 30
     patience: int = 14
     looks: int = 20
+    again: int = 30
     bounds: Bounds = USUAL
 
 
@@ -85,12 +89,17 @@ class Challenger:
 
 @dataclass(slots=True)
 class Loop:
-    """The loop of one site. `rehearsed` are the project's own texts, or some of them."""
+    """The loop of one site.
+
+    `rehearsed` are the project's own texts, or some of them; `backing` those that an audit's fits
+    see as well.
+    """
 
     site: Site
     recipe: OwnRecipe
     rehearsed: Rows
     rules: Rules
+    backing: Sequence[LabelledExample] = ()
     base: Classifier = field(init=False)
     learnt: frozenset[str] = frozenset()
     challenger: Challenger | None = None
@@ -98,6 +107,7 @@ class Loop:
     made: int = 0
     noted: Callable[[Move], None] = lambda _: None
     _past: list[tuple[Classifier, frozenset[str]]] = field(default_factory=list)
+    _again: set[str] = field(default_factory=set)
     _since: int = 0
     _labels_then: int = 0
 
@@ -113,10 +123,22 @@ class Loop:
         is_time = day % self.rules.every == self.rules.every - 1
         fresh = len(self.site.labels) - self._labels_then
         if self.challenger is None and is_time and fresh >= self.rules.fresh:
+            self._look_again(day)
             self._labels_then = len(self.site.labels)
             self._train(day)
 
     # ------------------------------------------------------------------ train and compare
+
+    def _look_again(self, day: int) -> None:
+        """What `/labels` lists, by somebody who decides it as if for the first time."""
+        if not self.rules.again:
+            return
+        found = audited(resolved(self.site.labels), RECIPES["general"], support=self.backing)
+        ids = [str(one.example.extra["comment_id"]) for one in found.suspects]
+        fresh = dict.fromkeys(id for id in ids if id not in self._again)
+        chosen = set(list(fresh)[: self.rules.again])
+        self._again |= chosen
+        self.site.decided_again(day, [one for one in self.site.came if one.id in chosen])
 
     def _train(self, day: int) -> None:
         labels = resolved(self.site.labels)
@@ -125,7 +147,8 @@ class Loop:
         except NotEnough:
             return
         self.made += 1
-        classifier = replace(moved.final, version=f"own {self.made}")
+        until = max(datetime.fromisoformat(e.provenance.at) for e in labels.examples)
+        classifier = replace(moved.final, version=f"own {self.made}", learnt_until=until)
         learnt = frozenset(example.id for example in labels.examples)
         comparison = self._compared(classifier.version, moved, labels.examples, day)
         self.challenger = Challenger(classifier, learnt, comparison, day + 1)

@@ -134,6 +134,18 @@ class Site:
         words = sum(len(one.sent.example.text.split()) for one in comments)
         self.seconds[day] += 60 * words / WORDS_A_MINUTE + SECONDS_A_DECISION * len(comments)
 
+    def decided_again(self, day: int, comments: Sequence[Came]) -> None:
+        """Somebody decides comments a second time; that holds, and the layer learns all anew."""
+        self.looked_at(day, comments)
+        random = Random(f"{self.seed}/{day}/again")
+        again = {one.id for one in comments}
+        self.decided = [told for told in self.decided if told.id not in again]
+        for one in comments:
+            if one.decision is not None and one.decision.outcome is Outcome.REJECT:
+                self._rejected[content_key(one.sent.example.text)] -= 1
+            self._decide(one, day, random)
+        self.serve(self.classifier)
+
     def _decide(self, one: Came, day: int, random: Random) -> None:
         who = random.choices(list(self.script.moderators), list(self.script.moderators.values()))[0]
         errs = random.random()
@@ -149,8 +161,8 @@ class Site:
         if spam:
             self._rejected[content_key(one.sent.example.text)] += 1
         chance = self.policy.audit_rate if one.verdict.audit else 1.0
-        number = len(self.decided) + 1
-        self.decided.append(Decided(number, one.id, one.submission, one.decision, chance))
+        change = self.decided[-1].change + 1 if self.decided else 1
+        self.decided.append(Decided(change, one.id, one.submission, one.decision, chance))
         self.labels.append(self._label(one, one.decision, spam=spam))
 
     def _label(self, one: Came, decision: Decision, *, spam: bool) -> LabelledExample:

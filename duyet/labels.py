@@ -4,7 +4,6 @@ Knows where labels come from, the store or files, and how findings are told. Wha
 `training.label_report`, `training.auditing` and `model.teaching`.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,11 +11,11 @@ from typing import Any
 
 import click
 
+from duyet.label_audit import EXCERPT, OPERATOR, keep, looked_at
 from model.addresses import mask_addresses
 from model.decision import LabelledExample
 from model.facts import gather
 from model.memory import sketch_of
-from model.signs import letters_as_read
 from model.teaching import Candidate, most_telling
 from service.commands.opening import (
     NAME,
@@ -30,25 +29,13 @@ from service.commands.opening import (
 from service.storage.finding import Filter, Finding, Order
 from service.storage.label_findings import FindingKind, LabelFindings
 from service.storage.traits import doubt_of
-from training.auditing import Audited, audited
-from training.examples import read_examples
 from training.label_report import label_report
 from training.reading import examples_of, tell_left_out
-from training.recipes import RECIPES
-from training.relying import reliance_of
-from training.resolving import Reliance, Resolved, resolved
-
-EXCERPT = 100
-"""Letters of a comment that are shown to know it by."""
-
-SUPPORT = 1_000
-"""Texts of the project that every fit of an audit sees as well, about."""
+from training.resolving import resolved
 
 POOL = 500
 """Of so many waiting comments, those that teach most by the queue's order, are the next chosen."""
 
-OPERATOR = "operator"
-OWN_TEXTS = Path(__file__).parent.parent / "training" / "texts"
 
 _files = click.argument(
     "files",
@@ -141,14 +128,13 @@ def audit(
     """
     if files:
         given = _of_files(files, site_name, skip_bad=skip_bad)
-        body = _looked_at(resolved(given, jobs=jobs), jobs=jobs)
+        body = looked_at(resolved(given, jobs=jobs), jobs=jobs)
     else:
         with installation() as at:
             site_ids = _only(at, site_name)
-            body = _looked_at(resolved(at.store.labelled(site_ids), jobs=jobs), jobs=jobs)
+            body = looked_at(resolved(at.store.labelled(site_ids), jobs=jobs), jobs=jobs)
             if site_ids is None:
-                findings = LabelFindings(at.store)
-                findings.keep(FindingKind.AUDIT, _without_texts(body), by=OPERATOR)
+                keep(body, at.store)
     body["labels"] = body["labels"][:limit]
     click.echo(json_text(body) if as_json else "\n".join(_audit_lines(body)))
 
@@ -176,9 +162,6 @@ def next_(site_name: str | None, limit: int, *, as_json: bool) -> None:
 
 # ------------------------------------------------------------------ steps
 
-MOST_KEPT = 500
-"""Labels that are kept for the page."""
-
 
 def _only(at: Installation, site_name: str | None) -> list[str] | None:
     return None if site_name is None else [site_named(at.store, site_name).id]
@@ -193,76 +176,6 @@ def _of_files(
     given = list(examples_of(files, skip_bad=skip_bad, left_out=left_out))
     tell_left_out(left_out)
     return given
-
-
-def _looked_at(found: Resolved, *, jobs: int) -> dict[str, Any]:
-    """What is suspect, all of it, and who is relied on less."""
-    support = _support(found)
-    recipe = RECIPES["general"]
-    looked = audited(found, recipe, support=support, jobs=jobs)
-    reliance = reliance_of(found, recipe, support=support, jobs=jobs)
-    return _audit_body(looked, reliance)
-
-
-def _support(found: Resolved) -> list[LabelledExample]:
-    """Texts of the project that no label is about, evenly drawn: what a small site lacks."""
-    own = {letters_as_read(example.text) for example in found.examples}
-    texts = [
-        example
-        for path in sorted(OWN_TEXTS.glob("*.jsonl"))
-        for example in read_examples(path)
-        if letters_as_read(example.text) not in own
-    ]
-    return texts[:: max(1, len(texts) // SUPPORT)]
-
-
-def _audit_body(looked: Audited, reliance: Reliance) -> dict[str, Any]:
-    return {
-        "judged": looked.judged,
-        "suspect": len(looked.suspects),
-        "wrong": {label: share for label, share in sorted(looked.wrong.items())},
-        "left_out": dict(looked.left_out),
-        "accounts": [
-            {
-                "head": one.head.value,
-                "kind": one.kind.value,
-                "who": one.who,
-                "labels": one.labels,
-                "suspect": one.suspect,
-                "low": one.low,
-                "high": one.high,
-                "others": one.others if math.isfinite(one.others) else None,
-            }
-            for one in looked.accounts
-        ],
-        "reliance": [
-            {"head": head.value, "kind": kind.value, "who": who, "weighs": weighs}
-            for (head, kind, who), weighs in reliance.items()
-        ],
-        "labels": [
-            {
-                "id": one.example.id,
-                "comment_id": one.example.extra.get("comment_id"),
-                "source": one.example.source,
-                "label": one.example.label.word,
-                "suggests": one.suggests,
-                "score": one.score,
-                "kind": one.example.provenance.kind.value,
-                "who": one.example.provenance.who,
-                "at": one.example.provenance.at,
-                "excerpt": shown(one.example.text, width=EXCERPT),
-            }
-            for one in looked.suspects
-        ],
-    }
-
-
-def _without_texts(body: dict[str, Any]) -> dict[str, Any]:
-    kept = [
-        {key: value for key, value in one.items() if key != "excerpt"}
-        for one in body["labels"][:MOST_KEPT]
-    ]
-    return body | {"labels": kept}
 
 
 def _next(at: Installation, site_ids: list[str] | None, limit: int) -> list[dict[str, Any]]:

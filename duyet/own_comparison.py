@@ -6,7 +6,7 @@ time, and is compared on the later ones.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from model.classifier import Classifier
@@ -39,8 +39,7 @@ def compared_with_champion(
     `given` are the labels as they came, of which `own` took what it was moved by. Raises
     RegistryError.
     """
-    champion = registry.manifest(CHAMPION)
-    seen_until = time_of(str(champion.recipe.get("labels_until") or ""))
+    seen_until = registry.manifest(CHAMPION).learnt_until
     fair = [
         row
         for row, example in enumerate(own.examples)
@@ -51,10 +50,17 @@ def compared_with_champion(
     measured = labelled_of(given, jobs=1)
     weight = dict(zip(map(_key, measured.examples), measured.weights, strict=True))
     examples = tuple(own.examples[row] for row in fair)
+    until = own.manifest.learnt_until
     return against.compared_with_champion(
         registry,
         version,
-        _Fair(own.moved.classifiers, tuple(own.moved.fold_of[row] for row in fair)),
+        _Fair(
+            # What moved it is no lesson of the layer over it, of a fold as of the version.
+            tuple(
+                replace(c, learnt_until=own.manifest.learnt_until) for c in own.moved.classifiers
+            ),
+            tuple(own.moved.fold_of[row] for row in fair),
+        ),
         Labelled(
             examples,
             tuple(weight.get(_key(example), example.weight) for example in examples),

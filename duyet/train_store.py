@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from duyet.label_audit import keep, looked_at
 from duyet.own_comparison import compared_with_champion
 from model.comparison import Comparison
 from model.decision import LabelledExample
@@ -36,7 +37,7 @@ from training.own import OWN, OwnRecipe
 from training.own_version import STAGES, OwnVersion, own_version
 from training.progress import Tell, shown, write_line
 from training.recipes import RECIPES
-from training.rehearsal import own_texts
+from training.rehearsal import SUPPORTING, own_texts
 from training.relying import reliance_of
 from training.resolving import resolved
 from training.train_command import CARD, blind_spots
@@ -75,10 +76,6 @@ class Gone:
         if not self.comments:
             return {}
         return {"erased": self.labelled, "erased_comments": self.comments}
-
-
-SUPPORTING = 8
-"""Every eighth of the project's texts, a thousand, backs the fits that say whom to rely on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +228,8 @@ def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
         with installation() as at:
             examples = list(at.store.labelled())
             erasures = Erasures(at.store).since(None, None)
+            audit = looked_at(resolved(examples, jobs=1), jobs=options["jobs"] or -1)
+            keep(audit, at.store)
         progress("labels", 0.5)
         try:
             registry = registry_to_move(options["out"])
@@ -242,6 +241,7 @@ def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
         except (NotEnough, RegistryError) as problem:
             raise click.ClickException(str(problem)) from None
     answer = {"registry": str(root), "names": trained.names, **_answer(trained)}
+    answer["suspect"] = audit["suspect"]
     for warning in answer["warnings"]:
         click.echo(f"warning: {warning}", err=True)
     if form == "json":
@@ -274,6 +274,11 @@ def _told(answer: dict[str, Any], root: Path) -> Iterator[str]:
     yield f"It is {answer['parent']}, its head for {moved} moved by {labels}."
     for why, count in answer["left_out"].items():
         yield f"{count:,} labels were left out: {why}."
+    if suspect := answer["suspect"]:
+        yield (
+            f"{suspect:,} of the labels are probably wrong; those decide what may be promised. "
+            "Look at them again, at /labels or by: duyet labels audit"
+        )
     if erased := answer["erased_comments"]:
         yield f"{erased:,} comments of people who were erased are gone since that came."
     if answer["research_only"]:

@@ -8,6 +8,7 @@ are those of the score itself.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import repeat
 from math import exp
 
@@ -64,7 +65,8 @@ class Classifier:
     """A fitted model, ready to score.
 
     `table` is float32 of shape (2**spec.bits, heads), read only and possibly memory-mapped;
-    `bias` float64 of shape (heads,).
+    `bias` float64 of shape (heads,). `learnt_until` is of one that an installation's decisions
+    moved: those made until then, it has seen.
     """
 
     version: str
@@ -72,6 +74,7 @@ class Classifier:
     table: NDArray[np.float32]
     bias: NDArray[np.float64]
     promise: Promise
+    learnt_until: datetime | None = None
     _plan: Plan = field(init=False, repr=False, compare=False)
     _thresholds: dict[tuple[str, float, float], HeadThresholds] = field(
         init=False, repr=False, compare=False, default_factory=dict

@@ -51,6 +51,7 @@ class _Lesson:
     moderator: str
     sketch: Sketch
     chance: float
+    is_known: bool
 
 
 class Experience:
@@ -59,6 +60,9 @@ class Experience:
     Taken in are the decisions of a site numbered above `since` and not above `change`, but
     for what had been taken back by the change numbered `undo`. The same decisions, in order,
     give the same experience, whoever learns from them and how many at a time.
+
+    What the classifier has learnt itself is remembered, and no lesson of the layer: scores of
+    comments that it was moved by say nothing of how it judges others.
     """
 
     def __init__(
@@ -70,12 +74,18 @@ class Experience:
         since: int = 0,
         undo: int = 0,
     ) -> None:
-        self.layer = SiteLayer.fresh(classifier.version, anchors, risk=policy.queue_risk)
+        self.layer = SiteLayer.fresh(
+            classifier.version,
+            anchors,
+            risk=policy.queue_risk,
+            waits=classifier.learnt_until is not None,
+        )
         self.memory = Memory()
         self.since = self.change = since
         self.undo = undo
         self._classifier = classifier
         self._policy = policy
+        self._learnt = 0
 
     def prepared(self, batch: Sequence[Decided]) -> list[Prepared]:
         """Decisions as they are learnt from, in order: the slow part, which changes nothing.
@@ -94,23 +104,25 @@ class Experience:
         """Take in one decision. About a millisecond."""
         told = prepared.lesson
         if told is not None:
+            self._learnt += 1
             campaign = self.memory.remember(told.id, told.sketch, positive=told.positive)
-            lesson = Lesson(
-                told.id,
-                told.row,
-                told.margin,
-                told.positive,
-                told.moderator,
-                campaign,
-                told.chance,
-            )
-            self.layer = self.layer.after([lesson])
+            if not told.is_known:
+                lesson = Lesson(
+                    told.id,
+                    told.row,
+                    told.margin,
+                    told.positive,
+                    told.moderator,
+                    campaign,
+                    told.chance,
+                )
+                self.layer = self.layer.after([lesson])
         self.change = prepared.change
 
     @property
     def lessons(self) -> int:
         """How many decisions were learnt from."""
-        return self.layer.lineage.lessons
+        return self._learnt
 
     def covers(self, classifier: Classifier | None) -> bool:
         """Whether the layer is over this model: to another one's scores it has nothing to add."""
@@ -143,6 +155,7 @@ class Experience:
     ) -> _Lesson:
         assert explained.row is not None, "rows were asked for"
         thresholds = self._policy.thresholds_by(self._classifier.promise, facts.language)
+        until = self._classifier.learnt_until
         return _Lesson(
             id=decided.id,
             row=explained.row,
@@ -151,6 +164,7 @@ class Experience:
             moderator=decided.decision.moderator,
             sketch=sketch_of(facts),
             chance=decided.chance,
+            is_known=until is not None and decided.decision.at <= until,
         )
 
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from model.features import Spec
@@ -35,6 +36,18 @@ class Manifest:
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     histogram: Mapping[str, Any] = field(default_factory=dict)
     probes: tuple[tuple[str, tuple[float, ...]], ...] = ()
+
+    @property
+    def learnt_until(self) -> datetime | None:
+        """When the last decision was made that moved it; None where none did, or nobody knows.
+
+        In UTC where the recipe does not say.
+        """
+        try:
+            at = datetime.fromisoformat(str(self.recipe.get("labels_until") or ""))
+        except ValueError:
+            return None
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
 
     def to_json(self) -> str:
         """The manifest as JSON with sorted keys: equal manifests are equal bytes."""

@@ -29,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from itertools import pairwise
-from math import exp, isfinite, log, log1p, sqrt
+from math import exp, inf, isfinite, log, log1p, sqrt
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -212,7 +212,8 @@ class SiteLayer:
     nothing. `gain` is how much better than the champion decisions were foretold, in nats;
     `heard` counts the lessons of each class, (ham, spam), as far as not faded. `risk` is what
     share of genuine comments the site allows to be held, 1 for any, and `genuine` the last that
-    were heard of.
+    were heard of. One that `waits` raises nothing before these leave room for one more: over a
+    champion that knows the site there is no hurry.
     """
 
     lineage: Lineage
@@ -226,11 +227,18 @@ class SiteLayer:
     moderators: tuple[str, ...] = field(default=(), repr=False)
     campaigns: Mapping[str, int] = field(default_factory=dict, repr=False)
     risk: float = 1.0
+    waits: bool = False
     genuine: tuple[Heard, ...] = field(default=(), repr=False)
 
     @classmethod
     def fresh(
-        cls, champion: str, anchors: Anchors, *, head: Head = Head.SPAM, risk: float = 1.0
+        cls,
+        champion: str,
+        anchors: Anchors,
+        *,
+        head: Head = Head.SPAM,
+        risk: float = 1.0,
+        waits: bool = False,
     ) -> "SiteLayer":
         """A layer that has learnt nothing and adds nothing, over the champion of that version."""
         shape = (MODERATORS_APART + 1, 2**LAYER_BITS)
@@ -241,6 +249,7 @@ class SiteLayer:
             weights=np.zeros(shape, np.float32),
             squares=np.zeros(shape, np.float32),
             risk=risk,
+            waits=waits,
         )
 
     @property
@@ -370,6 +379,10 @@ class SiteLayer:
         """
         allowed = self.risk * sum(one.weight for one in self.genuine)
         allowed -= sum(one.weight for one in self.genuine if one.margin > 0)
+        if self.waits:
+            allowed -= 1  # the next one may be held as well
+            if allowed < 0:
+                return inf
         raised = sorted(
             ((one.reach, one.weight) for one in self.genuine if one.margin <= 0 < one.reach),
             reverse=True,

@@ -73,6 +73,7 @@ class Versions:
             table=self._table(manifest),
             bias=np.array(manifest.bias, np.float64),
             promise=manifest.promise,
+            learnt_until=manifest.learnt_until,
         )
         for text, expected in manifest.probes:
             got = classifier.log_odds([Texts(text)])[0]

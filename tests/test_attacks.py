@@ -71,33 +71,31 @@ def test_each_attack_changes_a_typical_text(name, text):
     ],
 )
 @pytest.mark.parametrize("text", [VIETNAMESE, ENGLISH], ids=["vi", "en"])
-@pytest.mark.parametrize("seed", range(8))
-def test_what_looks_the_same_reads_the_same(name, text, seed):
-    changed = EVERY[name](text, Random(seed))
+def test_what_looks_the_same_reads_the_same(name, text):
+    changed = [EVERY[name](text, Random(seed)) for seed in range(8)]
 
-    assert readable(changed) == readable(text)
+    assert {readable(one) for one in changed} == {readable(text)}
 
 
 @pytest.mark.parametrize("name", ["markup", "entities", "markup + entities"])
-@pytest.mark.parametrize("seed", range(8))
-def test_a_browser_shows_marked_up_text_as_it_was(name, seed):
-    shown = _as_shown(EVERY[name](VIETNAMESE, Random(seed)))
+def test_a_browser_shows_marked_up_text_as_it_was(name):
+    shown = {_as_shown(EVERY[name](VIETNAMESE, Random(seed))) for seed in range(8)}
 
-    assert shown == VIETNAMESE
+    assert shown == {VIETNAMESE}
 
 
 @pytest.mark.parametrize("name", ["spaced_out", "dotted", "run_together"])
-@pytest.mark.parametrize("seed", range(8))
-def test_parting_and_joining_words_keeps_every_letter_in_order(name, seed):
-    parted = EVERY[name](VIETNAMESE, Random(seed))
+def test_parting_and_joining_words_keeps_every_letter_in_order(name):
+    parted = [EVERY[name](VIETNAMESE, Random(seed)) for seed in range(8)]
 
-    assert _letters(parted) == _letters(VIETNAMESE)
+    assert {_letters(one) for one in parted} == {_letters(VIETNAMESE)}
 
 
 @pytest.mark.parametrize("name", [n for n in EVERY if "dot_com" not in n])
-@pytest.mark.parametrize("seed", range(4))
-def test_a_link_can_still_be_followed(name, seed):
-    assert "https://vay.example/a?b=1" in EVERY[name](VIETNAMESE, Random(seed))
+def test_a_link_can_still_be_followed(name):
+    changed = [EVERY[name](VIETNAMESE, Random(seed)) for seed in range(4)]
+
+    assert [one for one in changed if "https://vay.example/a?b=1" not in one] == []
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -161,13 +159,12 @@ def test_vietnamese_is_told_with_and_without_marks():
 
 
 @pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("unit", ["<", "&", "a", "a-", "0 ", "\u0301", "a.", "://", "<a ", " "])
-def test_long_runs_of_anything_take_no_time_by_their_square(name, unit):
-    text = unit * (20_000 // len(unit))
+def test_long_runs_of_anything_take_no_time_by_their_square(name):
+    units = ("<", "&", "a", "a-", "0 ", "\u0301", "a.", "://", "<a ", " ")
 
-    changed = EVERY[name](text, Random(1))
+    lengths = [len(EVERY[name](unit * (20_000 // len(unit)), Random(1))) for unit in units]
 
-    assert len(changed) < 40 * len(text)
+    assert max(lengths) < 40 * 19_998
 
 
 def test_other_processes_draw_the_same():

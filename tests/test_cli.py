@@ -1,9 +1,12 @@
 import gzip
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ import click
 import numpy as np
 import pytest
 
-from duyet.cli import COMMANDS, SECTIONS
+from duyet.cli import COMMANDS, SECTIONS, run
 from model.features import FEATURES_VERSION, Spec, Texts
 from model.outcome import HeadThresholds, Thresholds
 from model.registry import CHAMPION, Manifest, Registry
@@ -56,14 +59,32 @@ def refuses():
 '''
 
 
-def duyet(*arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "duyet", *arguments],
-        input=given,
-        capture_output=True,
-        cwd=ROOT,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Answer:
+    """How a call ended, and what it said."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+
+@pytest.fixture
+def duyet(monkeypatch, capsysbinary) -> Callable[..., Answer]:
+    """Calls the command line in this process: a start of its own takes most of a second."""
+    monkeypatch.chdir(ROOT)
+
+    def call(*arguments: str, given: bytes = b"") -> Answer:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        status = run(arguments)
+        return Answer(status, *capsysbinary.readouterr())
+
+    return call
+
+
+def started(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """A call in a process of its own, as from a shell."""
+    command = [sys.executable, "-m", "duyet", *arguments]
+    return subprocess.run(command, capture_output=True, cwd=ROOT, check=False)
 
 
 @pytest.fixture
@@ -93,7 +114,7 @@ def behaved(tmp_path):
 
 
 def test_help_names_every_command_with_examples():
-    answer = duyet("--help")
+    answer = started("--help")
 
     assert answer.returncode == 0
     assert [name for name in COMMANDS if f"\n  {name} ".encode() not in answer.stdout] == []
@@ -114,7 +135,7 @@ def test_every_command_is_where_the_table_says(name):
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_explains_itself(name):
+def test_every_command_explains_itself(duyet, name):
     answer = duyet(name, "--help")
 
     assert (answer.returncode, answer.stderr) == (0, b"")
@@ -125,26 +146,33 @@ FITTING = ("train", "evaluate", "labels")
 """Commands that load what fits, which takes a second."""
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [[], *([name, "--help"] for name in COMMANDS if name not in FITTING)],
-    ids=lambda arguments: " ".join(arguments[:1]) or "help alone",
-)
-def test_light_commands_import_nothing_heavy(arguments):
-    program = (
-        "import sys; from duyet.cli import run\n"
-        f"run({arguments or ['--help']})\n"
-        f"print(*[m for m in {HEAVY} if m in sys.modules], file=sys.stderr)"
-    )
+LIGHT = """
+import sys
+from duyet.cli import run
+
+for arguments in ([], *([name] for name in sys.argv[1].split())):
+    status = run([*arguments, "--help"])
+    loaded = [m for m in sys.argv[2].split() if m in sys.modules]
+    if status or loaded:
+        print(arguments, status, loaded, file=sys.stderr)
+"""
+
+
+def test_light_commands_import_nothing_heavy():
+    light = [name for name in COMMANDS if name not in FITTING]
 
     answer = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, cwd=ROOT, check=True
+        [sys.executable, "-c", LIGHT, " ".join(light), " ".join(HEAVY)],
+        capture_output=True,
+        cwd=ROOT,
+        check=True,
     )
 
-    assert answer.stderr == b"\n"
+    assert answer.stderr.decode() == ""
+    assert answer.stdout.count(b"Usage: duyet ") == len(light) + 1
 
 
-def test_version_is_one_line():
+def test_version_is_one_line(duyet):
     answer = duyet("--version")
 
     assert answer.stdout.startswith(b"duyet ")
@@ -152,7 +180,7 @@ def test_version_is_one_line():
 
 
 def test_no_command_at_all_shows_the_help_and_fails():
-    answer = duyet()
+    answer = started()
 
     assert answer.returncode == 2
     assert b"Usage: duyet" in answer.stderr
@@ -169,7 +197,7 @@ def test_no_command_at_all_shows_the_help_and_fails():
         (["evaluate", "README.md", "--task", "rude"], b"'rude' is not one of"),
     ],
 )
-def test_a_wrong_call_is_one_line_and_status_2(arguments, says):
+def test_a_wrong_call_is_one_line_and_status_2(duyet, arguments, says):
     answer = duyet(*arguments)
 
     assert answer.returncode == 2
@@ -294,7 +322,7 @@ def labelled(tmp_path):
     return path
 
 
-def test_evaluate_judges_each_task_on_its_own_rows(models, labelled):
+def test_evaluate_judges_each_task_on_its_own_rows(duyet, models, labelled):
     answer = duyet("evaluate", str(labelled), "--models", str(models), "--json")
 
     tasks = json.loads(answer.stdout)["tasks"]
@@ -310,7 +338,7 @@ def test_evaluate_judges_each_task_on_its_own_rows(models, labelled):
     assert answer.stderr == b"left out: 1 rows without a label\n"
 
 
-def test_evaluate_shows_a_table_that_fits_a_terminal(models, labelled):
+def test_evaluate_shows_a_table_that_fits_a_terminal(duyet, models, labelled):
     answer = duyet("evaluate", str(labelled), "--models", str(models), "--task", "spam")
 
     lines = answer.stdout.decode().splitlines()
@@ -319,7 +347,7 @@ def test_evaluate_shows_a_table_that_fits_a_terminal(models, labelled):
     assert "TOXICITY" not in answer.stdout.decode()
 
 
-def test_evaluate_reads_standard_input_and_several_files(models, labelled):
+def test_evaluate_reads_standard_input_and_several_files(duyet, models, labelled):
     answer = duyet(
         "evaluate", "-", str(labelled), "--models", str(models), "--json", given=jsonl(ROWS[0])
     )
@@ -327,7 +355,7 @@ def test_evaluate_reads_standard_input_and_several_files(models, labelled):
     assert json.loads(answer.stdout)["tasks"]["spam"]["all"]["rows"] == 4
 
 
-def test_evaluate_writes_a_report_without_a_word_of_the_comments(models, labelled, tmp_path):
+def test_evaluate_writes_a_report_without_a_word_of_the_comments(duyet, models, labelled, tmp_path):
     answer = duyet(
         "evaluate", str(labelled), "--models", str(models), "--report", str(tmp_path / "out")
     )
@@ -349,7 +377,7 @@ def test_evaluate_writes_a_report_without_a_word_of_the_comments(models, labelle
         (b"", b"there are no labelled rows"),
     ],
 )
-def test_evaluate_says_what_is_wrong_with_a_file_and_never_repeats_it(models, data, says):
+def test_evaluate_says_what_is_wrong_with_a_file_and_never_repeats_it(duyet, models, data, says):
     answer = duyet("evaluate", "-", "--models", str(models), given=data)
 
     assert answer.returncode == 1
@@ -358,7 +386,7 @@ def test_evaluate_says_what_is_wrong_with_a_file_and_never_repeats_it(models, da
     assert b"Traceback" not in answer.stderr
 
 
-def test_evaluate_can_leave_out_rows_that_cannot_be_read(models):
+def test_evaluate_can_leave_out_rows_that_cannot_be_read(duyet, models):
     data = jsonl(ROWS[0]) + b"{\n" + jsonl(ROWS[1])
 
     answer = duyet("evaluate", "-", "--skip-bad", "--json", "--models", str(models), given=data)
@@ -367,7 +395,7 @@ def test_evaluate_can_leave_out_rows_that_cannot_be_read(models):
     assert answer.stderr == b"left out: 1 rows that cannot be read\n"
 
 
-def test_evaluate_names_the_models_there_are(models, labelled):
+def test_evaluate_names_the_models_there_are(duyet, models, labelled):
     answer = duyet("evaluate", str(labelled), "--models", str(models), "--model", "absent")
 
     assert answer.returncode == 1

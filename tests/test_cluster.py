@@ -15,6 +15,9 @@ from training.work import Work
 
 pytest.importorskip("distributed")
 
+CHUNK = 9
+"""Eighteen chunks, more than are added at once (`training.workers.FAN`); each is a task a pass."""
+
 SCHEDULER = """
 from distributed import LocalCluster
 if __name__ == "__main__":
@@ -46,7 +49,7 @@ def cluster():
 def test_with_a_worker_killed_in_the_middle_it_gives_the_bytes_of_one_machine(cluster, tmp_path):
     address, pids = cluster
     examples = read(Path(written(tmp_path / "rows.jsonl", signed())))
-    here = trained(examples, tmp_path / "here")
+    here = trained(examples, tmp_path / "here", chunk_rows=CHUNK)
     killed: list[int] = []
 
     def kill_one(stage: str, done: float) -> None:
@@ -55,7 +58,13 @@ def test_with_a_worker_killed_in_the_middle_it_gives_the_bytes_of_one_machine(cl
             os.kill(pids[0], signal.SIGKILL)
 
     with cluster_at(address, Work.at(tmp_path / "there")) as workers:
-        there = trained(examples, tmp_path / "there", workers=workers, progress=kill_one)
+        there = trained(
+            examples,
+            tmp_path / "there",
+            workers=workers,
+            progress=kill_one,
+            chunk_rows=CHUNK,
+        )
 
     assert killed
     assert told(there) == told(here)

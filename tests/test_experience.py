@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import numpy as np
@@ -202,3 +202,17 @@ def test_the_sites_of_a_batch_do_not_mix():
         alone = judged(text, experience)
         assert verdict.outcome is alone.outcome
         assert verdict.scores.spam == pytest.approx(alone.scores.spam, abs=1e-12)
+
+
+def test_what_the_champion_was_moved_by_is_remembered_and_is_no_lesson_of_the_layer():
+    decided = [said(n, SPAM, RejectReason.SPAM) for n in (1, 2)]
+    until = decided[0].decision.at
+    later = replace(decided[1].decision, at=until + timedelta(seconds=1))
+    moved = replace(CHAMPION, learnt_until=until)
+    experience = Experience(moved, ANCHORS, POLICY)
+
+    for prepared in experience.prepared([decided[0], replace(decided[1], decision=later)]):
+        experience.learn(prepared)
+
+    assert (experience.lessons, experience.layer.lineage.lessons) == (2, 1)
+    assert experience.memory.remembered == 2

@@ -122,18 +122,18 @@ CHANGES_NO_LETTER = (
 
 @pytest.mark.parametrize("name", CHANGES_NO_LETTER)
 @pytest.mark.parametrize("text", [VIETNAMESE, ENGLISH], ids=["vi", "en"])
-@pytest.mark.parametrize("seed", range(8))
-def test_a_disguise_changes_no_letter(name, text, seed):
-    disguised = {**ATTACKS, **CHAINS}[name](text, Random(seed))
+def test_a_disguise_changes_no_letter(name, text):
+    disguised = [{**ATTACKS, **CHAINS}[name](text, Random(seed)) for seed in range(8)]
 
-    assert plain(disguised) == plain(text)
+    assert {plain(one) for one in disguised} == {plain(text)}
 
 
 @pytest.mark.parametrize("name", ["invisible", "spaced_out", "dotted", "decomposed", "markup",
                                   "entities", "changed_case", "repeated_letters"])  # fmt: skip
-@pytest.mark.parametrize("seed", range(4))
-def test_a_disguise_changes_no_letter_of_another_script(name, seed):
-    assert plain(ATTACKS[name](RUSSIAN, Random(seed))) == plain(RUSSIAN)
+def test_a_disguise_changes_no_letter_of_another_script(name):
+    disguised = [ATTACKS[name](RUSSIAN, Random(seed)) for seed in range(4)]
+
+    assert {plain(one) for one in disguised} == {plain(RUSSIAN)}
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -6,7 +6,7 @@ from scipy.stats import beta, binom
 
 from model.outcome import OFF
 from model.promise import ANY, CONFIDENCE, RISKS, Kept, Promise
-from training.shifted import Moves, holds, rather, shifted
+from training.shifted import Moves, holds, shifted
 from training.umbrella import umbrella_rank
 
 SIZES = (*range(200, 4_000, 50), *range(4_000, 100_000, 1_000))
@@ -118,25 +118,3 @@ def test_moves_that_crowd_into_groups_count_for_less():
     )
 
     assert together[AT_ONE_PERCENT] > alone[AT_ONE_PERCENT]
-
-
-def test_a_site_s_own_promise_goes_before_where_it_speaks():
-    many = Kept(700, 60, *(column(first=AT_HALF_A_PERCENT, at=0.95),) * 3)
-    other = Kept(700, 60, *(column(first=AT_HALF_A_PERCENT),) * 3)
-
-    found = rather(Promise({ANY: many, "en": many}), Promise({ANY: other, "vi": other}, "source"))
-
-    assert found.languages[ANY].comments == 1_400
-    assert found.languages[ANY].spam_reject_at == many.spam_reject_at
-    assert found.languages["en"].spam_reject_at == many.spam_reject_at
-    assert found.languages["vi"].spam_reject_at == other.spam_reject_at
-    assert found.unit == "source"
-
-
-def test_of_few_own_comments_the_one_with_the_highest_score_does_not_decide():
-    few = Kept(300, 9, *(column(first=AT_ONE_PERCENT, at=0.999),) * 3)
-    other = Kept(700, 60, *(column(first=AT_HALF_A_PERCENT),) * 3)
-
-    found = rather(Promise({"vi": few}), Promise({"vi": other}))
-
-    assert found.languages["vi"].spam_reject_at == other.spam_reject_at

@@ -1,5 +1,6 @@
 import json
 from importlib.resources import files
+from math import inf
 from random import Random
 
 import numpy as np
@@ -431,6 +432,23 @@ def test_of_a_sites_own_genuine_comments_no_more_are_held_than_it_allows():
     assert held_while_learning(1.0) > 0.1
     assert held_while_learning(0.02) <= 0.02
     assert held_while_learning(0.02, chance=0.1) <= 0.02
+
+
+def test_one_that_waits_raises_nothing_before_the_site_s_comments_leave_it_room():
+    fresh = SiteLayer.fresh("champion-1", ANCHORS, risk=0.02, waits=True)
+    taught = lessons(80, margin=-1.0)
+    few, enough = ([*taught, *as_genuine(count - 40)] for count in (49, 51))
+    spam = next(one.row for one in taught if one.positive)
+
+    assert fresh.after(few).held[1] == inf
+    assert fresh.after(few).added(spam) <= 0
+    assert fresh.after(enough).held[1] < inf
+
+
+def as_genuine(count: int) -> list[Lesson]:
+    return [
+        Lesson(f"g{n}", a_row(a_text(False, Random(n))), -1.0, False, "ann") for n in range(count)
+    ]
 
 
 def test_what_few_were_drawn_of_stands_for_many():

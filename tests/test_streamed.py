@@ -58,6 +58,7 @@ def trained(
     workers: Workers | None = None,
     said: Callable[[str], None] = lambda _: None,
     progress: Tell = lambda _, __: None,
+    chunk_rows: int = CHUNK,
 ) -> Streamed:
     return streamed(
         examples,
@@ -67,7 +68,7 @@ def trained(
         memory=memory,
         progress=progress,
         say=said,
-        chunk_rows=CHUNK,
+        chunk_rows=chunk_rows,
     )
 
 

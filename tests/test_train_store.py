@@ -14,6 +14,7 @@ from model.features import Spec
 from model.registry import CHALLENGER, CHAMPION, Registry
 from service.serving import registry_of
 from service.storage.erasure import Erasure, Erasures
+from service.storage.label_findings import FindingKind, LabelFindings
 from tests.judging_cases import a_manifest
 from tests.test_commands import Desk
 from training.contenders import Options
@@ -39,10 +40,7 @@ def installed(tmp_path, monkeypatch, capsysbinary):
 
 @pytest.fixture
 def blog(installed, tmp_path, monkeypatch):
-    """It has 60 comments that were decided, and a small champion; few texts are rehearsed.
-
-    All of them are in tests/browser/test_loop.py.
-    """
+    """It has 60 comments that were decided, and a small champion; few texts are rehearsed."""
     few = own_texts()[::20]
     monkeypatch.setattr("duyet.train_store.own_texts", lambda: few)
     draw = random.Random(2)
@@ -89,6 +87,8 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog, tmp_
     assert {line["stage"] for line in lines} == set(STAGES)
     assert (last["stage"], last["done"], last["parent"]) == ("added", 1.0, before)
     assert last["labels"] == {"clean": 30, "ham": 30, "spam": 30}
+    audit = LabelFindings(blog.store).last(FindingKind.AUDIT)
+    assert (audit.body["judged"], last["suspect"]) == (60, len(audit.body["labels"]))
     assert models(blog).names() == {CHAMPION: before, CHALLENGER: last["version"]}
     report = models(blog).report(CHALLENGER)
     assert (report.judged, report.rows, last["compared"]) == ("held_out", 90, True)

@@ -23,7 +23,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from model.classifier import HEADS, Classifier
-from model.decision import LabelledExample
+from model.decision import LabelledExample, WordOf
 from model.facts import gather
 from model.features import Spec, Texts, features
 from model.language import language_of
@@ -33,9 +33,10 @@ from model.submission import Submission
 from training.examples import submission_of
 from training.fit import NotEnough, content_key
 from training.logistic import Shard, fitted
+from training.own_promise import site_first
 from training.rehearsal import topic_of
-from training.shifted import Moves, rather, shifted
-from training.umbrella import Genuine, promise_of
+from training.shifted import Moves, shifted
+from training.umbrella import Genuine, estimated, promise_of
 
 Floats = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -351,7 +352,7 @@ class HeldOut:
         ham = self.ham.where(self.ham_fold != without)
         # Of several sites each may raise what all of them allow together.
         own = promise_of(ham, lead=recipe.toxicity_lead, by_source=ham)
-        return rather(own, shift)
+        return site_first(own, estimated(ham, lead=recipe.toxicity_lead), shift)
 
 
 def _held_out(
@@ -383,5 +384,18 @@ def _held_out(
     count = chosen[0][1].size
     spam, toxicity = (1 / (1 + np.exp(-odds[:count, head])) for head in range(len(HEADS)))
     source = np.array([own.examples[i].source for i in chosen[0][1].tolist()], np.str_)
-    ham = Genuine(spam, toxicity, language[:count], unit[:count], source)
+    drawn = np.array([stands_for(own.examples[i]) for i in chosen[0][1].tolist()])
+    ham = Genuine(spam, toxicity, language[:count], unit[:count], source, drawn)
     return HeldOut(moves, fold, ham, fold[:count])
+
+
+def stands_for(example: LabelledExample) -> float:
+    """How many comments one that a person looked at stands for: the inverse of its chance.
+
+    0 where somebody looked without a draw, at a report or an appeal or of their own accord; 1 for
+    what was imported or is from a file, which is all there was.
+    """
+    chance, kind = example.provenance.chance, example.provenance.kind
+    if chance is None:
+        return 0.0 if kind in (WordOf.DECISION, WordOf.REPORT) else 1.0
+    return 1 / chance

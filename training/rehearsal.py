@@ -11,6 +11,9 @@ from training.examples import read_examples
 
 TEXTS = Path(__file__).parent / "texts"
 
+SUPPORTING = 8
+"""Every eighth, a thousand, backs the fits that say whom to rely on and which labels are wrong."""
+
 
 def own_texts() -> list[LabelledExample]:
     """All of them, 8,200 rows with labels of either head, in order of files and lines."""

@@ -46,11 +46,6 @@ Floats = NDArray[np.float64]
 SPAM, TOXICITY = HEADS.index(Head.SPAM), HEADS.index(Head.TOXICITY)
 _STEPS = 100
 
-SPEAKS_OF = 0.005
-"""A site's own comments speak for themselves when they can speak of this risk: 598 or more."""
-
-_SPEAKS_AT = RISKS.index(SPEAKS_OF)
-
 
 @dataclass(frozen=True, slots=True)
 class Moves:
@@ -81,29 +76,6 @@ def shifted(promise: Promise, moves: Moves) -> Promise:
             for tag, kept in promise.languages.items()
         },
         unit=promise.unit,
-    )
-
-
-def rather(own: Promise, other: Promise) -> Promise:
-    """A site's own promise where its comments can speak of a risk, else the other's.
-
-    There it is no lower than the own one is for the smallest risk that it can speak of.
-    """
-    tags = sorted({*own.languages, *other.languages})
-    nothing = Kept(0, 0, *((OFF,) * len(RISKS),) * 3)
-    pairs = [(own.languages.get(t, nothing), other.languages.get(t, nothing)) for t in tags]
-    return Promise(
-        {
-            tag: Kept(
-                a.comments + b.comments,
-                a.groups + b.groups,
-                _rather(a.spam_queue_at, b.spam_queue_at),
-                _rather(a.toxicity_queue_at, b.toxicity_queue_at),
-                _rather(a.spam_reject_at, b.spam_reject_at),
-            )
-            for tag, (a, b) in zip(tags, pairs, strict=True)
-        },
-        unit=other.unit,
     )
 
 
@@ -267,17 +239,3 @@ def _moved(threshold: float, by: float) -> float:
 def _log_odds(score: float) -> float:
     inside = min(max(score, 1e-300), 1 - 1e-16)
     return float(np.log(inside) - np.log1p(-inside))
-
-
-def _rather(own: Sequence[float], other: Sequence[float]) -> tuple[float, ...]:
-    """A column of the own promise where it speaks of `SPEAKS_OF`, else of the other first.
-
-    Of fewer comments the least risk that can be told is that of the one with the highest score,
-    which as likely as not is spam that a moderator took for genuine.
-    """
-    first, second = (own, other) if own[_SPEAKS_AT] < OFF else (other, own)
-    known = max((x for x in first if x < OFF), default=0.0)
-    return tuple(
-        x if x < OFF else OFF if y >= OFF else max(y, known)
-        for x, y in zip(first, second, strict=True)
-    )

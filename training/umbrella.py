@@ -11,12 +11,17 @@ groups, n comments tell less than n, and the rule breaks its word too often (`be
 shows how often). So the comments are counted for no more than they tell: n over the design effect
 of flagging, which is the variance of the share over groups by that over single comments (Kish
 1965; the effective sample size of Korn and Graubard 1998). Where nothing crowds that is 1.
+
+Where comments were drawn with different chances `training.drawn` says how many may be flagged, as
+soon as it can tell half of a risk; before that all of them count alike. That is the more careful of
+the two as long as what had to be reviewed is flagged more often than what had not.
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import starmap
+from itertools import accumulate, starmap
 from typing import Any
 
 import numpy as np
@@ -25,6 +30,7 @@ from scipy.stats import beta, binom
 
 from model.outcome import OFF
 from model.promise import ANY, CONFIDENCE, RISKS, Kept, Promise
+from training import drawn
 
 Floats = NDArray[np.float64]
 
@@ -34,7 +40,8 @@ class Genuine:
     """Genuine comments as columns, a comment each, scored by fits that have not seen them.
 
     `spam` and `toxicity` are calibrated scores in [0, 1], `language` the tag that serving
-    gives, `unit` the group and `source` the source that a comment is from.
+    gives, `unit` the group and `source` the source that a comment is from. `stands_for` is the
+    inverse of the chance with which it was drawn, 0 for what nobody drew, None where all are alike.
     """
 
     spam: Floats
@@ -42,6 +49,7 @@ class Genuine:
     language: NDArray[np.str_]
     unit: NDArray[np.str_]
     source: NDArray[np.str_]
+    stands_for: Floats | None = None
 
     def where(self, chosen: NDArray[np.bool_]) -> "Genuine":
         """Some of the comments."""
@@ -51,6 +59,7 @@ class Genuine:
             self.language[chosen],
             self.unit[chosen],
             self.source[chosen],
+            None if self.stands_for is None else self.stands_for[chosen],
         )
 
 
@@ -76,7 +85,16 @@ def promise_of(
     return Promise(careful, unit="group" if by_source is None else "source")
 
 
-def kept(genuine: Genuine, *, lead: float) -> Kept:
+def estimated(genuine: Genuine, *, lead: float) -> Promise:
+    """Thresholds that flag as great a share of these comments as each risk, by language.
+
+    No promise: as likely as not more of others like them are flagged.
+    """
+    languages = [ANY, *sorted(set(genuine.language.tolist()))]
+    return Promise({tag: kept(_in(genuine, tag), lead=lead, sure=False) for tag in languages})
+
+
+def kept(genuine: Genuine, *, lead: float, sure: bool = True) -> Kept:
     """The thresholds for each of RISKS that genuine comments like these allow.
 
     A comment waits for either of two scores, and the risk counts both. So they share one
@@ -91,7 +109,8 @@ def kept(genuine: Genuine, *, lead: float) -> Kept:
     top_spam = genuine.spam[alone]
     # Up to each rank the greatest of either score: just above them, nothing so far is flagged.
     tops = [np.maximum.accumulate(x[order]) for x in (genuine.spam, genuine.toxicity)]
-    queue = _ranks(genuine.unit[order])
+    ranks = _ranks if sure else _estimated
+    queue = ranks(genuine, order)
     spam_at, toxicity_at = (
         tuple(_raised(queue, doubt[order], top, shift))
         for top, shift in zip(tops, (0.0, lead), strict=True)
@@ -101,7 +120,7 @@ def kept(genuine: Genuine, *, lead: float) -> Kept:
         groups=len(set(genuine.unit.tolist())),
         spam_queue_at=spam_at,
         toxicity_queue_at=toxicity_at,
-        spam_reject_at=tuple(_raised(_ranks(genuine.unit[alone]), spam[alone], top_spam, 0.0)),
+        spam_reject_at=tuple(_raised(ranks(genuine, alone), spam[alone], top_spam, 0.0)),
     )
 
 
@@ -153,8 +172,36 @@ def upper_bound(flagged: int, n: int, *, confidence: float = CONFIDENCE) -> floa
     return 1.0 if flagged >= n else float(beta.ppf(confidence, flagged + 1, n - flagged))
 
 
-def _ranks(unit: NDArray[Any]) -> list[int | None]:
-    """The rank for each of RISKS, with the groups counted once."""
+def _ranks(genuine: Genuine, order: NDArray[np.intp]) -> list[int | None]:
+    """The rank for each of RISKS: by what the comments stand for where that can be told."""
+    alike = _alike(genuine.unit[order])
+    if genuine.stands_for is None or not order.size:
+        return alike
+    bounds = drawn.bounds(genuine.stands_for[order], genuine.unit[order])
+    ranks = [
+        order.size - _allowed(bounds, risk) if bounds[0] <= risk / 2 else rank
+        for rank, risk in zip(alike, RISKS, strict=True)
+    ]
+    # Both ways are right, and one gives way to the other: a greater risk flags no fewer.
+    return _falling(ranks)
+
+
+def _estimated(genuine: Genuine, order: NDArray[np.intp]) -> list[int | None]:
+    """The rank for each of RISKS that flags such a share of these comments."""
+    if not order.size:
+        return [None] * len(RISKS)
+    drawn_as = np.ones(order.size) if genuine.stands_for is None else genuine.stands_for
+    shares = drawn.shares(drawn_as[order])
+    return [order.size - _allowed(shares, risk) for risk in RISKS]
+
+
+def _falling(ranks: Sequence[int | None]) -> list[int | None]:
+    known = [math.inf if rank is None else rank for rank in ranks]
+    return [None if rank == math.inf else int(rank) for rank in accumulate(known, min)]
+
+
+def _alike(unit: NDArray[Any]) -> list[int | None]:
+    """The rank for each of RISKS of comments that stand for one each."""
     ranks = [umbrella_rank(unit.size, risk) for risk in RISKS]
     if ranks[-1] is None:
         return ranks

@@ -28,7 +28,7 @@ FLAGS = [
 NO_BROWSER = "there is no `chromium` on the PATH: run scripts/install-browser"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     executable = shutil.which("chromium")
     if executable is None:

@@ -1,9 +1,11 @@
 """The whole loop through the page alone: label, train, read the report, promote, roll back."""
 
 import random
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from service.storage import Role
+from service.training_jobs import COMMAND, TrainingJobs
 from tests.api.service import Service, a_comment, running
 from tests.api.test_learning import doubting_model
 from tests.browser.conftest import Noticed, Opened
@@ -20,10 +23,21 @@ SPAM = "seo backlink guest post agency rank từ khóa dịch vụ giá rẻ zal
 LABELS = 50
 LONGEST_TRAINING_MS = 480_000
 
+FEWER = """
+from duyet import cli, train_store
+few = train_store.own_texts()[::8]
+train_store.own_texts = lambda: few
+cli.main()
+"""
+"""The command line, but 1,000 of the project's texts are rehearsed: all take half a minute."""
+
 
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """A service with a small champion that doubts everything, and trainings of its own."""
+    assert COMMAND[:3] == (sys.executable, "-m", "duyet")
+    shorter = (sys.executable, "-c", FEWER, *COMMAND[3:])
+    monkeypatch.setattr("service.app.TrainingJobs", partial(TrainingJobs, command=shorter))
     monkeypatch.setenv("DUYET_DATA_DIR", str(tmp_path / "var"))
     monkeypatch.delenv("DUYET_DATABASE_URL", raising=False)
     doubting_model(tmp_path / "var" / "models", is_signed=True)
@@ -82,7 +96,7 @@ def test_label_train_read_promote_and_roll_back(
 
     decide_all(page)
     expect(page.locator(".flash")).to_be_visible()
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("networkidle", timeout=60_000)  # after fifty decisions
     assert service.store.queue_size(None) == 0
     page.goto(f"{service.url}/models")
     expect(page.locator("#trainings")).to_contain_text(f"since the last training: {LABELS}")

@@ -16,6 +16,9 @@ from typing import Any
 from tests.faults.running import Running, ask, until
 
 CALLERS = 8
+UNHURRIED = 0.1
+"""Seconds: eighty comments a second at most, for what goes on while something is away."""
+
 _TEXTS = (
     "Cảm ơn tác giả, mình làm được rồi ({}).",
     "Bài viết hay quá, mong có phần tiếp theo, câu {}",
@@ -35,9 +38,14 @@ def a_comment(number: int) -> dict[str, Any]:
 
 @dataclass
 class Load:
-    """What was asked of a service and what it said. Counts are of requests, not of comments."""
+    """What was asked of a service and what it said. Counts are of requests, not of comments.
+
+    `pause` is how many seconds a caller lets go by after an answer, where many answers would say
+    no more than some.
+    """
 
     service: Running
+    pause: float = 0.0
     answered: dict[int, tuple[str, str]] = field(default_factory=dict)  # number: id, verdict
     changed: list[int] = field(default_factory=list)  # answered twice, and not the same
     statuses: Counter[int] = field(default_factory=Counter)
@@ -104,6 +112,7 @@ class Load:
                 self.given_out = number + 1
             while not self._over.is_set() and not self._post(connection, number):
                 self._over.wait(0.05)
+            self._over.wait(self.pause)
         connection.close()
 
     def _post(self, connection: HTTPConnection, number: int) -> bool:

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from tests.faults.ledger import ledger
-from tests.faults.load import Load
+from tests.faults.load import UNHURRIED, Load
 from tests.faults.proxy import Proxy, proxied
 from tests.faults.running import Running, until
 from tests.faults.servers import Server, a_server
@@ -54,7 +54,7 @@ def behind(service: Callable[..., Running], server: Callable[[], Server]) -> Ite
     with proxied(real.port) as proxy:
         one = service(DUYET_DATABASE_URL=real.url("duyet", port=proxy.port), DUYET_WORKERS="2")
         one.start()
-        yield Behind(one, proxy, real, Load(one))
+        yield Behind(one, proxy, real, Load(one, pause=UNHURRIED))
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_a_service_started_before_its_database_prepares_once_that_is_there(
     back = until(lambda: service.status("/readyz") == 200, BACK_SECONDS, service.said)
 
     until(service.read_key, BACK_SECONDS, service.said)
-    load = Load(service)
+    load = Load(service, pause=UNHURRIED)
     with load.running(within=60):
         load.reaches(30)
     found = ledger(server.url("duyet"), load)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import disks
 from tests.faults.ledger import ledger
-from tests.faults.load import Load
+from tests.faults.load import UNHURRIED, Load
 from tests.faults.running import Running, sqlite_url, until
 from tests.faults.table import COMPLETE, TABLE
 
@@ -40,7 +40,7 @@ def test_a_full_disk_is_told_and_loses_nothing(service: Callable[..., Running], 
     with disks.a_tmpfs(48) as disk:
         one = service(disk / "service", DUYET_WORKERS=str(workers))
         one.start()
-        load = Load(one)
+        load = Load(one, pause=UNHURRIED)
         with load.running(within=60):
             for _ in range(5 if COMPLETE else 1):
                 load.reaches(30)
@@ -72,7 +72,7 @@ def test_a_disk_that_breaks_is_told_and_keeps_what_was_acknowledged(
     with disks.an_ext4(96) as disk:
         one = service(disk / "service")
         one.start()
-        load = Load(one)
+        load = Load(one, pause=UNHURRIED)
         with load.running(within=120):
             load.reaches(60)
             disks.break_writes(disk)
@@ -123,7 +123,7 @@ def test_a_database_locked_by_another_process_holds_nobody_for_ever(
 ):
     one = service()
     one.start()
-    load = Load(one)
+    load = Load(one, pause=UNHURRIED)
     path = sqlite_url(one).removeprefix("sqlite:///")
 
     with load.running(within=60):

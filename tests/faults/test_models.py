@@ -14,7 +14,7 @@ from model.registry import CHAMPION, Registry
 from model.signing import Kind
 from tests.api.service import model_at, models_in
 from tests.faults.ledger import ledger
-from tests.faults.load import Load
+from tests.faults.load import UNHURRIED, Load
 from tests.faults.running import Running, sqlite_url, until
 from tests.faults.table import TABLE
 from tests.judging_cases import a_manifest, a_table
@@ -58,7 +58,7 @@ def test_a_spoilt_version_never_serves_and_the_last_good_one_stays(
 ):
     one = service()
     one.start()
-    load = Load(one)
+    load = Load(one, pause=UNHURRIED)
     registry = _registry(one)
     good = registry.names()[CHAMPION]
     bad = registry.add(a_manifest(), a_table(9, scale=0.02))
@@ -91,7 +91,7 @@ def test_a_registry_that_vanishes_under_the_service_stops_nothing(
 ):
     one = service()
     one.start()
-    load = Load(one)
+    load = Load(one, pause=UNHURRIED)
 
     with load.running():
         load.reaches(20)
@@ -123,7 +123,7 @@ def test_without_a_model_every_comment_is_queued_until_one_appears(
     one.models.mkdir(parents=True)
     (one.models / "names.json").write_text("{")
     one.start(ready=False)
-    load = Load(one)
+    load = Load(one, pause=UNHURRIED)
 
     with load.running():
         load.reaches(20)
@@ -153,7 +153,7 @@ def test_champions_that_change_under_load_drop_no_request(service: Callable[...,
     registry = _registry(one)
     first = registry.names()[CHAMPION]
     second = registry.add(a_manifest(), a_table(11, scale=0.01))
-    load = Load(one)
+    load = Load(one, pause=UNHURRIED)
 
     with load.running():
         load.reaches(20)

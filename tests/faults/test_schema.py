@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from service.storage.schema import head
 from tests.faults.ledger import ledger
-from tests.faults.load import Load
+from tests.faults.load import UNHURRIED, Load
 from tests.faults.running import Running, sqlite_url, until
 from tests.faults.table import TABLE
 
@@ -23,7 +23,7 @@ def test_a_newer_schema_is_told_while_running_and_refused_at_the_start(
 ):
     one = service()
     one.start()
-    load = Load(one)
+    load = Load(one, pause=UNHURRIED)
 
     with load.running():
         load.reaches(20)
@@ -60,7 +60,7 @@ def test_an_older_schema_is_told_while_running(service: Callable[..., Running]):
     one.start()
     path = sqlite_url(one).removeprefix("sqlite:///")
 
-    with Load(one).running() as load:
+    with Load(one, pause=UNHURRIED).running() as load:
         load.reaches(20)
         _set_revision(one, None)
         told = until(lambda: "run `duyet migrate`" in one.readiness()[2], 12, "not told")
