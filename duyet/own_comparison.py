@@ -56,9 +56,7 @@ def compared_with_champion(
         version,
         _Fair(
             # What moved it is no lesson of the layer over it, of a fold as of the version.
-            tuple(
-                replace(c, learnt_until=own.manifest.learnt_until) for c in own.moved.classifiers
-            ),
+            tuple(replace(fit, learnt_until=until) for fit in own.moved.classifiers),
             tuple(own.moved.fold_of[row] for row in fair),
         ),
         Labelled(

@@ -39,7 +39,7 @@ def readable(text: str) -> str:
 
 def comparable(text: str) -> str:
     """What equal texts are found by: as it reads, without anything that is no letter or digit."""
-    return _NO_LETTER.sub("", readable(text))
+    return text.translate(_comparable_of)
 
 
 def plain(character: str) -> str:
@@ -125,7 +125,16 @@ class _Written(dict[int, str]):
         return self[code]
 
 
+class _Compared(dict[int, str]):
+    """What each code point leaves to compare texts by."""
+
+    def __missing__(self, code: int) -> str:
+        left = self[code] = _NO_LETTER.sub("", _readable_of[code])
+        return left
+
+
 _plain_of, _marked_of, _readable_of = _Written(), _Written(), _Written()
+_comparable_of = _Compared()
 
 
 def meet(codes: Iterable[int]) -> None:

@@ -77,6 +77,15 @@ class SiteKeys:
         scheme, _, key = authorization.partition(" ")
         return self._sites.remembered(key) if scheme.lower() == "bearer" else None
 
+    def known(self, authorization: str) -> Site | None:
+        """The site that an `Authorization` header names, where that needs no look-up just now."""
+        scheme, _, key = authorization.partition(" ")
+        return self._sites.known(key) if scheme.lower() == "bearer" else None
+
+    def known_akismet(self, key: str) -> AkismetSite | None:
+        """The site of an Akismet key, where that needs no look-up just now."""
+        return self._akismet_sites.known(key)
+
     async def akismet_site(self, key: str) -> AkismetSite | None:
         """The site of an Akismet key, None for an unknown one. Raises StoreUnavailable."""
         return await self._akismet_sites.of(key) if len(key) <= LONGEST_KEY else None
@@ -135,6 +144,11 @@ class _Remembered(Generic[Found]):
     def remembered(self, key: str) -> Found | None:
         """What belonged to a key a moment ago; None where nobody asked, or there was nothing."""
         return self._known.get(key, (None, 0.0))[0]
+
+    def known(self, key: str) -> Found | None:
+        """What belongs to a key, where that is known for certain."""
+        found, until = self._known.get(key, (None, 0.0))
+        return found if self._clock() < until else None
 
     async def of(self, key: str) -> Found | None:
         """What belongs to a key. Raises StoreUnavailable."""

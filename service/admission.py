@@ -126,6 +126,12 @@ class Admission:
         self._all_expected += 1
         return None
 
+    def comes(self, site_id: str) -> None:
+        """One of those who were let in is here: it is not expected any more."""
+        if self._expected[site_id]:
+            self._expected[site_id] -= 1
+            self._all_expected -= 1
+
     def admit(self, submissions: int = 1) -> None:
         """Ask for so many, by a caller who is here. Raises Overloaded if they would wait too long.
 

@@ -24,6 +24,7 @@ from service.admission import Overloaded
 from service.api import akismet, comments, coral, docs, health, openapi, perspective
 from service.api.direct import App
 from service.api.guard import Guard
+from service.api.straight import StraightWay
 from service.api.turning_away import TurningAway
 from service.body_limit import BodyLimit
 from service.chores import chores_of, every, learning_chores
@@ -52,6 +53,10 @@ log = logging.getLogger(__name__)
 MOST_FORM_BYTES = 64 * 1024 * 1024
 """Of a comment that comes as a form: a visitor's own form may be 8 MiB, all of it escaped, and
 its text comes twice. Nearly all is thrown away as it arrives."""
+
+YOUNG_OBJECTS = 10_000
+"""After so many new ones the collector looks: a batch alone makes some thousands, and by the
+usual 700 it took 3 of 100 parts of the time."""
 
 _PROBLEMS = {StoreUnavailable: "store_unavailable", Overloaded: "overloaded"}
 
@@ -121,10 +126,12 @@ def build(
         # What there is now stays: a collection that walks it took a twentieth of a comment's time.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS)
         # For what is refused before it is a request.
         yield {
             "refused": metrics.refused,
             "turn_away": TurningAway(keys, moderation.admission, metrics),
+            "take_over": app.straight_ways,
         }
         for chore in doing:
             chore.cancel()
@@ -173,10 +180,36 @@ def build(
     if tracing is not None:
         app.add_middleware(tracing.middleware)  # last, hence outermost: its id is in every line
     comment_door = comments.CommentDoor(keys, rates, moderation, link)
+    _shorten(app, comment_door, akismet_door, settings.max_body_bytes, metrics, tracing)
+    return app
+
+
+def _shorten(
+    app: App,
+    comment_door: comments.CommentDoor,
+    akismet_door: akismet.AkismetDoor,
+    max_bytes: int,
+    metrics: Metrics,
+    tracing: Tracing | None,
+) -> None:
+    """Lead what comes often past the framework, and whole comments past the server's way too."""
     answer_to = problems.answers(_PROBLEMS)
     app.answer_directly(comments.PATH, comment_door.answer, answer_to=answer_to)
     app.answer_directly(akismet.CHECK, partial(akismet.check, akismet_door), answer_to=answer_to)
-    return app
+    if tracing is not None:  # its spans are those of layers and tasks
+        return
+    lines = logs.RequestLines(metrics.exchanged)
+    app.straight_ways[comments.PATH.encode()] = StraightWay(
+        comments.PATH, comment_door.begin, max_bytes=max_bytes, answer_to=answer_to, lines=lines
+    )
+    app.straight_ways[akismet.CHECK.encode()] = StraightWay(
+        akismet.CHECK,
+        partial(akismet.begin, akismet_door),
+        max_bytes=MOST_FORM_BYTES,
+        answer_to=answer_to,
+        lines=lines,
+        refusal=akismet.refusal,
+    )
 
 
 def _limit(app: App, settings: Settings) -> None:

@@ -5,24 +5,21 @@ Knows uvicorn's protocol, bytes and seconds; not what a request means.
 
 import asyncio
 import logging
-import re
 import resource
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.body_limit import LINGER_SECONDS, SHORT_BODY_BYTES, WHOLE_BODY
+from service.plain_post import Headers, PlainPost, Reply, TakeOver, plain_post
 from service.problems import Problem
 
 log = logging.getLogger(__name__)
-
-Headers = Sequence[tuple[bytes, bytes]]
-"""Names, in lower case, and values."""
 
 
 class TurnAway(Protocol):
@@ -108,6 +105,9 @@ class HeadLimited(HttpToolsProtocol):
     A `TurnAway` that the application's lifespan leaves as `turn_away` in its state is asked when
     a head is read. What it turns away never becomes a request of the application: thousands a
     second, of more callers than can be served, take next to nothing from those that can.
+
+    A plain POST to one of the targets in `take_over` there is offered to its `TakeOver` before
+    anything else is done for it. While that answers it, whatever else arrives has to wait.
     """
 
     max_head_bytes = 32 * 1024
@@ -124,7 +124,10 @@ class HeadLimited(HttpToolsProtocol):
     _answer: bytes | None = None  # to a request that is turned away, while its body comes
     _thrown_away = 0  # of that body
     _is_let_in = False  # the request of which the parser is about to tell
-    _answered_at = 0.0  # when a request was turned away at once, for the clock of idle connections
+    _is_taken_over = False  # a plain POST is being answered
+    _keeps_open = True  # after that
+    _early = b""  # what arrived meanwhile
+    _answered_at = 0.0  # when a plain POST was answered, for the clock of idle connections
     _ends = False
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
@@ -189,6 +192,8 @@ class HeadLimited(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Close it, even if the last answer is still unread."""
         used_for = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if self._is_taken_over:
+            used_for = self.timeout_keep_alive
         if used_for > 0:
             self.timeout_keep_alive_task = self.loop.call_later(
                 used_for, self.timeout_keep_alive_handler
@@ -199,7 +204,11 @@ class HeadLimited(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless the connection is only waiting for the caller to read the answer."""
-        if self._refused or self._turned_away_at_once(data):
+        if self._is_taken_over:
+            self._early += data
+            self.flow.pause_reading()
+            return
+        if self._refused or self._is_plain_and_settled(data):
             return
         self._arrived += len(data)
         if self._doing is self._open.idle:
@@ -266,6 +275,9 @@ class HeadLimited(HttpToolsProtocol):
         Hanging up at once would reset a request that its caller has sent and nobody has read.
         """
         self._ends = True
+        if self._is_taken_over:
+            self._keeps_open = False
+            return
         self._end_the_endless()
         if self.cycle is None or self.cycle.response_started:
             self.loop.call_later(LAST_CALL_SECONDS, super().shutdown)
@@ -383,25 +395,80 @@ class HeadLimited(HttpToolsProtocol):
             self.transport.write_eof()
         self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
-    def _turned_away_at_once(self, data: bytes) -> bool:
-        """Turn away a request that came whole and plain, without parser and clocks."""
+    def _is_plain_and_settled(self, data: bytes) -> bool:
+        """Whether this is a plain POST that is turned away, or taken over: no more to do here."""
+        take_over: dict[bytes, TakeOver] = self.app_state.get("take_over", {})
         turn_away: TurnAway | None = self.app_state.get("turn_away")
-        if (
-            turn_away is None
-            or not turn_away.is_needed
-            or self._doing is not self._open.idle
-            or self.flow.write_paused
-            or self._ends
-            or (plain := _plain_post(data)) is None
-        ):
+        if not (take_over or turn_away) or not self._is_between_requests():
             return False
-        answer = turn_away(*plain)
-        if answer is None:
+        post = plain_post(data)
+        if post is None or len(data) - len(post.body) > self.max_head_bytes:
+            return False
+        if turn_away is not None and turn_away.is_needed:
+            if (answer := turn_away(post.target, post.headers)) is not None:
+                self.transport.write(answer)
+                self._has_answered(keeps_open=post.keeps_open)
+                return True
             self._is_let_in = True
+        takes = take_over.get(post.target)
+        return takes is not None and self._is_taken_over_by(takes, post)
+
+    def _is_between_requests(self) -> bool:
+        return (
+            (self._doing is self._open.idle or self._doing is self._open.talking)
+            and self._in_head
+            and not self._arrived
+            and self._answer is None
+            and not self.flow.write_paused
+            and not self._ends
+        )
+
+    def _is_taken_over_by(self, takes: TakeOver, post: PlainPost) -> bool:
+        doing = self._doing
+        self._is_taken_over, self._keeps_open = True, post.keeps_open
+        self._stop_clock()
+        self._does(None)
+        if not takes(post, self._reply):
+            self._is_taken_over = False
+            self._does(doing)
             return False
-        self.transport.write(answer)
-        self._answered_at = self.loop.time()
+        self._is_let_in = False
         return True
+
+    def _reply(self, reply: Reply) -> None:
+        """Answer what was taken over, unless its caller has left."""
+        self._is_taken_over = False
+        if self.transport.is_closing():
+            return
+        parts = [STATUS_LINE[reply.status]]
+        for name, value in (*self.server_state.default_headers, *reply.headers):
+            parts += (name, b": ", value, b"\r\n")
+        if not self._keeps_open:
+            parts.append(b"connection: close\r\n")
+        self.transport.write(b"".join((*parts, b"\r\n", reply.body)))
+        self.server_state.total_requests += 1
+        self._has_answered(keeps_open=self._keeps_open)
+        if self._early:
+            self.loop.call_soon(self._read_early)
+
+    def _read_early(self) -> None:
+        """Read what arrived while the one before it was answered, and whatever comes after that."""
+        early, self._early = self._early, b""
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            self.data_received(early)
+
+    def _has_answered(self, *, keeps_open: bool) -> None:
+        """A plain POST is answered: wait for the next request, or hang up."""
+        self._stop_clock()
+        if not keeps_open:
+            self.transport.close()
+            self._abort_if_unread()
+        elif self.timeout_keep_alive_task is None:
+            self._wait_for_next()
+        else:  # its clock goes on, and is told when it rings
+            self._answered_at = self.loop.time()
+            self._does(self._open.idle)
 
     def _is_turned_away(self) -> bool:
         if self._is_let_in:
@@ -433,33 +500,6 @@ class HeadLimited(HttpToolsProtocol):
             self._wait_for_next()
         else:
             self.transport.close()
-
-
-# A request line and headers as every client writes them; whatever looks otherwise is the parser's.
-_PLAIN_HEAD = re.compile(
-    rb"POST ([!-~]+) HTTP/1\.1\r\n((?:[\w-]+:[\t\x20-\xff]*\r\n)+)\r\n", re.ASCII
-)
-_NOT_PLAIN = frozenset((b"transfer-encoding", b"expect", b"upgrade"))
-
-
-def _plain_post(data: bytes) -> tuple[bytes, Headers] | None:
-    """Target and headers, where `data` is one whole POST and nothing about it is out of the way."""
-    head = _PLAIN_HEAD.match(data)
-    if head is None:
-        return None
-    headers, length = [], b""
-    for line in head[2].split(b"\r\n")[:-1]:
-        name, _, value = line.partition(b":")
-        name, value = name.lower(), value.strip()
-        if name in _NOT_PLAIN or (name == b"connection" and value.lower() != b"keep-alive"):
-            return None
-        if name == b"content-length":
-            if length:
-                return None
-            length = value
-        headers.append((name, value))
-    is_whole = length == b"%d" % (len(data) - head.end())
-    return (head[1], headers) if is_whole else None
 
 
 def _head_too_large(most: int) -> Problem:

@@ -207,6 +207,19 @@ def request_id(scope: Scope) -> str:
     return str(state["request_id"])
 
 
+class Identified:
+    """Log lines of the block carry this request's id."""
+
+    def __init__(self, identity: str) -> None:
+        self._identity = identity
+
+    def __enter__(self) -> None:
+        self._token = _request_id.set(self._identity)
+
+    def __exit__(self, *_: object) -> None:
+        _request_id.reset(self._token)
+
+
 @contextmanager
 def traced_as(trace_id: str) -> Iterator[None]:
     """Log lines of the block carry this trace id: 32 hexadecimal digits, ours or checked."""
@@ -258,6 +271,31 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 _CLIENT_GONE = 499
 
 
+class RequestLines:
+    """Logs one line of each request; `seen` is told of every exchange as well."""
+
+    def __init__(self, seen: Callable[[Exchange], None] | None = None) -> None:
+        self._seen = seen
+
+    def tell(self, exchange: Exchange) -> None:
+        """One request has its answer."""
+        if self._seen:
+            self._seen(exchange)
+        level = logging.INFO
+        if exchange.route in PROBES and exchange.status < 500:
+            level = logging.DEBUG
+        if not log.isEnabledFor(level):
+            return
+        extra: dict[str, object] = {
+            "method": exchange.method,
+            "route": exchange.route,
+            "status": exchange.status,
+            "ms": round(exchange.seconds * 1000, 1),
+        }
+        problem = exchange.problem
+        log.log(level, "request", extra=extra | ({"problem": problem} if problem else {}))
+
+
 class RequestLog:
     """ASGI: gives each request an id, answers it as `X-Request-ID`, and logs one line.
 
@@ -273,7 +311,7 @@ class RequestLog:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._app = app
-        self._seen = seen
+        self._lines = RequestLines(seen)
         self._clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -293,38 +331,24 @@ class RequestLog:
                 message = {**message, "headers": headers}
                 is_problem = status >= 400 and _PROBLEM in headers
             elif is_problem and not problem:
-                problem = _code_of(message.get("body", b""))
+                problem = code_of(message.get("body", b""))
             await send(message)
 
-        token = _request_id.set(identity)
-        try:
-            await self._app(scope, receive, send_with_id)
-        finally:
-            self._tell(scope, status, self._clock() - began, problem)
-            _request_id.reset(token)
+        with Identified(identity):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                self._tell(scope, status, self._clock() - began, problem)
 
     def _tell(self, scope: Scope, status: int, seconds: float, problem: str) -> None:
-        method = method_of(scope)
         trace_id = _trace_id.get()
         example = {"trace_id": trace_id} if trace_id else {"request_id": request_id(scope)}
-        exchange = Exchange(method, route_of(scope), status, seconds, problem, example)
-        if self._seen:
-            self._seen(exchange)
-        level = logging.INFO
-        if exchange.route in PROBES and status < 500:
-            level = logging.DEBUG
-        if not log.isEnabledFor(level):
-            return
-        extra: dict[str, object] = {
-            "method": method,
-            "route": exchange.route,
-            "status": status,
-            "ms": round(seconds * 1000, 1),
-        }
-        log.log(level, "request", extra=extra | ({"problem": problem} if problem else {}))
+        self._lines.tell(
+            Exchange(method_of(scope), route_of(scope), status, seconds, problem, example)
+        )
 
 
-def _code_of(body: bytes) -> str:
+def code_of(body: bytes) -> str:
     """The code of a problem, as we wrote it; "" for anything else."""
     try:
         code = json.loads(body).get("code")

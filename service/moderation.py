@@ -15,8 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import compress
-from typing import TypeGuard
 
 from model.addresses import AddressProblem, read_address
 from model.classifier import Classifier
@@ -116,11 +116,14 @@ class _Waiting:
 
 
 class _Call:
-    """What one caller waits for. Touched on the event loop alone, but for what is frozen."""
+    """What one caller waits for. Touched on the event loop alone, but for what is frozen.
 
-    def __init__(self, site: Site, done: asyncio.Future[None]) -> None:
+    `tell` is called once: with nothing when all is answered, or with why it never will be.
+    """
+
+    def __init__(self, site: Site, tell: Callable[[Exception | None], None]) -> None:
         self.site = site
-        self.done = done
+        self.tell = tell
         self.waiting: deque[_Waiting] = deque()
         self.answers: list[Answer] = []
         self.characters = 0
@@ -156,8 +159,8 @@ class _Call:
     def settle(self, place: int, answer: Answer) -> None:
         self.answers[place] = answer
         self._left -= 1
-        if not self._left and not self.done.done():  # done: the caller went away
-            self.done.set_result(None)
+        if not self._left:
+            self.tell(None)
 
 
 _UNANSWERED = Conflict()  # replaced before anyone may look
@@ -237,12 +240,13 @@ class Moderation:
         if not submissions:
             return []
         self._admission.admit(len(submissions))
-        call = _Call(site, asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        call = _Call(site, partial(_set, done))
         for submission, key in zip(
             submissions, idempotency_keys or [""] * len(submissions), strict=True
         ):
             call.add(submission, key, self._now())
-        return await self._answered(call)
+        return await self._answered(call, done)
 
     async def check_one(
         self,
@@ -260,7 +264,8 @@ class Moderation:
         not again. A test is judged and leaves nothing behind; its answer has no id.
         """
         self._admission.admit()
-        call = _Call(site, asyncio.get_running_loop().create_future())
+        done = asyncio.get_running_loop().create_future()
+        call = _Call(site, partial(_set, done))
         call.add(
             submission,
             idempotency_key,
@@ -269,20 +274,41 @@ class Moderation:
             is_test=is_test,
             has_form=has_form,
         )
-        [answer] = await self._answered(call)
+        [answer] = await self._answered(call, done)
         return answer
 
-    async def _answered(self, call: _Call) -> list[Answer]:
+    def begin_one(
+        self,
+        site: Site,
+        submission: Submission,
+        tell: Callable[[Answer | Exception], None],
+        *,
+        idempotency_key: str = "",
+        origin: AkismetOrigin | None = None,
+        is_test: bool = False,
+    ) -> None:
+        """What `check_one` does for a caller that is no task: `tell` is told what came of it.
+
+        On this event loop, once; it must not raise. Raises Overloaded at once.
+        """
+        self._admission.comes(site.id)
+        self._admission.admit()
+
+        def settled(problem: Exception | None) -> None:
+            [answer] = call.answers
+            tell(problem or _away(call.answers) or answer)
+
+        call = _Call(site, settled)
+        call.add(submission, idempotency_key, self._now(), origin=origin, is_test=is_test)
         self._enter(call)
-        if self._runner is None or self._runner.done():
-            self._runner = asyncio.create_task(self._run())
-        await call.done
+
+    async def _answered(self, call: _Call, done: asyncio.Future[None]) -> list[Answer]:
+        self._enter(call)
+        await done
         if self._tracing is not None and call.stages is not None:
             self._tracing.judged(call.arrived, call.stages)
-        away = [a.error for a in call.answers if _is_away(a)]
-        if len(away) == len(call.answers):
-            # Not the error itself: many callers raise, and each would lengthen its traceback.
-            raise StoreUnavailable(str(away[0]))
+        if away := _away(call.answers):
+            raise away
         return call.answers
 
     @property
@@ -307,6 +333,8 @@ class Moderation:
     def _enter(self, call: _Call) -> None:
         self._admission.enters(call.site.id, len(call.answers), call.characters)
         self._calls.append(call)
+        if self._runner is None or self._runner.done():
+            self._runner = asyncio.create_task(self._run())
 
     # -------------------------------------------------------------- on the event loop
 
@@ -349,8 +377,7 @@ class Moderation:
         self._calls.clear()
         self._admission.forget()
         for call in calls:
-            if not call.done.done():
-                call.done.set_exception(Overloaded())
+            call.tell(Overloaded())
 
     # -------------------------------------------------------------- on the thread
 
@@ -570,8 +597,22 @@ def _replayed(stored: StoredComment, policy: Policy) -> Answered:
     return Answered(stored.id, stored.submission, stored.verdict, policy)
 
 
-def _is_away(answer: Answer) -> TypeGuard[Failed]:
-    return isinstance(answer, Failed) and isinstance(answer.error, StoreUnavailable)
+def _set(done: asyncio.Future[None], problem: Exception | None) -> None:
+    if done.done():  # the caller went away
+        return
+    if problem is None:
+        done.set_result(None)
+    else:
+        done.set_exception(problem)
+
+
+def _away(answers: Sequence[Answer]) -> StoreUnavailable | None:
+    """That the store is away, where it was for all of them."""
+    away = [a.error for a in answers if isinstance(a, Failed)]
+    if len(away) < len(answers) or not all(isinstance(e, StoreUnavailable) for e in away):
+        return None
+    # Not the error itself: many callers raise, and each would lengthen its traceback.
+    return StoreUnavailable(str(away[0]))
 
 
 def _size_of(submission: Submission) -> int:

@@ -247,13 +247,18 @@ class _Unhandled:
             await self._app(scope, receive, watched_send)
         except ClientDisconnect:
             return  # no one is left to answer
-        except Exception as error:  # the edge: what passes here is printed by the server
-            log.error("unhandled error", exc_info=error)
+        except Exception as error:  # noqa: BLE001  the edge: what passes is printed by the server
+            response = unforeseen(error, request_id(scope))
             if started:
                 # Too late for another status; raising without its text makes the server hang up.
                 raise RuntimeError("the answer broke off") from None
-            problem = Problem("internal_error", more={"error_id": request_id(scope)})
-            await problem.response()(scope, receive, send)
+            await response(scope, receive, send)
+
+
+def unforeseen(error: Exception, identity: str) -> Response:
+    """Log what nothing else answered, and answer it with the id of its request."""
+    log.error("unhandled error", exc_info=error)
+    return Problem("internal_error", more={"error_id": identity}).response()
 
 
 def field_errors(errors: Iterable[ErrorDetails]) -> tuple[FieldError, ...]:

@@ -179,6 +179,10 @@ class RateLimits:
                 await self._ask(site, account, comments)
         return self._allowance(account).headers()
 
+    def has_limit(self, site: Site) -> bool:
+        """Whether a site may send only so many."""
+        return self._account(site) is not None
+
     async def close(self) -> None:
         """Post what is still to be posted, if the store is there, and end the thread."""
         if self._poster is not None:

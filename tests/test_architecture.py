@@ -81,6 +81,7 @@ BROAD_EXCEPTS = {
     ("model.rejudging", "log_odds_of"): "one score",
     ("model.rules", "hits"): "one rule",
     ("service.api.direct", "__call__"): "the edge of one route, as in service.problems",
+    ("service.api.straight", "_tried"): "the edge of one route, as in service.problems",
     ("service.api.guard", "__call__"): "the edge of protocols with words of their own",
     ("service.learning", "_advance"): "the learning of one site",
     ("service.moderation", "_answers"): "one batch, to find the one submission at fault",

@@ -21,9 +21,10 @@ from service.admission import Admission
 from service.api.akismet import CHECK
 from service.api.perspective import ANALYZE
 from service.api.turning_away import TurningAway
-from service.connections import Headers, HeadLimited
+from service.connections import HeadLimited
 from service.keyring import Keyring
 from service.metrics import Metrics
+from service.plain_post import Headers
 from service.storage import Store
 from tests.api.service import UNAUDITED, a_comment, running
 from tests.migrated import lay_database

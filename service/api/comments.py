@@ -43,6 +43,7 @@ from service.api.schemas import (
     read_report,
     verdict_members,
 )
+from service.api.straight import Tell, Told
 from service.moderation import Answer, Answered, Conflict, Failed, Moderation, Refused
 from service.problems import FieldError, Problem
 from service.rates import RateLimits
@@ -158,8 +159,31 @@ class CommentDoor:
             return judged, {**_JSON, **left}
         return _judged(answer, language, self._link), {**_JSON, **left}
 
+    def begin(self, headers: Mapping[bytes, bytes], body: bytes, tell: Tell) -> bool:
+        """As `answer`, but waits for nothing: `tell` is told, later, on this event loop.
 
-def _text(headers: dict[bytes, bytes], name: bytes) -> str:
+        False, and nothing has been done, where something would have to be waited for first.
+        Raises Problem, Overloaded.
+        """
+        site = self._keys.known(_text(headers, b"authorization"))
+        if site is None or len(body) > LONG_BODY or self._rates.has_limit(site):
+            return False
+        key = _checked_key(_text(headers, b"idempotency-key"))
+        submission = read_comment(body, _text(headers, b"content-type"))
+        accepts, written = _text(headers, b"accept-language"), submission.article.language
+
+        def told(answer: Answer | Exception) -> Told:
+            if isinstance(answer, Exception):
+                raise answer
+            return _judged(answer, visitor_language(accepts, written), self._link), _JSON
+
+        self._moderation.begin_one(
+            site, submission, lambda answer: tell(partial(told, answer)), idempotency_key=key
+        )
+        return True
+
+
+def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:
     return headers.get(name, b"").decode("latin-1")
 
 

@@ -13,6 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.plain_post import TakeOver
+
 Answer = Callable[[Scope, Receive], Awaitable[tuple[bytes, Mapping[str, str]]]]
 """Gives what answers a request with 200, and its headers but for the length, or raises."""
 
@@ -26,6 +28,8 @@ class App(FastAPI):
     def __init__(self, **described: Any) -> None:
         super().__init__(**described)
         self.short_ways: dict[str, ASGIApp] = {}
+        self.straight_ways: dict[bytes, TakeOver] = {}
+        """Past this app altogether, for what comes whole: see `service.api.straight`."""
 
     def answer_directly(
         self, path: str, answer: Answer, *, answer_to: Callable[[Exception], Response | None]

@@ -15,9 +15,9 @@ from service.access import SiteKeys
 from service.admission import Admission
 from service.api import akismet, comments, perspective
 from service.api.guard import Refusal
-from service.connections import Headers
 from service.logs import new_request_id
 from service.metrics import Metrics
+from service.plain_post import Headers
 from service.problems import Problem
 
 log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from service.storage.review import SiteIds, may_be_id
 from service.storage.rows import STORED, stored_comment
 from service.storage.store import Store
 from service.storage.tables import comments, decisions, reports, undos
-from service.storage.traits import bin_of, traits_of
+from service.storage.traits import Read, bin_of, traits_of
 
 STRETCH = 5_000
 """Rows that the database goes through in one look."""
@@ -139,7 +139,7 @@ def _is_wanted(comment: StoredComment, wanted: Filter) -> bool:
         return False
     if wanted.is_all:
         return True
-    traits = traits_of(comment)
+    traits = traits_of(Read.of(comment))
     scores = comment.verdict.scores
     place = bin_of(scores.of(wanted.head) if scores else None)
     return (

@@ -4,10 +4,12 @@ Nothing here is on the path of judging: what is missing is read off the comments
 looks (`finding.catch_up`), a batch at a time. Rows go by themselves when a comment no longer waits.
 """
 
+import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,8 +20,7 @@ from model.links import links_in
 from model.memory import cell_of
 from model.outcome import Head, Scores
 from service.storage.records import StoredComment, Waiting
-from service.storage.rows import STORED, stored_comment
-from service.storage.tables import comments, queue, reports, waiting, waiting_texts
+from service.storage.tables import comments, queue, reports, verdicts, waiting, waiting_texts
 
 BATCH = 200
 """Comments read and written at a time: some 50 ms, a few of them in the transaction."""
@@ -60,25 +61,51 @@ class Traits:
     cell: int
 
 
-def traits_of(comment: StoredComment) -> Traits:
-    """Read them off a comment."""
-    sent, verdict = comment.submission, comment.verdict
-    scores = verdict.scores
-    codes = tuple(dict.fromkeys(reason.code for reason in verdict.reasons))
+class Read(NamedTuple):
+    """What traits are read off; `codes` are those of its reasons."""
+
+    content: str
+    name: str
+    url: str
+    permalink: str
+    title: str
+    author_accepted: int
+    codes: tuple[str, ...]
+    scores: Scores | None
+
+    @classmethod
+    def of(cls, comment: StoredComment) -> "Read":
+        """That of a whole comment."""
+        sent, verdict = comment.submission, comment.verdict
+        return cls(
+            content=sent.content,
+            name=sent.author.name,
+            url=sent.author.url,
+            permalink=sent.permalink,
+            title=sent.article.title,
+            author_accepted=comment.history.author_accepted,
+            codes=tuple(reason.code for reason in verdict.reasons),
+            scores=verdict.scores,
+        )
+
+
+def traits_of(read: Read) -> Traits:
+    """The traits of a comment."""
+    codes = tuple(dict.fromkeys(read.codes))
     # The author's own site last: a link in the text says more.
-    links = (*links_in(sent.content), *links_in(sent.author.url))
+    links = (*links_in(read.content), *links_in(read.url))
     domains = dict.fromkeys(link.registered_domain or link.host for link in links)
-    said = (sent.content, sent.author.name, sent.author.url, sent.article.title)
+    said = (read.content, read.name, read.url, read.title)
     return Traits(
-        band=_band(codes, scores),
-        language=language_of(sent.content),
-        article=folded(mask_addresses(f"{sent.permalink} {sent.article.title}")),
-        is_new_author=comment.history.author_accepted == 0,
+        band=_band(codes, read.scores),
+        language=language_of(read.content),
+        article=folded(mask_addresses(f"{read.permalink} {read.title}")),
+        is_new_author=read.author_accepted == 0,
         codes=codes,
         domains=tuple(one for one in domains if one)[:MOST_DOMAINS],
         # What is shown masked must not be found letter by letter either.
         text=folded(mask_addresses("\n".join(said))),
-        cell=cell_of(sent.content),
+        cell=cell_of(read.content),
     )
 
 
@@ -144,9 +171,38 @@ def unread_batch(connection: sa.Connection) -> dict[str, tuple[Traits, Scores | 
     known = sa.exists().where(waiting.c.comment_id == queue.c.comment_id)
     newest = sa.select(queue.c.comment_id).where(~known).order_by(queue.c.comment_id.desc())
     ids = connection.execute(newest.limit(BATCH)).scalars().all()
-    statement = STORED.where(comments.c.id.in_(ids))
-    found = [stored_comment(row) for row in connection.execute(statement).mappings()]
-    return {comment.id: (traits_of(comment), comment.verdict.scores) for comment in found}
+    found = connection.execute(_READ.where(comments.c.id.in_(ids))).all()
+    reads = {row[0]: _read(row[1:]) for row in found}
+    return {id_: (traits_of(read), read.scores) for id_, read in reads.items()}
+
+
+# Whole comments would cost as much again as their traits: every queued one is read here.
+_READ = sa.select(
+    comments.c.id,
+    comments.c.content,
+    comments.c.author_name,
+    comments.c.author_url,
+    comments.c.permalink,
+    comments.c.article_title,
+    comments.c.history,
+    verdicts.c.explanation,
+    verdicts.c.spam,
+    verdicts.c.toxicity,
+).join(verdicts, verdicts.c.comment_id == comments.c.id)
+
+
+def _read(row: Sequence[Any]) -> Read:
+    content, name, url, permalink, title, history, explanation, spam, toxicity = row
+    return Read(
+        content=content,
+        name=name,
+        url=url,
+        permalink=permalink,
+        title=title,
+        author_accepted=json.loads(history).get("author_accepted", 0),
+        codes=tuple(reason["code"] for reason in json.loads(explanation)["reasons"]),
+        scores=None if spam is None else Scores(spam, toxicity),
+    )
 
 
 def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None]]) -> None:

@@ -4,6 +4,23 @@ docs/akismet.md says what each verdict becomes. Decides nothing about a comment.
 """
 
 from service.api.akismet.door import AkismetDoor
-from service.api.akismet.routes import CHECK, PREFIXES, WITH_COMMENTS, check, refusal, routes
+from service.api.akismet.routes import (
+    CHECK,
+    PREFIXES,
+    WITH_COMMENTS,
+    begin,
+    check,
+    refusal,
+    routes,
+)
 
-__all__ = ["CHECK", "PREFIXES", "WITH_COMMENTS", "AkismetDoor", "check", "refusal", "routes"]
+__all__ = [
+    "CHECK",
+    "PREFIXES",
+    "WITH_COMMENTS",
+    "AkismetDoor",
+    "begin",
+    "check",
+    "refusal",
+    "routes",
+]

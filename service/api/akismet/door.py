@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -24,6 +25,7 @@ from service.api.akismet.answers import (
 )
 from service.api.akismet.calls import Call, call_of, is_set
 from service.api.akismet.forms import Form
+from service.moderation import Answer as Judged
 from service.moderation import Answered, Failed, Moderation
 from service.rates import RateLimits
 from service.storage import AkismetOrigin, AkismetSite, Store, home_of
@@ -78,14 +80,50 @@ class AkismetDoor:
 
     async def _judged(self, known: AkismetSite, call: Call, user_agent: str) -> Answer:
         await self._rates.take(known.site)
-        callback = call.callback if known.choices.may_call(call.callback) else ""
         answer = await self._moderation.check_one(
             known.site,
             call.submission,
-            origin=AkismetOrigin(call.match, call.home, callback),
+            origin=_origin(known, call),
             is_test=call.is_test,
         )
-        match answer:
+        return self._said(known, call, answer, user_agent)
+
+    def begin_check(
+        self,
+        form: Form,
+        host: str,
+        user_agent: str,
+        tell: Callable[[Callable[[], Answer]], None],
+    ) -> bool:
+        """As `comment_check`, but waits for nothing: `tell` is told, later, on this event loop.
+
+        False, and nothing has been done, for what is not simply judged. Raises Overloaded.
+        """
+        known = self._keys.known_akismet(_key_of(form, host))
+        if known is None or self._rates.has_limit(known.site) or _refusal(known, form):
+            return False
+        if len(form["comment_content"]) > _LONG:
+            return False
+        call = call_of(form)
+        if call.is_certain_spam or call.is_administrator or (call.is_recheck and not call.is_test):
+            return False
+
+        def said(judged: Judged | Exception) -> Answer:
+            if isinstance(judged, Exception):
+                raise judged
+            return self._said(known, call, judged, user_agent)
+
+        self._moderation.begin_one(
+            known.site,
+            call.submission,
+            lambda judged: tell(partial(said, judged)),
+            origin=_origin(known, call),
+            is_test=call.is_test,
+        )
+        return True
+
+    def _said(self, known: AkismetSite, call: Call, judged: Judged, user_agent: str) -> Answer:
+        match judged:
             case Answered(id=guid, verdict=verdict):
                 told = self._spoken(known, call, verdict.outcome, guid or new_guid(), user_agent)
                 return discarded(told) if _may_discard(verdict, known) else told
@@ -224,6 +262,11 @@ class AkismetDoor:
 
     async def _site(self, key: str) -> AkismetSite | None:
         return await self._keys.akismet_site(key) if key else None
+
+
+def _origin(known: AkismetSite, call: Call) -> AkismetOrigin:
+    callback = call.callback if known.choices.may_call(call.callback) else ""
+    return AkismetOrigin(call.match, call.home, callback)
 
 
 def _may_discard(verdict: Verdict, known: AkismetSite) -> bool:

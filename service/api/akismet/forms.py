@@ -7,6 +7,7 @@ held. Reading takes time linear in the length, and no field makes it fail.
 
 import codecs
 import re
+from binascii import a2b_qp
 from collections.abc import Iterable, Mapping
 
 MOST_BYTES_OF_FIELD = 1024 * 1024
@@ -52,13 +53,17 @@ class Form:
     ) -> None:
         self._fields = fields
         self._charset = charset
+        self._texts: dict[str, str] = {}  # those asked for so far: the content is, several times
         self.context = tuple(_text(value, charset) for value in context)
         """What was sent as `comment_context`, in any of its spellings."""
 
     def __getitem__(self, name: str) -> str:
         """The value of a field, "" where it was not sent."""
-        value = self._fields.get(name.encode("utf-8", "replace"))
-        return _text(value, self._charset) if value else ""
+        text = self._texts.get(name)
+        if text is None:
+            value = self._fields.get(name.encode("utf-8", "replace"))
+            text = self._texts[name] = _text(value, self._charset) if value else ""
+        return text
 
     def __contains__(self, name: str) -> bool:
         return name.encode("utf-8", "replace") in self._fields
@@ -144,14 +149,18 @@ class FormReader:
 
 
 _ESCAPES = re.compile(rb"(?:%[0-9A-Fa-f]{2})+")
+_NO_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def _plain(text: bytes) -> bytes:
-    """A name or value with its escapes undone, a run of them at a time."""
+    """A name or value with its escapes undone."""
     if b"+" in text:
         text = text.replace(b"+", b" ")
     if b"%" not in text:
         return text
+    if b"=" not in text and not _NO_ESCAPE.search(text):
+        # Written so, it is MIME's "quoted-printable", which is undone far faster.
+        return a2b_qp(text.replace(b"%", b"="))
     return _ESCAPES.sub(lambda run: bytes.fromhex(run[0].replace(b"%", b"").decode()), text)
 
 

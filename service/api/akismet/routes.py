@@ -4,6 +4,7 @@ The paths are the vendor's, so that a client needs another host name and nothing
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +16,7 @@ from service.api.akismet.answers import Answer, unavailable
 from service.api.akismet.described import answers_of, fields_of
 from service.api.akismet.door import AkismetDoor
 from service.api.akismet.forms import Form, FormReader, charset_of
+from service.api.straight import Tell
 
 PREFIXES = ("/1.1/", "/1.2/")
 CHECK = "/1.1/comment-check"
@@ -112,6 +114,27 @@ async def check(
     form = _with_query(reader, scope)
     agent = headers.get(b"user-agent", "")
     answer = await door.comment_check(form, headers.get(b"host", ""), agent)
+    return _parts_of(answer)
+
+
+def begin(door: AkismetDoor, sent: Mapping[bytes, bytes], body: bytes, tell: Tell) -> bool:
+    """Begin to answer a comment-check that is all there: see `AkismetDoor.begin_check`."""
+    headers = {name: value.decode("latin-1") for name, value in sent.items()}
+    reader = FormReader(charset_of(headers.get(b"content-type", "")), is_check=True)
+    reader.feed(body)
+
+    def told(said: Callable[[], Answer]) -> tuple[bytes, Mapping[str, str]]:
+        return _parts_of(said())
+
+    return door.begin_check(
+        reader.form(),
+        headers.get(b"host", ""),
+        headers.get(b"user-agent", ""),
+        lambda said: tell(partial(told, said)),
+    )
+
+
+def _parts_of(answer: Answer) -> tuple[bytes, Mapping[str, str]]:
     return answer.text.encode(), {**answer.headers, "Content-Type": answer.media_type}
 
 

@@ -1,0 +1,107 @@
+"""The straight way to one route: past ASGI, tasks and layers, for requests that come whole.
+
+What every layer does for a request is done here once, with the same outcome: an id, a line in the
+log, counts, a problem for what goes wrong. Whatever a route would have to wait for sends the
+request the usual way. Knows plain requests, not what is answered.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from starlette.responses import Response
+
+from service.api.guard import Refusal
+from service.logs import Exchange, Identified, RequestLines, code_of, new_request_id
+from service.plain_post import PlainPost, Reply
+from service.problems import unforeseen
+
+Told = tuple[bytes, Mapping[str, str]]
+"""The body of an answer with 200, and its headers but for the length."""
+
+Tell = Callable[[Callable[[], Told]], None]
+"""Is given what makes an answer, which may raise."""
+
+Begin = Callable[[Mapping[bytes, bytes], bytes, Tell], bool]
+"""Begins to answer headers and a body; False where the usual way has to. May raise."""
+
+T = TypeVar("T")
+
+
+class StraightWay:
+    """A `TakeOver` for one path, of bodies with at most `max_bytes`.
+
+    `answer_to` makes answers of errors, as for `answer_directly`; `refusal` says what a protocol
+    says in their place, as for a `Guard`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        begin: Begin,
+        *,
+        max_bytes: int,
+        answer_to: Callable[[Exception], Response | None],
+        lines: RequestLines,
+        refusal: Refusal | None = None,
+    ) -> None:
+        self._path = path
+        self._begin = begin
+        self._max_bytes = max_bytes
+        self._answer_to = answer_to
+        self._lines = lines
+        self._refusal = refusal
+
+    def __call__(self, post: PlainPost, reply: Callable[[Reply], None]) -> bool:
+        """Whether it answers this request; it calls `reply` then, once."""
+        if len(post.body) > self._max_bytes:
+            return False
+        identity, began = new_request_id(), time.perf_counter()
+
+        def answer(answered: Response | Told) -> None:
+            reply_to, problem = _reply_of(answered)
+            seconds = time.perf_counter() - began
+            example = {"request_id": identity}
+            self._lines.tell(
+                Exchange("POST", self._path, reply_to.status, seconds, problem, example)
+            )
+            own = (b"x-request-id", identity.encode())
+            reply(reply_to._replace(headers=(*reply_to.headers, own)))
+
+        def tell(make: Callable[[], Told]) -> None:
+            with Identified(identity):
+                answer(self._tried(make, post, identity))
+
+        def begin() -> bool:
+            return self._begin(post.first_headers(), post.body, tell)
+
+        with Identified(identity):
+            begun = self._tried(begin, post, identity)
+            if isinstance(begun, Response):
+                answer(begun)
+        return begun is not False
+
+    def _tried(self, make: Callable[[], T], post: PlainPost, identity: str) -> T | Response:
+        """What is made, or what becomes of the error."""
+        try:
+            return make()
+        except Exception as error:  # noqa: BLE001  the edge: each becomes an answer
+            response = self._answer_to(error) or unforeseen(error, identity)
+            return self._in_own_words(response, post)
+
+    def _in_own_words(self, response: Response, post: PlainPost) -> Response:
+        if self._refusal is None:
+            return response
+        scope = {"type": "http", "method": "POST", "path": self._path, "headers": post.headers}
+        return self._refusal(scope, response.status_code, dict(response.headers)) or response
+
+
+def _reply_of(answered: Response | Told) -> tuple[Reply, str]:
+    """A verdict or a response, with the code of the problem that this is."""
+    if isinstance(answered, Response):
+        body = bytes(answered.body)
+        return Reply(answered.status_code, answered.raw_headers, body), code_of(body)
+    body, told = answered
+    headers = [(b"content-length", b"%d" % len(body))]
+    headers += [(name.lower().encode(), value.encode()) for name, value in told.items()]
+    return Reply(200, headers, body), ""

@@ -1,0 +1,220 @@
+"""The straight way answers a whole plain request as the framework's way does."""
+
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from service.app import build
+from service.keyring import Keyring
+from service.plain_post import plain_post
+from service.settings import load_settings
+from service.storage import Store
+from tests.api.service import UNAUDITED, Clock, a_comment, model_at, signed
+from tests.migrated import lay_database
+from tests.serving import exchanged, served
+
+STRAIGHT, USUAL = True, False
+
+
+@dataclass(frozen=True)
+class Both:
+    """Ports of two services over one store, with and without the straight way; a site's keys."""
+
+    ports: dict[bool, int]
+    key: str
+    forms_key: str
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    directory: Path = tmp_path_factory.mktemp("straight")
+    model_at(directory / "models")
+    settings = load_settings({"DUYET_DATA_DIR": str(directory), "DUYET_MAX_BODY_BYTES": "4096"})
+    lay_database(directory)
+    keyring = Keyring.open(settings.secrets_dir)
+    store = Store.open(settings.sqlalchemy_url, keyring)
+    store.migrate()
+    signed(settings)
+    site, key = store.add_site("blog", UNAUDITED)
+    forms_key = store.new_akismet_key(site.id)
+    apps = {}
+    for way in (STRAIGHT, USUAL):
+        own = Store.open(settings.sqlalchemy_url, keyring, now=Clock())
+        app = apps[way] = build(settings, own, now=Clock())
+        if way is USUAL:
+            app.straight_ways.clear()
+    with served(apps[STRAIGHT]) as straight, served(apps[USUAL]) as usual:
+        ports = {STRAIGHT: straight, USUAL: usual}
+        for port in ports.values():  # a key is looked up the usual way
+            exchanged(port, post(key, a_comment()))
+            exchanged(port, post_form(a_form(forms_key)))
+        yield Both(ports, key, forms_key)
+    store.close()
+
+
+def post(key: str, body: Any, *lines: str, close: bool = True) -> bytes:
+    """One whole request."""
+    sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+    named = {line.partition(":")[0].lower() for line in lines}
+    own = [f"Authorization: Bearer {key}", "Content-Type: application/json"]
+    head = [
+        "POST /v1/comments HTTP/1.1",
+        "Host: x",
+        *(line for line in own if line.partition(":")[0].lower() not in named),
+        *lines,
+        f"Content-Length: {len(sent)}",
+        *(["Connection: close"] if close else []),
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + sent
+
+
+def told(answer: bytes) -> tuple[bytes, list[bytes], dict[str, Any]]:
+    """Status line, headers and body, but for what differs from one request to the next."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status, *headers = head.split(b"\r\n")
+    said = json.loads(body)
+    for name in ("id", "reasons", "verdict"):
+        said.pop(name, None)
+    changing = (b"date:", b"x-request-id:") + ((b"content-length:",) if b"200" in status else ())
+    return status, [line for line in headers if not line.startswith(changing)], said
+
+
+@pytest.mark.parametrize(
+    ("body", "lines", "status"),
+    [
+        (a_comment("Bình luận thường"), [], 200),
+        (a_comment("<b>Đậm</b> https://x.vn a@b.vn"), ["Accept-Language: vi"], 200),
+        (a_comment(author={"name": "", "email": "x"}), ["Accept-Language: vi"], 422),
+        ({"content": 1}, [], 422),
+        (b"{", [], 400),
+        (b"\xff", [], 400),
+        (b" " * 5_000, [], 413),
+        (a_comment(), ["Content-Type: text/plain"], 415),
+        (a_comment(), ["Content-Encoding: gzip"], 415),
+        (a_comment(), ["Authorization: Bearer nobody"], 401),
+        (a_comment(), ["Idempotency-Key: " + "k" * 300], 422),
+    ],
+)
+def test_both_ways_answer_alike_to_the_last_header(
+    both: Both, body: Any, lines: list[str], status: int
+) -> None:
+    ports, key = both.ports, both.key
+
+    straight, usual = (told(exchanged(ports[way], post(key, body, *lines))) for way in ports)
+
+    assert straight[0].split()[1] == str(status).encode()
+    assert straight == usual
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({}, b"true"), ({"comment_author": "viagra-test-123"}, b"true"), ({"blog": ""}, b"invalid")],
+)
+def test_forms_are_answered_alike_as_well(
+    both: Both, changes: dict[str, str], words: bytes
+) -> None:
+    form = a_form(both.forms_key) | changes
+
+    answers = [exchanged(both.ports[way], post_form(form)) for way in both.ports]
+
+    straight, usual = (answer.partition(b"\r\n\r\n") for answer in answers)
+    assert straight[2] == usual[2]
+    assert straight[2] == words
+    assert names_of(straight[0]) == names_of(usual[0])
+
+
+def a_form(key: str) -> dict[str, str]:
+    return {
+        "api_key": key,
+        "blog": "https://blog.example",
+        "user_ip": "203.0.113.7",
+        "comment_author": "Lan",
+        "comment_content": "Bài viết rất hữu ích",
+    }
+
+
+def post_form(form: dict[str, str]) -> bytes:
+    sent = urlencode(form).encode()
+    head = (
+        "POST /1.1/comment-check HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {len(sent)}\r\n\r\n"
+    )
+    return head.encode() + sent
+
+
+def names_of(head: bytes) -> list[bytes]:
+    return [line.partition(b":")[0] for line in head.split(b"\r\n")]
+
+
+def test_a_key_of_one_way_is_known_to_the_other(both: Both) -> None:
+    ports, key = both.ports, both.key
+    sent = post(key, a_comment("Gửi lại"), "Idempotency-Key: một-lần")
+
+    first, again = (exchanged(ports[way], sent).partition(b"\r\n\r\n")[2] for way in ports)
+
+    assert json.loads(first)["id"] == json.loads(again)["id"]
+
+
+def test_what_arrives_while_one_is_answered_waits_its_turn(
+    both: Both,
+) -> None:
+    ports, key = both.ports, both.key
+    first = post(key, a_comment("Trước"), close=False)
+
+    with socket.create_connection(("127.0.0.1", ports[STRAIGHT]), timeout=20) as connection:
+        connection.sendall(first)
+        connection.sendall(post(key, a_comment("Sau")))
+        answered = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert answered.count(b"HTTP/1.1 200 OK") == 2
+    assert answered.count(b"connection: close") == 1
+
+
+def test_who_hangs_up_meanwhile_has_the_comment_judged_all_the_same(both: Both) -> None:
+    sent = post(both.key, a_comment("Vội vàng"), "Idempotency-Key: gone")
+
+    with socket.create_connection(("127.0.0.1", both.ports[STRAIGHT]), timeout=20) as connection:
+        connection.sendall(sent)
+    again = exchanged(both.ports[STRAIGHT], sent)
+
+    assert again.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+        b"POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nxy",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length: 01\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length : 1\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nConnection: Upgrade\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nX: a\r\n b\r\n\r\nx",
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\nX: a\x00b\r\n\r\nx",
+        b"POST / HTTP/1.1\nContent-Length: 1\n\nx",
+        b"POST  / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx",
+    ],
+)
+def test_what_is_out_of_the_way_is_left_to_the_parser(sent: bytes) -> None:
+    assert plain_post(sent) is None
+
+
+def test_a_plain_post_is_read_whole() -> None:
+    read = plain_post(
+        b"POST /a?b HTTP/1.1\r\nHost:x\r\nX-A: \t 1 2 \r\nx-a: 3\r\nContent-Length: 2\r\n\r\n\r\n"
+    )
+
+    assert read is not None
+    assert (read.target, read.body, read.keeps_open) == (b"/a?b", b"\r\n", True)
+    assert read.first_headers() == {b"host": b"x", b"x-a": b"1 2", b"content-length": b"2"}
