@@ -28,9 +28,8 @@ def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
             os.fsync(file.fileno())
         os.chmod(name, mode)
         os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    finally:
+        Path(name).unlink(missing_ok=True)  # it is gone where it took its place
     sync(path.parent)
 
 
