@@ -196,7 +196,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if not isinstance(error, BrokenPipeError):
             said = ": ".join(str(part) for part in (error.strerror, error.filename) if part)
-            click.echo(f"duyet: {said}", err=True)
+            # numpy's writing says nothing but how many bytes were taken.
+            click.echo(f"duyet: {said or 'not all was written; is the disk full?'}", err=True)
         _drop_output()
         return 1
     return answer if isinstance(answer, int) else 0

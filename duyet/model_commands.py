@@ -176,7 +176,7 @@ def rollback(*, why: str, who: str, models: Path | None, as_json: bool) -> None:
     with _said_plainly():
         registry = registry_to_move(models)
         before = champion_of(registry)
-        now = registry.roll_back(who=who, why=why, at=datetime.now(UTC))
+        now = registry.roll_back(who=who, why=why, at=datetime.now(UTC), instead_of=before)
         _tell_champion(now, before, as_json=as_json)
 
 

@@ -6,7 +6,7 @@ time, and is compared on the later ones.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from model.classifier import Classifier
@@ -16,6 +16,7 @@ from model.registry import CHAMPION, Registry
 from training import against
 from training.contenders import Labelled, Options, labelled_of
 from training.own_version import OwnVersion
+from training.resolving import time_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +50,22 @@ def compared_with_champion(
     measured = labelled_of(given, jobs=1)
     weight = dict(zip(map(_key, measured.examples), measured.weights, strict=True))
     examples = tuple(own.examples[row] for row in fair)
+    until = own.manifest.learnt_until
     return against.compared_with_champion(
         registry,
         version,
-        _Fair(own.moved.classifiers, tuple(own.moved.fold_of[row] for row in fair)),
+        _Fair(
+            # What moved it is no lesson of the layer over it, of a fold as of the version.
+            tuple(replace(fit, learnt_until=until) for fit in own.moved.classifiers),
+            tuple(own.moved.fold_of[row] for row in fair),
+        ),
         Labelled(
             examples,
             tuple(weight.get(_key(example), example.weight) for example in examples),
             conflicts=measured.conflicts,
             campaigns=measured.campaigns,
             left_out=measured.left_out,
+            lessons=measured.lessons,
         ),
         at=datetime.now(UTC),
         options=how,
@@ -69,15 +76,6 @@ def _key(example: LabelledExample) -> tuple[str, str]:
     return example.id, example.label.word
 
 
-def _time_of(text: str) -> datetime | None:
-    """A time as labels have it, in UTC where it does not say; None for what is none."""
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
 def _said_after(example: LabelledExample, until: datetime) -> bool:
-    at = _time_of(example.provenance.at)
+    at = time_of(example.provenance.at)
     return at is not None and at > until

@@ -5,6 +5,7 @@ promotion rule and the pages read them. Holds figures, names, and of comments on
 masked and cut short. Knows no arithmetic but which way a figure should move.
 """
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from types import MappingProxyType
 
 from model.json_form import JsonFormError, from_json, json_of
 
-FORMAT = 1
+FORMAT = 2
 
 HIGHER, LOWER, NEITHER = "higher", "lower", "neither"
 
@@ -48,6 +49,10 @@ expected one, see `training.evaluation.Metrics`. All are from 0 to 1.
 
 class ComparisonError(ValueError):
     """JSON that is no comparison. The message names the place, never what stands there."""
+
+
+class ComparisonOutdated(ComparisonError):
+    """The JSON of a comparison that an earlier version of this program wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ class Slice:
     """One part of the comments: `kind` is language, site, source, length or new_author.
 
     `rows` comments in all, `genuine` of them labelled ham and `spam` spam. Figures are those
-    of FIGURES that the part has comments for.
+    of FIGURES that the part has comments for; `served`, of a site alone, as `Comparison.served`.
     """
 
     kind: str
@@ -126,6 +131,7 @@ class Slice:
     genuine: int
     spam: int
     figures: tuple[Figure, ...]
+    served: tuple[Figure, ...] = ()
 
     def figure(self, name: str) -> Figure | None:
         """The figure of that name, None where the part cannot tell."""
@@ -288,6 +294,10 @@ class Comparison:
     the policy lets scores reject, `queue_risk` that they may reject or queue; `policy` is the
     policy's version. `rows` is `genuine` + `spam` + `toxic` + `clean`; `groups` are what was
     resampled.
+
+    `figures` are of the two versions alone; `served` are the shares among them once more, with
+    what each site had learnt from its decisions until a comment came, over either version. Empty
+    where no site's decisions are among the comments.
     """
 
     champion: str
@@ -304,6 +314,7 @@ class Comparison:
     clean: int
     groups: int
     figures: tuple[Figure, ...]
+    served: tuple[Figure, ...] = ()
     slices: tuple[Slice, ...] = ()
     flips: tuple[Flip, ...] = ()
     curves: tuple[Curve, ...] = ()
@@ -343,7 +354,19 @@ class Comparison:
         try:
             made = from_json(cls, text)
         except JsonFormError as problem:
+            if _format_in(text) in range(1, FORMAT):
+                raise ComparisonOutdated("an earlier version of this program wrote it") from None
             raise ComparisonError(f"no comparison: {problem}") from None
         if made.format != FORMAT:
             raise ComparisonError(f"this program reads comparisons of format {FORMAT}")
         return made
+
+
+def _format_in(text: str) -> object:
+    """What JSON says of its format; None where it is no object."""
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    told = body.get("format") if isinstance(body, dict) else None
+    return told if type(told) is int else None

@@ -16,14 +16,20 @@ _SMALL = 2**16
 
 
 def write_whole(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a file so that a reader sees the old or the new one, also after a power cut."""
+    """Write a file so that a reader sees the old or the new one, also after a power cut.
+
+    Where it cannot be written, as on a full disk, nothing is left of the attempt.
+    """
     handle, name = tempfile.mkstemp(prefix=DRAFT, dir=path.parent)
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.chmod(name, mode)
-    os.replace(name, path)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)  # it is gone where it took its place
     sync(path.parent)
 
 

@@ -19,13 +19,14 @@ _CALIBRATION = ("spam_calibration_error", "toxicity_calibration_error")
 
 GAINS: tuple[str, ...] = (
     "spam_caught",
-    "spam_found_at_risk",
+    "spam_rejected",
     "toxic_caught",
-    "toxic_found_at_risk",
     "genuine_held",
     "genuine_rejected",
+    "clean_held",
 )
-"""Figures that a challenger may be better at. Rankings are none: no reader sees one."""
+"""Figures that a challenger may be better at: what becomes of comments, which is what serving
+shows. A ranking is none, nor what would be found with other thresholds than a version has."""
 
 _USUAL_Z = NormalDist().inv_cdf(0.975)  # of the 95 % intervals that a comparison tells
 ALL = "all"
@@ -215,6 +216,11 @@ def _promise(comparison: Comparison, bounds: Bounds) -> Iterator[Reason]:
             yield Reason(Code.PROMISE_WORSE, refuses=True, values=told)
         else:
             yield Reason(Code.PROMISE_KEPT, refuses=False, values=told)
+        served = next((figure for figure in comparison.served if figure.name == name), None)
+        # A layer keeps to the risk by itself as it hears of more comments: chance refuses nothing.
+        if served is not None and served.is_worse and _breaks(served, risk):
+            told = _told(served, as_served=True) | {"risk": risk}
+            yield Reason(Code.PROMISE_WORSE, refuses=True, values=told)
 
 
 def _breaks(figure: Figure, risk: float) -> bool:
@@ -233,16 +239,20 @@ def _breaks(figure: Figure, risk: float) -> bool:
 
 
 def _gain(comparison: Comparison) -> Iterator[Reason]:
-    asked = [(ALL, figure) for figure in comparison.figures if figure.name in GAINS]
+    # What a site's own decisions win already is no gain, and what they lose is none either.
+    is_served = bool(comparison.served)
+    asked = [(ALL, figure) for figure in comparison.served or comparison.figures]
     asked += [
         (part.name, figure)
         for part in comparison.slices
         if part.kind == "site"
-        for figure in part.figures
-        if figure.name in GAINS
+        for figure in (part.served if is_served else part.figures)
     ]
+    asked = [(name, figure) for name, figure in asked if figure.name in GAINS]
     found = [
-        Reason(Code.BETTER, refuses=False, values=_told(figure) | {"slice": name})
+        Reason(
+            Code.BETTER, refuses=False, values=_told(figure, as_served=is_served) | {"slice": name}
+        )
         for name, figure in asked
         if _is_better_of(figure, len(asked))
     ]
@@ -265,24 +275,30 @@ def _is_better_of(figure: Figure, asked: int) -> bool:
 
 
 def _falls(comparison: Comparison, bounds: Bounds) -> Iterator[Reason]:
-    for kind, name, figure in _parts(comparison, bounds):
+    for kind, name, figure, is_served in _parts(comparison, bounds):
         allowed = bounds.falls.get(figure.name)
         change = figure.difference.value
         if allowed is None or change is None or not figure.is_worse or abs(change) <= allowed:
             continue
-        values = _told(figure) | {"kind": kind, "slice": name, "allowed": allowed}
+        values = _told(figure, as_served=is_served) | {
+            "kind": kind,
+            "slice": name,
+            "allowed": allowed,
+        }
         yield Reason(Code.SLICE_FALLS, refuses=True, values=values)
 
 
-def _parts(comparison: Comparison, bounds: Bounds) -> Iterator[tuple[str, str, Figure]]:
-    for figure in comparison.figures:
-        # What the promise says of all comments has been asked already.
-        if figure.name not in ("genuine_rejected", "genuine_held"):
-            yield ALL, ALL, figure
+def _parts(comparison: Comparison, bounds: Bounds) -> Iterator[tuple[str, str, Figure, bool]]:
+    for as_served, figures in ((False, comparison.figures), (True, comparison.served)):
+        for figure in figures:
+            # What the promise says of all comments has been asked already.
+            if figure.name not in ("genuine_rejected", "genuine_held"):
+                yield ALL, ALL, figure, as_served
     for part in comparison.slices:
-        for figure in part.figures:
-            if (figure.rows or _rows(part, figure)) >= bounds.least_slice:
-                yield part.kind, part.name, figure
+        for as_served, figures in ((False, part.figures), (True, part.served)):
+            for figure in figures:
+                if (figure.rows or _rows(part, figure)) >= bounds.least_slice:
+                    yield part.kind, part.name, figure, as_served
 
 
 def _rows(part: Slice, figure: Figure) -> int:
@@ -335,8 +351,11 @@ def _unlike(shadowed: Shadowed, bounds: Bounds) -> Iterator[Reason]:
             yield Reason(Code.SHADOW_UNLIKE, refuses=True, values=values)
 
 
-def _told(figure: Figure) -> dict[str, str | int | float]:
-    """A figure's numbers; those that nobody knows are left out."""
+def _told(figure: Figure, *, as_served: bool = False) -> dict[str, str | int | float]:
+    """A figure's numbers; those that nobody knows are left out.
+
+    `as_served` is told of those with what sites had learnt.
+    """
     known = {
         "champion": figure.champion.value,
         "challenger": figure.challenger.value,
@@ -344,4 +363,6 @@ def _told(figure: Figure) -> dict[str, str | int | float]:
         "low": figure.difference.low,
         "high": figure.difference.high,
     }
-    return {"figure": figure.name} | {k: v for k, v in known.items() if v is not None}
+    told: dict[str, str | int | float] = {"figure": figure.name}
+    told |= {name: value for name, value in known.items() if value is not None}
+    return told | ({"as_served": 1} if as_served else {})

@@ -232,14 +232,21 @@ class Registry:
             said = {"who": who, "why": why, "at": at.isoformat(), "overrode": list(overrode)}
             self._move(name, to, said)
 
-    def roll_back(self, *, who: str, why: str, at: datetime) -> str:
+    def roll_back(self, *, who: str, why: str, at: datetime, instead_of: str | None = None) -> str:
         """Point `champion` at the version it had before, and give that version.
 
-        Raises RegistryError when it never had another.
+        `instead_of` is the champion that somebody wants to go back from: of two who do at once,
+        one goes a step back and the other is told. Raises RegistryError then, and when it never
+        had another.
         """
         self.resolve(CHAMPION)
         with self._writing():
-            line = line_of(CHAMPION, self.moves(), self.names()[CHAMPION])
+            champion = self.names()[CHAMPION]
+            if instead_of is not None and champion != instead_of:
+                raise RegistryError(
+                    f"{CHAMPION} was moved meanwhile; look again", Refusal.OVERTAKEN
+                )
+            line = line_of(CHAMPION, self.moves(), champion)
             if len(line) < 2:
                 raise RegistryError(
                     "no champion came before this one; nothing to roll back to", Refusal.ABSENT

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.comparison import Comparison, ComparisonError
+from model.comparison import Comparison, ComparisonError, ComparisonOutdated
 from model.durable import object_in, read_at_most, write_whole
 from model.guard import Guard
 from model.refusals import Refusal, RegistryError
@@ -53,10 +53,15 @@ class Reports:
         return folder
 
     def comparison(self, challenger: str, champion: str) -> Comparison | None:
-        """How two versions compared; None where nobody compared them. Raises RegistryError."""
+        """How two versions compared; None where nobody did, as this program compares.
+
+        Raises RegistryError.
+        """
         text = self.file(challenger, champion, COMPARISON)
         try:
             found = Comparison.from_json(text) if text is not None else None
+        except ComparisonOutdated:
+            return None  # an earlier program compared otherwise: it has to be done again
         except ComparisonError as problem:
             raise RegistryError(f"version {challenger}: {problem}") from None
         if found is not None and (found.challenger, found.champion) != (challenger, champion):

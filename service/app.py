@@ -105,10 +105,10 @@ def build(
         most_wait_seconds=settings.max_wait_seconds,
     )
 
-    turn_away = TurningAway(keys, moderation.admission, metrics)
     post = _digest_post(settings, store, metrics)
     shadow_of = Shadows(store).of
-    trainings = TrainingJobs(store, settings.data_dir / "jobs", metrics)
+    promoting = Promoting(store, registry, shadow_of)
+    trainings = _trainings(settings, store, metrics, promoting)
     chores = chores_of(
         settings,
         store,
@@ -117,7 +117,7 @@ def build(
         spool=spool,
         post=post,
         now=now,
-    ) + learning_chores(trainings, Promoting(store, registry, shadow_of))
+    ) + learning_chores(trainings, promoting)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
@@ -128,7 +128,11 @@ def build(
         gc.freeze()
         gc.set_threshold(YOUNG_OBJECTS)
         # For what is refused before it is a request.
-        yield {"refused": metrics.refused, "turn_away": turn_away, "take_over": app.straight_ways}
+        yield {
+            "refused": metrics.refused,
+            "turn_away": TurningAway(keys, moderation.admission, metrics),
+            "take_over": app.straight_ways,
+        }
         for chore in doing:
             chore.cancel()
         # Whatever became of the chores, what was accepted is answered.
@@ -235,6 +239,13 @@ def _tracing(environ: Mapping[str, str]) -> Tracing | None:
         log.error("no traces are sent: install what they need with `pip install duyet[otel]`")
         return None
     return OpenTelemetry()
+
+
+def _trainings(
+    settings: Settings, store: Store, metrics: Metrics, promoting: Promoting
+) -> TrainingJobs:
+    folder = settings.data_dir / "jobs"
+    return TrainingJobs(store, folder, metrics, is_watching=promoting.is_watching)
 
 
 async def _given_back(trainings: TrainingJobs) -> None:

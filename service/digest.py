@@ -9,12 +9,14 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from model.addresses import mask_addresses
 from service.keyring import Keyring
 from service.mail import Mail, Mailer, Unsent
-from service.storage import Store, Waiting
+from service.storage import Role, Store, Waiting
 from service.storage.digests import Digests, Every, Parcel, Workload
+from service.storage.jobs import Jobs, JobState
 from service.storage.standing_alerts import StandingAlerts
 from service.web.card import plain_name
 from service.web.texts import DEFAULT, TEXTS, Texts
@@ -61,6 +63,7 @@ class DigestPost:
         self._store = store
         self._digests = Digests(store)
         self._alerts = StandingAlerts(store)
+        self._jobs = Jobs(store)
         self._mailer = mailer
         self._url = public_url
         self._sent = sent  # told what became of each: sent, skipped or failed
@@ -105,11 +108,25 @@ class DigestPost:
             lines += [*_of_site(t, load, names.get(load.site_id, "")), ""]
         if alerts := len(self._alerts.standing(parcel.sites)):
             lines += [_said(t, "alerts", n=alerts), f"{self._url}/dashboard", ""]
+        failed_at = self._failed_training(parcel)
+        if failed_at is not None:
+            lines += [_said(t, "training_failed", at=t.time(failed_at)), f"{self._url}/models", ""]
         lines += [_said(t, "open"), f"{self._url}/queue", "", "-- "]
         lines += [_said(t, f"every.{parcel.every.value}")]
         lines += [_said(t, "change"), f"{self._url}/digest", _said(t, "stop"), self._stop(parcel)]
         is_wanted = bool(new) if parcel.every is Every.HOUR else bool(waiting)
-        return Written(_said(t, "subject", n=waiting), "\n".join(lines) + "\n", is_wanted)
+        is_news = failed_at is not None and failed_at > parcel.last_at
+        subject = _said(t, "subject", n=waiting)
+        if is_news and not is_wanted:
+            subject = _said(t, "subject.training_failed")
+        return Written(subject, "\n".join(lines) + "\n", is_wanted or is_news)
+
+    def _failed_training(self, parcel: Parcel) -> datetime | None:
+        """When the last training failed, if it did, for who administers every site."""
+        if parcel.moderator.sites_as(Role.ADMIN) is not None:
+            return None
+        last = next((job for job in self._jobs.last(limit=2) if job.state.is_over), None)
+        return last.ended_at if last is not None and last.state is JobState.FAILED else None
 
     def _stop(self, parcel: Parcel) -> str:
         return self._url + link_path(self._store.keyring, STOP, parcel.link_id)

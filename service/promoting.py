@@ -1,14 +1,15 @@
 """Promote a challenger without being asked, where the installation said so and the rule allows it.
 
-Knows when to look. The rule is `model.promotion`, and the registry writes down every move.
+Knows when to look, and how long a challenger is given to be watched. The rule is
+`model.promotion`, and the registry writes down every move.
 """
 
 import logging
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from model.promotion import Shadowed, ruling_on
+from model.promotion import Code, Shadowed, ruling_on
 from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 from service.storage import Store
 from service.storage.jobs import CLOCK, Jobs
@@ -18,6 +19,11 @@ log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=5)
 _NAME = "promoting"
+
+PATIENCE = timedelta(days=7)
+"""So long a challenger is watched, where only that is missing, before another one is trained."""
+
+_TO_BE_SEEN = frozenset({Code.NOT_SHADOWED, Code.SHADOWED_TOO_LITTLE})
 
 
 class Promoting:
@@ -45,6 +51,29 @@ class Promoting:
         except RegistryError as problem:
             log.error("no challenger can be promoted: %s", problem)
             return False
+
+    def is_watching(self) -> bool:
+        """Whether nothing is missing of the challenger but that the shadow sees more of it.
+
+        What the shadow saw is of one challenger: with a new one every night, none would ever have
+        been seen for a day. False after `PATIENCE`, and where the registry cannot be read.
+        """
+        try:
+            names = self._registry.names()
+            champion, challenger = names.get(CHAMPION, ""), names.get(CHALLENGER, "")
+            if not champion or challenger in ("", champion) or self._was_taken_back(challenger):
+                return False
+            moves = [m for m in self._registry.moves() if m["name"] == CHALLENGER]
+            since = datetime.fromisoformat(str(moves[-1]["at"])) if moves else None
+            comparison = self._registry.report(challenger, champion)
+        except (RegistryError, ValueError):
+            return False
+        now = self._store.now()
+        if since is None or not now - PATIENCE < since <= now:
+            return False
+        shadowed = self._shadow_of(champion, challenger)
+        ruling = ruling_on(champion, challenger, comparison, shadowed)
+        return {reason.code for reason in ruling.against} <= _TO_BE_SEEN
 
     def _promoted(self) -> bool:
         names = self._registry.names()

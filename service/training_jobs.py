@@ -12,7 +12,7 @@ import secrets
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -56,7 +56,8 @@ class _Running:
 class TrainingJobs:
     """Takes what waits, starts it, and notes how far it is. Safe for threads.
 
-    `folder` is where what the command says is kept meanwhile.
+    `folder` is where what the command says is kept meanwhile. While `is_watching` says so, the
+    clock asks for nothing: the challenger there is has to be seen.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class TrainingJobs:
         metrics: Metrics,
         *,
         command: Sequence[str] = COMMAND,
+        is_watching: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._jobs = Jobs(store)
         self._folder = folder
         self._metrics = metrics
         self._command = tuple(command)
+        self._is_watching = is_watching
         self._holder = secrets.token_hex(8)
         self._running: _Running | None = None
         self._looked_on = ""
@@ -107,9 +110,14 @@ class TrainingJobs:
             return
         if self._jobs.asked_since(today, by=CLOCK):
             return
+        why_not = ""
         if self._jobs.new_labels() < nightly.new_labels:
+            why_not = "there are too few new labels"
+        elif self._is_watching():
+            why_not = "the challenger is still being watched"
+        if why_not:
             self._looked_on = today.isoformat()
-            log.info("no training tonight: there are too few new labels")
+            log.info("no training tonight: %s", why_not)
             return
         try:
             self._jobs.ask(by=CLOCK)
@@ -188,4 +196,8 @@ def _told(running: _Running) -> str:
     size = running.complained.seek(0, os.SEEK_END)
     running.complained.seek(max(0, size - _TAIL_BYTES))
     words = running.complained.read().decode("utf-8", "replace").strip()
-    return words or f"the training ended with {running.process.returncode}"
+    code = running.process.returncode
+    if code < 0:
+        # As the system does where memory is short; what it said until then is no reason.
+        return f"the training was killed (signal {-code}), perhaps for want of memory"
+    return words or f"the training ended with {code}"

@@ -6,6 +6,7 @@ import pytest
 from model.comparison import (
     Comparison,
     ComparisonError,
+    ComparisonOutdated,
     DataCard,
     Figure,
     Flip,
@@ -69,7 +70,7 @@ def test_json_and_back_is_the_same_comparison():
         {"figures": {}},
         {"figures": [{"name": "spam_caught"}]},
         {"surplus": 1},
-        {"format": 2},
+        {"format": 3},
         {"data": {"accounts": []}},
     ],
 )
@@ -77,6 +78,14 @@ def test_json_of_another_kind_is_refused(changed):
     body = json.loads(a_comparison().to_json()) | changed
 
     with pytest.raises(ComparisonError):
+        Comparison.from_json(json.dumps(body))
+
+
+def test_one_of_an_earlier_program_is_told_apart():
+    body = json.loads(a_comparison().to_json()) | {"format": 1}
+    del body["served"]
+
+    with pytest.raises(ComparisonOutdated):
         Comparison.from_json(json.dumps(body))
 
 

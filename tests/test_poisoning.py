@@ -157,6 +157,19 @@ def test_a_moderator_who_turns_every_label_is_not_relied_on(site):
     assert max(share.after for share in found.shares if share.who == "mal") < 0.26  # even before
 
 
+def test_two_who_agree_and_give_two_fifths_of_all_are_not_relied_on(site):
+    two = ("dao", "eve")
+    labels = [replace(e, label=turned(e)) if e.provenance.who in two else e for e in site.labels]
+    others = [e for e in site.labels if e.provenance.who not in two]
+
+    reliance = reliance_of(resolved(labels), SMALL)  # with no text of the project to go by
+    held = resolved(labels, reliance=reliance).weighed()
+
+    assert reliance == {(Head.SPAM, WordOf.DECISION, who): 0.0 for who in two}
+    apart = scores(held, site.rows) - scores(resolved(others).weighed(), site.rows)
+    assert np.abs(apart).mean() < MOVES
+
+
 def test_without_these_rules_the_same_attacks_move_a_model_far(site):
     """What the bounds are worth: a fit to the labels as they came."""
     moved = [
@@ -168,4 +181,5 @@ def test_without_these_rules_the_same_attacks_move_a_model_far(site):
 
 
 def test_nobody_honest_is_distrusted(site):
-    assert reliance_of(resolved(site.labels), SMALL, support=site.project) == {}
+    for support in ((), site.project):
+        assert reliance_of(resolved(site.labels), SMALL, support=support) == {}

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from model.comparison import Comparison, Figure, Interval, Slice
 from model.promotion import Bounds, Code, Shadowed, promotable, ruling_on
+from training.saying import said
+from training.wording import words_in
 
 CHAMPION, CHALLENGER = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
 NOT_KNOWN = Interval(None)
@@ -54,6 +57,12 @@ def compared(*figures: Figure, slices: tuple[Slice, ...] = (), **changes: object
         slices=slices,
     )
     return replace(whole, **changes)  # type: ignore[arg-type]  # fields by name
+
+
+def served(*figures: Figure) -> dict[str, Any]:
+    """What sites serve with what they learnt, as the champion does but for the figures told."""
+    same = (fig(f.name, f.champion.value or 0.0, f.champion.value or 0.0) for f in GOOD[:4])
+    return {"served": tuple({f.name: f for f in (*same, *figures)}.values())}
 
 
 def part(*figures: Figure, kind: str = "language", name: str = "vi") -> tuple[Slice, ...]:
@@ -118,6 +127,57 @@ CASES: dict[str, tuple[Comparison | None, Shadowed | None, set[Code]]] = {
         compared(fig("spam_caught", 0.6, 0.6), fig("spam_ranking", 0.8, 0.9)),
         FINE,
         {Code.NOTHING_BETTER},
+    ),
+    "finds more only with thresholds that it does not have": (
+        compared(
+            fig("spam_caught", 0.6, 0.6),
+            fig("spam_found_at_risk", 0.4, 0.8, 0.05),
+            fig("toxic_found_at_risk", 0.4, 0.8, 0.05),
+        ),
+        FINE,
+        {Code.NOTHING_BETTER},
+    ),
+    "less to decide, as more spam is rejected of the same that is caught": (
+        compared(fig("spam_caught", 0.6, 0.6), fig("spam_rejected", 0.2, 0.4, 0.02)),
+        FINE,
+        set(),
+    ),
+    "better alone, and no better than what the sites had learnt": (
+        compared(**served(fig("spam_caught", 0.75, 0.75))),
+        FINE,
+        {Code.NOTHING_BETTER},
+    ),
+    "better as sites serve it": (
+        compared(fig("spam_caught", 0.6, 0.6), **served(fig("spam_caught", 0.75, 0.85, 0.02))),
+        FINE,
+        set(),
+    ),
+    "better at one site as it is served, and elsewhere the same": (
+        compared(
+            slices=(Slice("site", "báo", 200, 100, 100, (), (fig("spam_caught", 0.1, 0.8, 0.1),)),),
+            **served(),
+        ),
+        FINE,
+        set(),
+    ),
+    "less caught than the champion does with what the sites had learnt": (
+        compared(**served(fig("spam_caught", 0.85, 0.75, 0.02))),
+        FINE,
+        {Code.NOTHING_BETTER, Code.SLICE_FALLS},
+    ),
+    "more held as sites serve it": (
+        compared(
+            **served(fig("spam_caught", 0.75, 0.85, 0.02), fig("genuine_held", 0.004, 0.03, 0.01))
+        ),
+        FINE,
+        {Code.PROMISE_WORSE},
+    ),
+    "more held as sites serve it, perhaps by chance": (
+        compared(
+            **served(fig("spam_caught", 0.75, 0.85, 0.02), fig("genuine_held", 0.009, 0.012, 0.01))
+        ),
+        FINE,
+        set(),
     ),
     "better for readers alone": (
         compared(fig("spam_caught", 0.6, 0.6), fig("genuine_held", 0.05, 0.006, 0.003)),
@@ -234,6 +294,14 @@ def test_a_ruling_in_favour_says_what_it_looked_at():
     found = {reason.code for reason in promotable(compared(), FINE).reasons}
 
     assert found == {Code.PROMISE_KEPT, Code.BETTER, Code.CALIBRATED, Code.SHADOWED}
+
+
+def test_what_is_better_as_served_is_said_to_be():
+    found = promotable(compared(**served(fig("spam_caught", 0.75, 0.85, 0.02))), FINE)
+
+    better = next(reason for reason in found.reasons if reason.code is Code.BETTER)
+    assert better.values["as_served"] == 1
+    assert "what each site learnt by itself" in said(better, words_in("en"))
 
 
 def test_every_reason_that_refuses_is_told_at_once():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from model.durable import digest_of
 from model.features import Spec, Texts
 from model.manifest import manifest_digest
 from model.outcome import HeadThresholds, Thresholds
+from model.refusals import Refusal
 from model.registry import (
     CHALLENGER,
     CHAMPION,
@@ -443,6 +445,25 @@ def test_a_reason_that_sounds_like_a_roll_back_is_none(registry):
     assert rolled_back(registry) == a
 
 
+def test_of_many_who_roll_back_from_one_version_at_once_one_does(registry):
+    a, b, c = (another(registry, seed) for seed in (1, 2, 3))
+    for to in (a, b, c):
+        moved(registry, to)
+
+    def from_c(who: str) -> str:
+        try:
+            mine = Registry(registry.root)
+            return mine.roll_back(who=who, why="twice", at=AT, instead_of=c)
+        except RegistryError as problem:
+            return str(problem.refusal)
+
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(from_c, "abcdefgh"))
+
+    assert sorted(said) == sorted([b] + [Refusal.OVERTAKEN] * 7)
+    assert registry.names() == {CHAMPION: b}
+
+
 def test_other_names_do_not_take_part_in_a_roll_back(registry):
     a, b, c = (another(registry, seed) for seed in (1, 2, 3))
     moved(registry, a)
@@ -545,6 +566,29 @@ def test_names_that_two_move_at_once_are_both_moved(registry, version):
 
     assert len(registry.names()) == 80
     assert len(registry.moves()) == 80
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_version_and_no_move(registry, version):
+    full = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # as a full disk: bytes are not taken
+mine = Registry(root)
+for attempt in (lambda: mine.add(a_manifest(), a_table(7)),
+                lambda: mine.move("next", VERSION, who="", why="w" * 2000, at=datetime.now(UTC))):
+    try:
+        attempt()
+    except OSError as problem:
+        print(problem.errno)
+"""
+    before, files = registry.names(), set(registry.root.rglob("*"))
+
+    (said,) = ended(processes(registry.root, full.replace("VERSION", repr(version))))
+
+    assert len(said.split()) == 2
+    assert (registry.names(), registry.versions(), registry.moves()) == (before, [version], [])
+    assert set(registry.root.rglob("*")) == files
+    moved(registry, version)
+    assert [move["to"] for move in registry.moves()] == [version]
 
 
 @pytest.mark.parametrize("times", range(3))

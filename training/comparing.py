@@ -6,6 +6,7 @@ arithmetic is in `training.paired`. Reads no file and writes none.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -29,6 +30,7 @@ from training.data_card import data_card, drift_of
 from training.evaluation import Judged, calibration_bins, figures_of_order
 from training.flips import flips_of, plain_name
 from training.paired import LEAST_GROUPS, Bools, score_figures, share_figure
+from training.serving_again import as_served
 
 LEAST_IN_A_SLICE = 10
 MOST_SLICES = 24
@@ -62,6 +64,7 @@ def compare(
         raise ValueError("there are no labelled comments to compare on")
     options = options or Options()
     both = judged_by_both(champion, challenger, labelled, options)
+    both = as_served(both, (champion, challenger), labelled, options)
     real, random = both.real(), np.random.default_rng(options.seed)
     genuine, spam = (int(real.of(Head.SPAM, positive=truth).sum()) for truth in (False, True))
     clean, toxic = (int(real.of(Head.TOXICITY, positive=truth).sum()) for truth in (False, True))
@@ -81,6 +84,7 @@ def compare(
         clean=clean,
         groups=real.groups,
         figures=tuple(figures_of(real, options.policy, random)),
+        served=tuple(_served(real, random)),
         slices=tuple(slices_of(both, random)),
         flips=tuple(flips_of(real)),
         curves=tuple(_curve(real, head) for head in heads),
@@ -148,6 +152,11 @@ def _shares(both: Compared, random: np.random.Generator) -> Iterator[Figure]:
             yield share_figure(name, both.pair.where(rows), hits=hits, random=random)
 
 
+def _served(both: Compared, random: np.random.Generator) -> Iterator[Figure]:
+    if both.served is not None:
+        yield from _shares(replace(both, pair=both.served), random)
+
+
 def _curve(both: Compared, head: Head) -> Curve:
     pair = both.pair.where(both.of(head))
     rates = {str(rate): rate for rate in CURVE_RATES}
@@ -199,6 +208,7 @@ def _slice(kind: str, name: str, part: Compared, random: np.random.Generator) ->
         genuine=int(part.of(Head.SPAM, positive=False).sum()),
         spam=int(part.of(Head.SPAM, positive=True).sum()),
         figures=tuple(_shares(part, random)),
+        served=tuple(_served(part, random)) if kind == "site" else (),
     )
 
 

@@ -18,7 +18,7 @@ from model.comparison import (
     Share,
     Slice,
 )
-from model.promotion import Bounds, Reason, Ruling, promotable
+from model.promotion import GAINS, Bounds, Reason, Ruling, promotable
 from model.registry import Registry
 from training.comparing import LEAST_IN_A_SLICE
 from training.comparison_drawings import calibration_drawn, curve_drawn, drift_drawn
@@ -91,6 +91,7 @@ def comparison_page(
         figures=[_row(figure, comparison, words) for figure in _sorted(comparison.figures)],
         harms=[_flip(flip, words) for flip in comparison.flips if flip.is_harm],
         gains=[_flip(flip, words) for flip in comparison.flips if not flip.is_harm],
+        served=_served(comparison, words),
         slices=_slices(comparison, words),
         in_slices=[name for name in IN_SLICES if _is_in_slices(comparison, name)],
         attacks=_attacks(comparison, words),
@@ -167,6 +168,26 @@ def _row(figure: Figure, comparison: Comparison, words: Words) -> dict[str, obje
         **_change(figure, words, max(limit, 0.002)),
         "rows": words.number(figure.rows),
     }
+
+
+def _served(comparison: Comparison, words: Words) -> list[dict[str, object]]:
+    """What either version does alone, and with what each site had learnt."""
+    rows: list[dict[str, object]] = []
+    for served in _sorted(comparison.served):
+        alone = comparison.figure(served.name)
+        if alone is None or served.name not in GAINS:
+            continue
+        row = _row(served, comparison, words)
+        sides = (
+            (alone.champion, served.champion, "before"),
+            (alone.challenger, served.challenger, "now"),
+        )
+        row["sides"] = [
+            (words.percent(one.value), words.percent(other.value), name)
+            for one, other, name in sides
+        ]
+        rows.append(row)
+    return rows
 
 
 def _change(figure: Figure, words: Words, limit: float) -> dict[str, object]:
@@ -279,13 +300,17 @@ def _attacks(comparison: Comparison, words: Words) -> list[dict[str, object]]:
             "name": words.known(f"attack.{attacked.name}", attacked.name),
             "sides": [
                 {
+                    "what": what,
                     "key": "better" if f.is_better else "worse" if f.is_worse else "same",
                     "champion": words.percent(f.champion.value),
                     "challenger": words.percent(f.challenger.value),
                     "bar": share_bar(f.challenger.value or 0.0, "challenger"),
                     "rows": words.number(f.rows),
                 }
-                for f in (attacked.spam_caught, attacked.genuine_held)
+                for what, f in (
+                    ("attack.spam", attacked.spam_caught),
+                    ("attack.genuine", attacked.genuine_held),
+                )
             ],
         }
         for attacked in comparison.attacks

@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from model.classifier import Classifier
-from model.decision import LabelledExample
+from model.decision import LabelledExample, WordOf
 from model.judging import Case, judge
 from model.language import language_of
 from model.outcome import Head
@@ -61,7 +61,8 @@ class Labelled:
     """The comments to compare on, and what was left out of them.
 
     `weights` are what each counts; by default its own weight by the inverse of its chance of
-    review.
+    review. `lessons` are the labels that sites learn from by themselves; by default those among
+    the examples.
     """
 
     examples: tuple[LabelledExample, ...]
@@ -69,6 +70,7 @@ class Labelled:
     conflicts: int = 0
     campaigns: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    lessons: tuple[LabelledExample, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,15 @@ class Judgements:
 class Compared:
     """Every example as both versions judged it. Arrays of one length, in the order given.
 
-    `folds` are which of the champion's and of the challenger's classifiers judged each.
+    `folds` are which of the champion's and of the challenger's classifiers judged each. `served`
+    has the outcomes with what each site had learnt, None where none had.
     """
 
     examples: tuple[LabelledExample, ...]
     pair: Pair
     head: NDArray[np.str_]
     folds: tuple[NDArray[np.intp], NDArray[np.intp]]
+    served: Pair | None = None
 
     @property
     def groups(self) -> int:
@@ -122,7 +126,11 @@ class Compared:
         kept = tuple(e for e, is_in in zip(self.examples, chosen, strict=True) if is_in)
         one, other = self.folds
         return Compared(
-            kept, self.pair.where(chosen), self.head[chosen], (one[chosen], other[chosen])
+            kept,
+            self.pair.where(chosen),
+            self.head[chosen],
+            (one[chosen], other[chosen]),
+            self.served.where(chosen) if self.served is not None else None,
         )
 
     def real(self) -> "Compared":
@@ -156,13 +164,24 @@ def labelled_of(examples: Iterable[LabelledExample], *, jobs: int = 1) -> Labell
     review is not bounded: what is measured should be true of all comments, at the price of a
     wider interval.
     """
-    found = resolved(examples, MEASURING, jobs=jobs)
+    given = list(examples)
+    found = resolved(given, MEASURING, jobs=jobs)
     return Labelled(
         examples=found.examples,
         weights=found.weights,
         conflicts=len(found.conflicts),
         campaigns=len(found.campaigns),
         left_out=found.left_out,
+        lessons=tuple(filter(is_lesson, given)),
+    )
+
+
+def is_lesson(example: LabelledExample) -> bool:
+    """Whether a site learns from it by itself: from what its moderators decided about spam."""
+    return (
+        example.source.startswith(STORE)
+        and example.provenance.kind is WordOf.DECISION
+        and example.label.head is Head.SPAM
     )
 
 

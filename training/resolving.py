@@ -221,12 +221,17 @@ def _comment_of(example: LabelledExample, place: int) -> tuple[str, str]:
     return example.source, example.id or f"\0{place:012}"
 
 
-def _time(provenance: Provenance) -> datetime:
+def time_of(text: str) -> datetime | None:
+    """A time as labels have it, in UTC also where it does not say; None for what is none."""
     try:
-        at = datetime.fromisoformat(provenance.at)
+        at = datetime.fromisoformat(text)
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):
-        return _LONG_AGO
+        return None
+
+
+def _time(provenance: Provenance) -> datetime:
+    return time_of(provenance.at) or _LONG_AGO
 
 
 def _one_word_each(

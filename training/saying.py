@@ -15,6 +15,8 @@ _SHARES = frozenset({"champion", "challenger", "share"})
 def said(reason: Reason, words: Words, comparison: Comparison | None = None) -> str:
     """A reason of the promotion rule as a sentence, about the comparison that it is from."""
     told = {name: _value(name, value, words, comparison) for name, value in reason.values.items()}
+    if "as_served" in reason.values and "figure" in told:
+        told["figure"] = words("figure.as_served", figure=told["figure"])
     where, kind = "", str(reason.values.get("kind", "site"))
     if reason.values.get("slice", ALL) != ALL:
         name = slice_name(kind, str(reason.values["slice"]), words)

@@ -4,11 +4,11 @@ Made from the manifest alone and from what a registry says of the version, so th
 it again. Whatever a manifest lacks is left out. Holds no comment but our own texts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.comparison import Comparison
+from model.comparison import Comparison, Figure
 from model.manifest import Manifest
 from model.outcome import OFF, Head
 from model.policy import Policy
@@ -16,13 +16,18 @@ from model.promise import ANY
 from model.promotion import promotable
 from training.card import is_research_only
 from training.comparison_page import WITHOUT_SHADOW
-from training.drawing import Axis, histogram
 from training.flips import plain_name
-from training.page import QUARTERS, of_1000, percent_ticks, rendered
+from training.page import of_1000, rendered
+from training.saying import slice_name
+from training.version_drawings import (
+    BAD,
+    GOOD,
+    calibration_drawn,
+    curves_drawn,
+    scores_drawn,
+)
 from training.wording import Words, words_in
 
-_GOOD = {Head.SPAM: "ham", Head.TOXICITY: "clean"}
-_BAD = {Head.SPAM: "spam", Head.TOXICITY: "toxic"}
 MOST_PARTS = 16
 """Languages, or sources, that stand on the page: those with most comments."""
 
@@ -41,6 +46,7 @@ def version_page(manifest: Manifest, language: str = "en", standing: Standing | 
     words, standing = words_in(language), standing or Standing()
     heads = [(Head(name), task) for name, task in sorted(_tasks(manifest).items())]
     rows = sum(int(task["all"]["rows"]) for _, task in heads)
+    newest = _newest(standing)
     told = dict(
         version=manifest.version,
         names=", ".join(standing.names),
@@ -51,7 +57,12 @@ def version_page(manifest: Manifest, language: str = "en", standing: Standing | 
         tiles=[tile for head, task in heads for tile in _tiles(head, task, words)],
         promise=list(_promise(manifest, words)),
         heads=[_head(head, task, words) for head, task in heads],
-        scores=list(_scores(manifest, words)),
+        scores=list(scores_drawn(manifest, words)),
+        curves=list(curves_drawn(manifest, words)),
+        calibration=list(calibration_drawn(manifest, words)),
+        parts=list(_beside(newest, words)),
+        disguised=list(_disguised(newest, words)),
+        beside=words("version.beside", champion=newest.champion) if newest is not None else "",
         data=[_source(source, words) for source in manifest.data],
         erased=_erased(manifest, words),
         failures=list(_failures(manifest, words)),
@@ -89,10 +100,10 @@ def _answer(manifest: Manifest, words: Words) -> str:
 
 def _tiles(head: Head, task: Mapping[str, Any], words: Words) -> Iterator[dict[str, str]]:
     outcomes = task["all"]["outcomes"]
-    good, bad = outcomes.get(_GOOD[head], {}), outcomes.get(_BAD[head], {})
+    good, bad = outcomes.get(GOOD[head], {}), outcomes.get(BAD[head], {})
     if head is Head.SPAM and good:
         yield _tile("rejected", good["reject_share"], words)
-    for word, became in ((_GOOD[head], good), (_BAD[head], bad)):
+    for word, became in ((GOOD[head], good), (BAD[head], bad)):
         if became:
             yield _tile(word, _less(became["accept_share"]), words)
 
@@ -173,7 +184,7 @@ def _parts(
     largest = sorted(parts.items(), key=lambda part: (-int(part[1]["rows"]), part[0]))
     for name, part in largest[:MOST_PARTS]:
         outcomes, ranking = part["outcomes"], part["metrics"]["roc_auc"]
-        good, bad = outcomes.get(_GOOD[head], {}), outcomes.get(_BAD[head], {})
+        good, bad = outcomes.get(GOOD[head], {}), outcomes.get(BAD[head], {})
         yield {
             "name": _language(name, words) if kind == "language" else plain_name(name),
             "bad": words.number(part["positives"]),
@@ -195,24 +206,37 @@ def _range(estimate: Mapping[str, Any], words: Words) -> str:
     return f"{words.number(low, 3)} … {words.number(high, 3)}"
 
 
-def _scores(manifest: Manifest, words: Words) -> Iterator[dict[str, object]]:
-    """How the scores of either label are spread, by the manifest's histogram."""
-    heads = manifest.histogram.get("heads", {})
-    for head in Head:
-        labels = heads.get(head.value, {})
-        good, bad = (_as_shares(labels.get(word, ())) for word in (_GOOD[head], _BAD[head]))
-        if good and bad and len(good) == len(bad):
-            top = max(*good, *bad)
-            x = Axis(words("calibration.x"), 0.0, 1.0, percent_ticks(words, QUARTERS))
-            y = Axis("", 0.0, top, percent_ticks(words, (0.0, top)))
-            title = words(f"head.{head}")
-            drawing = histogram(x, y, good, bad, f"{words('version.scores')}: {title}")
-            yield {"title": title, "svg": drawing}
+def _newest(standing: Standing) -> Comparison | None:
+    """The last comparison, which says of parts and disguises what a manifest does not."""
+    return max(standing.comparisons, key=lambda found: found.at, default=None)
 
 
-def _as_shares(counts: Sequence[int]) -> list[float]:
-    total = sum(counts)
-    return [count / total for count in counts] if total else []
+def _beside(found: Comparison | None, words: Words) -> Iterator[dict[str, str]]:
+    """The parts of a comparison that a manifest does not tell: sites, lengths, new authors."""
+    before = ""
+    for part in found.slices if found is not None else ():
+        if part.kind in ("language", "source"):
+            continue
+        yield {
+            "heading": words.known(f"slice.{part.kind}", part.kind) if part.kind != before else "",
+            "name": slice_name(part.kind, part.name, words),
+            "rows": words.number(part.rows),
+            **{name: _value(part.figure(name), words) for name in ("genuine_held", "spam_caught")},
+        }
+        before = part.kind
+
+
+def _disguised(found: Comparison | None, words: Words) -> Iterator[dict[str, str]]:
+    for attacked in found.attacks if found is not None else ():
+        yield {
+            "name": words.known(f"attack.{attacked.name}", attacked.name),
+            "spam": _value(attacked.spam_caught, words),
+            "genuine": _value(attacked.genuine_held, words),
+        }
+
+
+def _value(figure: Figure | None, words: Words) -> str:
+    return words.percent(figure.challenger.value if figure is not None else None)
 
 
 def _source(source: Mapping[str, Any], words: Words) -> dict[str, str]:

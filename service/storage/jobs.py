@@ -25,6 +25,9 @@ SILENT = timedelta(minutes=2)
 """A job of which nothing was heard for so long has lost its process."""
 
 LONGEST_PROBLEM = 2000
+FROM_THE_FUTURE = timedelta(hours=1)
+"""What was written so far ahead was written before the clock was set back."""
+
 CLOCK = "nightly"
 """Who asked for a job that the clock asked for."""
 
@@ -139,7 +142,8 @@ class Jobs:
             if row is None:
                 return None
             if row["state"] == JobState.RUNNING.value:
-                if row["heard_at"] is not None and row["heard_at"] < now - SILENT:
+                heard_at = row["heard_at"] or now
+                if not now - SILENT <= heard_at <= now + FROM_THE_FUTURE:
                     self._end(
                         connection, row["id"], JobState.FAILED, by=CLOCK, problem="interrupted"
                     )
@@ -205,16 +209,21 @@ class Jobs:
     # -------------------------------------------------------------- by the clock
 
     def asked_since(self, at: datetime, *, by: str) -> bool:
-        """Whether somebody asked for a training since a time."""
-        statement = sa.select(jobs.c.id).where(jobs.c.asked_at >= at, jobs.c.asked_by == by)
+        """Whether somebody asked for a training since a time, by a clock that is right now."""
+        upto = self._store.now() + FROM_THE_FUTURE
+        statement = sa.select(jobs.c.id).where(jobs.c.asked_at.between(at, upto))
+        statement = statement.where(jobs.c.asked_by == by)
         with self._store.reads() as connection:
             return connection.execute(statement.limit(1)).first() is not None
 
     def new_labels(self) -> int:
         """How many decisions and reports came since the last training that was done began."""
+        upto = self._store.now() + FROM_THE_FUTURE
         with self._store.reads() as connection:
             last = connection.execute(
-                sa.select(sa.func.max(jobs.c.started_at)).where(jobs.c.state == "done")
+                sa.select(sa.func.max(jobs.c.started_at)).where(
+                    jobs.c.state == "done", jobs.c.started_at <= upto
+                )
             ).scalar_one()
             return sum(
                 connection.execute(

@@ -202,7 +202,7 @@ def roll_back(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Re
     try:
         if registry.names().get(CHAMPION) != sent.version:
             raise Refusal(409, "models_moved")
-        registry.roll_back(who=caller.name, why=why, at=desk.now())
+        registry.roll_back(who=caller.name, why=why, at=desk.now(), instead_of=sent.version)
     except RegistryError:
         raise Refusal(409, "model_not_moved") from None
     return see_other(request, "/models?done=rolled_back")
@@ -312,7 +312,9 @@ def _said(t: Texts, reason: Reason) -> str:
         if name in _SHARES and isinstance(value, int | float):
             values[name] = _percent(t, value)
         elif name == "figure":
-            values[name] = t(f"figure.{value}")
+            named = t(f"figure.{value}")
+            is_served = "as_served" in reason.values
+            values[name] = t("figure.as_served", figure=named) if is_served else named
         elif name in ("slice", "what") and f"ruling.{name}.{value}" in t.sentences:
             values[name] = t(f"ruling.{name}.{value}")
         elif isinstance(value, float):

@@ -29,6 +29,7 @@ from service.storage.digests import (
     first_moment,
 )
 from service.storage.inspection import inspected
+from service.storage.jobs import Jobs
 from service.storage.status_pages import StatusPages
 from service.storage.tables import digests as digests_table
 from tests.browser.newsroom import Newsroom, form_token, open_newsroom
@@ -105,6 +106,30 @@ def test_a_digest_says_what_waits_in_numbers_and_nothing_that_anybody_wrote(
     for kept in ("Vay", "Kiệm", "canary", "nhanh", "Lãi suất", "thu.example", "203.0"):
         assert kept not in text
     assert max(len(line) for line in box.raw[0].split(b"\r\n")) <= 130
+
+
+def test_who_administers_every_site_is_told_that_a_training_failed_and_nobody_else(
+    room: Newsroom, box: Mailbox
+) -> None:
+    jobs = Jobs(room.store)
+    room.clock.advance(hours=1)
+    wants(room, name="an", role=Role.ADMIN)
+    wants(room, name="mai")
+    jobs.ended(jobs.ask(by="nightly"), result={}, problem="canary words of a comment")
+    room.clock.advance(days=1)
+
+    assert post_of(room, box).send_due() == 1
+
+    assert box.mails[0]["Subject"] == "A training of the Duyet model failed"
+    assert f"{URL}/models" in text_of(box)
+    assert "canary" not in text_of(box)
+    room.clock.advance(days=1)
+    assert post_of(room, box).send_due() == 0  # told once, where nothing waits
+    jobs.ended(jobs.ask(by="an"), result={})
+    room.put()
+    room.clock.advance(days=1)
+    assert post_of(room, box).send_due() == 2
+    assert not any("/models" in text_of(box, at) for at in (-1, -2))
 
 
 def test_it_is_about_the_sites_that_its_reader_decides_on(room: Newsroom, box: Mailbox) -> None:

@@ -1,6 +1,7 @@
 """A challenger is promoted by itself where that was said and is allowed, and not twice."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,7 +59,9 @@ def test_only_where_it_was_said_and_allowed_and_never_what_was_taken_back(
     assert not promoting.turn()  # nobody watched it
     seen[0] = SEEN
 
-    assert promoting.turn()
+    other = Promoting(store, Registry(tmp_path / "models"), lambda *_: SEEN)
+    with ThreadPoolExecutor(2) as pool:  # as two services do
+        assert sorted(pool.map(Promoting.turn, (promoting, other))) == [False, True]
     assert registry.names()[CHAMPION] == challenger
     assert registry.moves()[-1]["who"] == CLOCK
     assert not promoting.turn()
@@ -74,3 +77,32 @@ def test_a_registry_that_refuses_stops_nothing(store: Store, tmp_path: Path) -> 
     (tmp_path / "models" / "names.json").write_text("[]")
 
     assert not Promoting(store, Registry(tmp_path / "models"), lambda *_: SEEN).turn()
+
+
+def test_a_challenger_is_watched_in_peace_for_a_week_where_only_that_is_missing(
+    tmp_path: Path,
+) -> None:
+    with open_newsroom(tmp_path) as room:
+        registry = Registry(tmp_path / "models")
+        champion, challenger = (registry.add(a_manifest(), a_table(seed)) for seed in (1, 2))
+        for name, version in ((CHAMPION, champion), (CHALLENGER, challenger)):
+            registry.move(name, version, who="t", why="t", at=room.clock())
+        seen: list[Shadowed | None] = [None]
+        promoting = Promoting(room.store, registry, lambda *_: seen[0])
+        room.clock.advance(hours=1)
+
+        assert not promoting.is_watching()  # never compared, and will not be by waiting
+        registry.add_report(good(champion, challenger))
+        for shadowed, is_watching in (
+            (None, True),
+            (replace(SEEN, hours=23.0), True),
+            (replace(SEEN, would_be={"accept>reject": 100}, agreed=900), False),
+        ):
+            seen[0] = shadowed
+            assert promoting.is_watching() is is_watching
+        seen[0] = None
+        for days, is_watching in ((6, True), (2, False), (-30, False)):
+            room.clock.advance(days=days)
+            assert promoting.is_watching() is is_watching
+        (tmp_path / "models" / "names.json").write_text("[]")
+        assert not promoting.is_watching()

@@ -25,9 +25,12 @@ print(json.dumps({"stage": "added", "done": 1, "version": "abc", "parent": "p"})
 FAILS = "import sys; sys.exit('nothing to learn: lan@mail.example said so')"
 
 
-def runner(store: Store, tmp_path: Path, program: str, *more: str) -> TrainingJobs:
+def runner(
+    store: Store, tmp_path: Path, program: str, *more: str, is_watching: bool = False
+) -> TrainingJobs:
     command = (sys.executable, "-c", program, *more)
-    return TrainingJobs(store, tmp_path / "jobs", Metrics(), command=command)
+    folder = tmp_path / "jobs"
+    return TrainingJobs(store, folder, Metrics(), command=command, is_watching=lambda: is_watching)
 
 
 def until(runner: TrainingJobs, jobs: Jobs, state: JobState, stage: str = "") -> Job:
@@ -68,6 +71,10 @@ def test_a_failure_is_told_in_its_own_words_without_addresses(
 
     assert failed.problem.startswith("nothing to learn: l")
     assert "lan@" not in failed.problem
+    clock.advance(seconds=1)
+    jobs.ask(by="an")
+    killed = runner(store, tmp_path, "import os; os.kill(os.getpid(), 9)")
+    assert "(signal 9)" in until(killed, jobs, JobState.FAILED).problem
     clock.advance(seconds=1)
     jobs.ask(by="an")
     missing = TrainingJobs(store, tmp_path, Metrics(), command=("/nowhere/duyet",))
@@ -152,3 +159,72 @@ def test_the_clock_asks_once_a_night_where_enough_was_said(
     for wrong in (Nightly(hour=24), Nightly(new_labels=0)):
         with pytest.raises(ValueError, match="hour"):
             jobs.set_nightly(wrong, by="an")
+
+
+def test_of_two_services_on_one_database_one_trains_at_night(
+    store: Store, site: Site, clock: Clock, tmp_path: Path
+) -> None:
+    jobs, trained = Jobs(store), tmp_path / "trained"
+    jobs.set_nightly(Nightly(is_on=True, hour=2, new_labels=1), by="an")
+    clock.at = clock.at.replace(hour=2, minute=1)
+    (one,) = put(store, *many(1, site, clock))
+    store.decide(None, one, accept(clock()))
+    program = "import sys; open(sys.argv[1], 'a').write('trained ')"
+    services = [runner(store, tmp_path, program, str(trained)) for _ in range(2)]
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(TrainingJobs.turn, services * 2))
+    for _ in range(2000):
+        if jobs.last()[0].state is JobState.DONE:
+            break
+        time.sleep(0.01)
+        for service in services:
+            service.turn()
+
+    assert trained.read_text() == "trained "
+    assert [job.state for job in jobs.last()] == [JobState.DONE]
+
+
+def test_the_clock_leaves_a_challenger_that_is_watched(
+    store: Store, site: Site, clock: Clock, tmp_path: Path
+) -> None:
+    jobs = Jobs(store)
+    jobs.set_nightly(Nightly(is_on=True, hour=2, new_labels=1), by="an")
+    clock.at = clock.at.replace(hour=2, minute=1)
+    (one,) = put(store, *many(1, site, clock))
+    store.decide(None, one, accept(clock()))
+
+    runner(store, tmp_path, "print('{}')", is_watching=True).turn()
+    assert jobs.last() == []
+
+    until(runner(store, tmp_path, "print('{}')"), jobs, JobState.DONE)
+
+
+def test_a_clock_that_was_ahead_for_a_while_stops_no_night_and_no_job(
+    store: Store, site: Site, clock: Clock, tmp_path: Path
+) -> None:
+    jobs = Jobs(store)
+    jobs.set_nightly(Nightly(is_on=True, hour=2, new_labels=1), by="an")
+    night = clock.at.replace(hour=2, minute=1)
+    clock.at = night.replace(year=night.year + 1)
+    jobs.ask(by=CLOCK)
+    until(runner(store, tmp_path, "print('{}')"), jobs, JobState.DONE)
+    jobs.ask(by="an")
+    assert jobs.take("its process dies, and the clock is set right") is not None
+
+    clock.at = night
+    (one,) = put(store, *many(1, site, clock))
+    store.decide(None, one, accept(clock()))
+    running = runner(store, tmp_path, "print('{}')")
+    running.turn()
+    clock.advance(seconds=1)
+    for _ in range(2000):
+        running.turn()
+        states = [(job.asked_by, job.state) for job in jobs.last()]  # those of the future first
+        if (CLOCK, JobState.DONE) in states[2:]:
+            break
+        time.sleep(0.01)
+
+    assert sorted(states) == [
+        ("an", JobState.FAILED), (CLOCK, JobState.DONE), (CLOCK, JobState.DONE),
+    ]  # fmt: skip
