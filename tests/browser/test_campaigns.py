@@ -51,9 +51,13 @@ def test_a_campaign_of_two_sites_is_decided_and_undone(
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     card.get_by_role("button", name="Spam").click()
 
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Queue")
+    expect(page.locator("#flash")).to_contain_text("4 comments")
+    assert {newsroom.comment(one).state for one in ids} == {Outcome.REJECT}
+    page.locator("#more-of-notice").click()
+
     expect(page.get_by_role("heading", level=1)).to_have_text("A campaign of 4 comments")
     expect(page.locator(".stands")).to_contain_text("4 comments decided")
-    assert {newsroom.comment(one).state for one in ids} == {Outcome.REJECT}
     page.get_by_role("button", name="Undo for all of them").click()
 
     expect(page.locator(".stands")).to_have_count(0)
