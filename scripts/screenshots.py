@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -74,7 +75,8 @@ def _there(newsroom: Seeded) -> SiteMap:
 
 
 def _paths(there: SiteMap) -> Iterator[str]:
-    return (path for path in READ if path in there and there[path][0].is_page)
+    found = ((path, there[path][0]) for path in READ if path in there)
+    return (path for path, one in found if one.is_page and one.status == HTTPStatus.OK)
 
 
 def _slug(path: str) -> str:
