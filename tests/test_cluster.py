@@ -92,7 +92,7 @@ def test_over_tls_by_the_certificates_of_dasks_configuration(tmp_path):
             n_workers=1,
             processes=False,
             protocol="tls",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             security=Security(),
         )
     with served:

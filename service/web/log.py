@@ -85,7 +85,12 @@ KINDS = (
 )
 """The kinds that have words of their own; what another one says is shown as it is."""
 
-_BY_BODY = {"decided": "outcome", "acted": "outcome", "reported": "kind"}
+_BY_BODY = {
+    "decided": "outcome",
+    "acted": "outcome",
+    "reported": "kind",
+    "labels_looked_at": "what",
+}
 """Kinds whose words go by a value of the body as well."""
 
 

@@ -185,7 +185,7 @@ def test_ten_thousand_people_are_five_and_the_others(newsroom: Newsroom) -> None
         answer = client.get("/dashboard")
         rows = file_of(client, "people")
 
-    assert "9995 others" in re.sub("[\u2068\u2069]", "", answer.text)
+    assert "9,995 others" in re.sub("[\u2068\u2069]", "", answer.text)
     assert len(answer.text) < 200_000
     assert len(rows) == 10_000
     assert all(row["Person"].startswith("'=") for row in rows)

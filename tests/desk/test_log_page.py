@@ -54,6 +54,20 @@ def test_a_line_says_in_words_what_was_done(newsroom: Newsroom) -> None:
     assert "mai đã duyệt một bình luận." in said_in_vietnamese
 
 
+def test_a_line_of_any_kind_is_shown_whatever_its_body_lacks(newsroom: Newsroom) -> None:
+    actor = Actor("an", newsroom.clock())
+    with newsroom.store.writes() as connection:
+        for kind in KINDS:
+            tell(connection, kind, actor, site_id=newsroom.site.id, body={})
+        body = {"what": "audit"}
+        tell(connection, "labels_looked_at", actor, site_id=newsroom.site.id, body=body)
+    with newsroom.moderator("an", Role.ADMIN) as client:
+        answers = {tag: client.get(f"/log?lang={tag}") for tag in TEXTS}
+
+    assert {answer.status_code for answer in answers.values()} == {200}
+    assert "an had the labels looked over for wrong ones." in sentences(answers["en"])
+
+
 def test_every_kind_has_its_words() -> None:
     sentences = TEXTS["en"].sentences
 

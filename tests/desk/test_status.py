@@ -304,7 +304,7 @@ def test_a_huge_appeal_is_refused(room: Newsroom) -> None:
         answer = sent(client, path(room, rejected(room)), "x" * 400_000)
 
     assert answer.status_code == 422
-    assert "399000" in answer.text.replace("\u2068", "")
+    assert "399,000" in answer.text.replace("\u2068", "")
 
 
 def test_who_appeals_all_the_time_has_to_wait(room: Newsroom) -> None:
