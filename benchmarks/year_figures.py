@@ -126,6 +126,7 @@ def _share(value: float, drawn: NDArray[np.float64]) -> Share:
 # ------------------------------------------------------------------ the picture
 
 WIDE, HIGH, LEFT, TOP, BETWEEN = 820, 150, 64, 46, 62
+LETTER = 5.5  # how wide one is of the names of spans, about
 COLOURS = ("#8a8a8a", "#c77700", "#0b6bcb")
 
 
@@ -173,9 +174,12 @@ def _panel(panel: Panel, top: int, spans: Sequence[tuple[str, float, float]]) ->
     parts = [f'<text x="{LEFT}" y="{top - 8}" fill="#222" font-weight="bold">{panel.title}</text>']
     for name, begins, ends in spans:
         left, right = x(begins), x(min(ends, weeks - 1))
+        # Below a name that would run into this one.
+        runs_in = any(x(other) < left < x(other) + LETTER * len(told) for told, other, _ in spans)
+        line = top + (24 if runs_in else 12)
         parts.append(
             f'<rect x="{left:.0f}" y="{top}" width="{max(right - left, 1):.0f}" height="{HIGH}" '
-            f'fill="#000" opacity=".06"/><text x="{left + 3:.0f}" y="{top + 12}" '
+            f'fill="#000" opacity=".06"/><text x="{left + 3:.0f}" y="{line}" '
             f'font-size="10" fill="#666">{name}</text>'
         )
     for value in (0.0, most / 2.1, most / 1.05):
