@@ -99,6 +99,17 @@ def test_the_site_as_a_whole_keeps_its_promise_and_no_language_pays_for_the_othe
 COLUMNS = ("spam", "toxicity", "language", "unit", "source")
 
 
+def test_comments_that_nobody_drew_promise_nothing_of_others():
+    many = genuine(1_300, 3)
+    drawn_few = np.where(np.arange(1_300) < 100, 1.0, 0.0)
+    seen = Genuine(*(getattr(many, c) for c in COLUMNS), stands_for=drawn_few)
+
+    kept = promise_of(seen, lead=LEAD).languages[ANY]
+
+    assert kept.spam_reject_at[ONE] == OFF
+    assert promise_of(many, lead=LEAD).languages[ANY].spam_reject_at[ONE] < OFF
+
+
 def test_a_comment_stands_for_as_many_as_its_chance_says():
     def one(kind: WordOf, chance: float | None) -> LabelledExample:
         told = Provenance(kind, "an", "", chance)

@@ -174,9 +174,12 @@ def upper_bound(flagged: int, n: int, *, confidence: float = CONFIDENCE) -> floa
 
 def _ranks(genuine: Genuine, order: NDArray[np.intp]) -> list[int | None]:
     """The rank for each of RISKS: by what the comments stand for where that can be told."""
-    alike = _alike(genuine.unit[order])
     if genuine.stands_for is None or not order.size:
-        return alike
+        return _alike(genuine.unit[order])
+    # What nobody drew tells nothing of the others, and is flagged as they are: only against.
+    was_drawn = order[genuine.stands_for[order] > 0]
+    undrawn = order.size - was_drawn.size
+    alike = [None if rank is None else rank + undrawn for rank in _alike(genuine.unit[was_drawn])]
     bounds = drawn.bounds(genuine.stands_for[order], genuine.unit[order])
     ranks = [
         order.size - _allowed(bounds, risk) if bounds[0] <= risk / 2 else rank
