@@ -191,6 +191,37 @@ def test_the_next_cards_are_there_before_they_are_needed(
     assert {newsroom.comment(one).state for one in ids} == {Outcome.ACCEPT}
 
 
+def test_who_is_faster_than_the_next_cards_waits_for_them_and_goes_on(
+    newsroom: Newsroom, signed_in: SignedIn
+) -> None:
+    ids = [newsroom.say(f"Bình luận số {n}") for n in range(12)]
+    page = signed_in("mai")
+    page.goto("about:blank")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/queue?*", hold, times=1)
+    page.goto(f"{newsroom.url}/queue")
+    page.keyboard.press("j")
+    there = page.locator("[data-card]").count()
+    assert there < len(ids)
+
+    for _ in range(there):
+        page.locator("[data-card]:focus").wait_for()
+        page.keyboard.press("a")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+    expect(page.locator("#empty")).to_be_hidden()
+    [next_cards] = held
+    next_cards.continue_()
+
+    for _ in range(len(ids) - there):
+        page.locator("[data-card]:focus").wait_for()
+        page.keyboard.press("a")
+    expect(page.locator("#empty")).to_be_visible()
+
+
 def test_who_looks_at_a_card_is_seen_on_the_other_s(
     newsroom: Newsroom, signed_in: SignedIn
 ) -> None:

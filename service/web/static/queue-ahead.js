@@ -1,12 +1,11 @@
 // The next cards are loaded before they are needed.
 
-import { add, cards, whenOneLeaves } from "./queue-cards.js";
+import { add, cards, haveCome, moreToLoad, whenOneLeaves } from "./queue-cards.js";
 import { root } from "./queue-say.js";
 import { inOwnTime } from "./queue-times.js";
 
 const FEW = 10;
 const LONGEST_WAIT_MS = 500;
-const list = document.getElementById("cards");
 let loading = null;
 
 async function part(path) {
@@ -32,22 +31,26 @@ export async function loadCard(id) {
   return card ? document.adoptNode(card) : null;
 }
 
+// Whether it went on: not without a next page, nor when it can't be had now.
 async function loadMore() {
-  const more = list.querySelector(":scope > .more");
+  const more = moreToLoad();
   const link = more?.querySelector("a[rel=next]");
-  if (!link) return;
+  if (!link) return false;
   const loaded = await loadPart(link.getAttribute("href"));
-  if (!loaded) return;
+  if (!loaded) return false;
   for (const card of loaded.querySelectorAll("[data-card]")) add(document.adoptNode(card));
   const next = loaded.querySelector(".more");
   if (next) more.replaceWith(document.adoptNode(next));
   else more.remove();
+  haveCome();
+  return true;
 }
 
 export function lookAhead() {
-  if (loading || cards().length >= FEW || !list.querySelector(":scope > .more")) return;
-  loading = loadMore().finally(() => {
+  if (loading || cards().length >= FEW || !moreToLoad()) return;
+  loading = loadMore().then((wentOn) => {
     loading = null;
+    if (wentOn) lookAhead(); // all that came may have been decided meanwhile
   });
 }
 

@@ -11,10 +11,12 @@ const empty = document.getElementById("empty");
 const marks = new Map(); // by id: what keeps the place of a card that left
 const onLeave = [];
 let movedAt = -SHIELD_MS;
+let isAwaited = false; // the last card left before the next ones were loaded
 
 export const cards = () => [...list.querySelectorAll(":scope > [data-card]")];
 export const cardOf = (id) => list.querySelector(`:scope > [data-card="${CSS.escape(id)}"]`);
 export const idOf = (card) => card.dataset.card;
+export const moreToLoad = () => list.querySelector(":scope > .more");
 export const isKnown = (id) => marks.has(id) || cardOf(id) !== null;
 export const hasLeft = (id) => marks.has(id);
 export const whenOneLeaves = (act) => onLeave.push(act);
@@ -85,10 +87,11 @@ export function takeOut(card, { note = "", moveOn = true } = {}) {
   marks.set(idOf(card), { mark, card });
   const leave = () => {
     card.replaceWith(mark);
-    empty.hidden = next !== null;
+    empty.hidden = next !== null || moreToLoad() !== null;
     if (hadFocus && moveOn) {
       if (next) show(next);
       else showHeading();
+      isAwaited = next === null;
     }
   };
   if (hadFocus) watchingPointer(leave);
@@ -120,6 +123,16 @@ export function add(card, { first = false } = {}) {
   else list.insertBefore(card, list.querySelector(":scope > .more"));
   empty.hidden = true;
   return true;
+}
+
+// The next cards have come, or there are none. Who decided faster than they came, and went nowhere
+// else meanwhile, goes on with the first.
+export function haveCome() {
+  const [first] = cards();
+  empty.hidden = first !== undefined || moreToLoad() !== null;
+  const isWaiting = isAwaited && document.activeElement === document.querySelector("h1");
+  if (first) isAwaited = false;
+  if (first && isWaiting) watchingPointer(() => show(first));
 }
 
 // A card that somebody else settled while one was looking at it stays until one goes on.
