@@ -9,11 +9,12 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 
 from model.addresses import registered_domain
 from model.facts import Facts
 from model.links import host_of
-from model.memory import ALIKE, TELLING_RUNS, Sketch, SketchIndex, sketch_of
+from model.memory import ALIKE, COPIES, TELLING_RUNS, Sketch, SketchIndex, sketch_of
 
 LEAST_ALIKE = 3
 """So many comments of nearly the same words are a campaign."""
@@ -154,7 +155,8 @@ def _folded(name: str) -> str:
 class Group:
     """Comments that are alike in one way, in the order they were put; `campaign` once it is one.
 
-    `said` is the shared domain or pattern of names; "" for texts.
+    `said` is the shared domain or pattern of names; "" for texts. Those of its comments that new
+    texts are compared with are `shown`.
     """
 
     trait: Trait
@@ -162,6 +164,7 @@ class Group:
     said: str
     ids: dict[str, str] = field(default_factory=dict)  # comment: author's folded name
     campaign: str = ""
+    shown: list[str] = field(default_factory=list)
 
     @property
     def is_campaign(self) -> bool:
@@ -169,21 +172,30 @@ class Group:
         least = LEAST_ALIKE if self.trait is Trait.TEXT else LEAST_SHARED
         # The same words under one name are a flood all the same; a link under one is a habit.
         authors = {Trait.TEXT: 1, Trait.DOMAIN: LEAST_AUTHORS, Trait.NAME: LEAST_SHARED}[self.trait]
-        return len(self.ids) >= least and len(set(self.ids.values())) >= authors
+        return len(self.ids) >= least and self._has_authors(authors)
+
+    def _has_authors(self, least: int) -> bool:
+        seen = set()
+        for author in self.ids.values():
+            seen.add(author)
+            if len(seen) >= least:
+                return True
+        return False
 
 
 class Grouping:
     """Groups the waiting comments of one site as they come. Not safe for threads.
 
-    Texts are grouped around a first one: each that is as like it as `model.memory.ALIKE` is of its
-    group. A text without a link has to say something (`TELLING_RUNS`), so that "Hay quá" and
-    "Cảm ơn tác giả" are never a campaign, however many write so.
+    Texts are grouped around the first ones: each that is as like one of the first
+    `model.memory.COPIES` as `model.memory.ALIKE` is of their group. So a flood of copies costs no
+    more, each, than a few. A text without a link has to say something (`TELLING_RUNS`), so that
+    "Hay quá" and "Cảm ơn tác giả" are never a campaign, however many write so.
     """
 
     def __init__(self, *, most: int = MOST_WAITING) -> None:
         self._most = most
         self._looks: dict[str, Look] = {}
-        self._index = SketchIndex()
+        self._index = SketchIndex(only_twins=True)
         self._groups: dict[tuple[Trait, str], Group] = {}
         self._in: dict[str, list[Group]] = {}
         self._known: dict[str, set[str]] = {}
@@ -251,13 +263,22 @@ class Grouping:
             if self._looks.pop(comment_id, None) is None:
                 continue
             for group in self._in.pop(comment_id, ()):
-                group.ids.pop(comment_id, None)
-                if not group.ids:
-                    self._groups.pop((group.trait, group.key), None)
+                self._leave(group, comment_id)
         if self._index.size > 2 * len(self._looks) + 1000:  # an index forgets nothing by itself
-            self._index = SketchIndex()
-            for comment_id, look in self._looks.items():
-                self._index.put(comment_id, look.sketch)
+            self._index = SketchIndex(only_twins=True)
+            for group in self._groups.values():
+                for comment_id in group.shown:
+                    self._index.put(comment_id, self._looks[comment_id].sketch)
+
+    def _leave(self, group: Group, comment_id: str) -> None:
+        group.ids.pop(comment_id, None)
+        if comment_id in group.shown:
+            group.shown.remove(comment_id)
+        if not group.ids:
+            self._groups.pop((group.trait, group.key), None)
+        elif group.trait is Trait.TEXT and not group.shown:  # others of it take their place
+            for other in islice(group.ids, COPIES):
+                self._show(group, other)
 
     def _groups_for(self, comment_id: str, look: Look) -> list[Group]:
         found = []
@@ -269,7 +290,7 @@ class Grouping:
         return found
 
     def _of_text(self, comment_id: str, look: Look) -> Group:
-        """The group of the comment whose words are most like these, else one of its own."""
+        """The group of the shown comment whose words are most like these, else one of its own."""
         likeness, nearest = max(
             (
                 (look.sketch.likeness(self._looks[other].sketch), other)
@@ -278,12 +299,16 @@ class Grouping:
             ),
             default=(0.0, ""),
         )
-        self._index.put(comment_id, look.sketch)
-        if likeness >= ALIKE:
-            for group in self._in.get(nearest, ()):
-                if group.trait is Trait.TEXT:
-                    return group
-        return self._group(Trait.TEXT, comment_id)
+        group = self.of_text(nearest) if likeness >= ALIKE else None
+        if group is None:
+            group = self._group(Trait.TEXT, comment_id)
+        if len(group.shown) < COPIES:
+            self._show(group, comment_id)
+        return group
+
+    def _show(self, group: Group, comment_id: str) -> None:
+        group.shown.append(comment_id)
+        self._index.put(comment_id, self._looks[comment_id].sketch)
 
     def _group(self, trait: Trait, key: str) -> Group:
         said = "" if trait is Trait.TEXT else key

@@ -252,10 +252,13 @@ class SketchIndex:
     """Finds which of many sketches may be like one. Forgets nothing: make another.
 
     At a likeness of .25 it finds 98 % of those there are, and 15 % at .05: measure `likeness`.
+    With `only_twins` it finds all but five in a million at `ALIKE`, 12 % at .25, in half the
+    memory: some 2 kB for each sketch.
     """
 
-    def __init__(self) -> None:
-        self._index = RMinHashLSH(threshold=0.5, num_perm=_HASHES, num_bands=_BANDS)
+    def __init__(self, *, only_twins: bool = False) -> None:
+        bands = _HASHES // 4 if only_twins else _BANDS
+        self._index = RMinHashLSH(threshold=0.5, num_perm=_HASHES, num_bands=bands)
         self._ids: list[str] = []
 
     @property

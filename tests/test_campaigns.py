@@ -15,6 +15,7 @@ from model.campaigns import (
     look_of,
 )
 from model.facts import gather
+from model.memory import COPIES
 from model.submission import Author, Submission
 
 SPAM = (
@@ -177,6 +178,31 @@ def test_no_more_are_remembered_than_was_asked_for() -> None:
 
     assert len(grouping) == 10
     assert grouping.put("one more", look(SPAM)) is not None
+
+
+def test_of_a_flood_only_a_few_are_compared_with_what_comes() -> None:
+    grouping, found = put_all([look(f"{SPAM} {n}", name=f"Tên {n}") for n in range(200)])
+
+    assert found[-1] is not None
+    assert len(found[-1].ids) == 200
+    assert found[-1].shown == [str(n) for n in range(COPIES)]
+    grouping.forget(found[-1].shown[:])
+    assert found[-1].shown == [str(n) for n in range(COPIES, 2 * COPIES)]
+    assert grouping.put("one more", look(SPAM)) is found[-1]
+
+
+def test_who_leaves_the_index_of_texts_is_not_found_again() -> None:
+    grouping, _ = put_all([look(f"{n * 7919} {SPAM[:: n % 5 + 2]} {n}") for n in range(1200)])
+    kept = look(SPAM)
+    grouping.put("kept", kept)
+
+    grouping.forget([str(n) for n in range(1200)])
+
+    assert list(grouping) == ["kept"]
+    again = grouping.of_text("kept")
+    assert again is not None
+    grouping.put("twin", look(SPAM + " nhé"))
+    assert grouping.of_text("twin") is again
 
 
 def test_an_authors_address_is_not_looked_at() -> None:
