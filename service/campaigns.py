@@ -11,7 +11,9 @@ not get the reader's own comment rejected with the copies.
 """
 
 import secrets
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from model.campaigns import LEAST_ALIKE, Group, Grouping, Look, Trait, look_of
@@ -30,6 +32,17 @@ MOST_AT_A_TIME = 500
 """Comments looked at in a turn, under a millisecond each: what is judged comes first."""
 
 _NAME = "campaigns"
+
+
+@dataclass(slots=True)
+class _Finds:
+    """What was found of some comments and is written down together: ids by campaign."""
+
+    joined: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    back: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    related: defaultdict[str, defaultdict[str, dict[str, None]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(dict))
+    )  # by kin and site, each once
 
 
 class CampaignFinder:
@@ -63,7 +76,9 @@ class CampaignFinder:
         looked = 0
         while looked < MOST_AT_A_TIME:
             new = self._campaigns.unlooked(limit=AT_ONCE)
+            self._is_loaded = False  # should that fail, more is remembered than is written down
             self._look(new)
+            self._is_loaded = True
             looked += len(new)
             if len(new) < AT_ONCE:
                 break
@@ -82,8 +97,10 @@ class CampaignFinder:
             for known in page:
                 self._put_again(known)
             after = page[-1].comment.id
+        finds = _Finds()
         for comment_id in self._wide:
-            self._found_wide(comment_id)
+            self._found_wide(comment_id, finds)
+        self._write(finds)
         self._is_loaded = True
 
     def _put_again(self, known: Known) -> None:
@@ -104,27 +121,43 @@ class CampaignFinder:
 
     def _look(self, new: list[StoredComment]) -> None:
         known = self._campaigns.members_known([comment.id for comment in new])
+        finds = _Finds()
         for comment in new:
             if comment.id in known:  # it waits again: its decision was taken back, and stays so
                 if known[comment.id] != NONE:
-                    self._campaigns.join(known[comment.id], [comment.id], follow=False)
+                    finds.back[known[comment.id]].append(comment.id)
             elif _may_be_of_one(comment):
                 look = _look(comment)
                 group = self._of(comment.site_id).put(comment.id, look)
                 if group is not None:
-                    self._found(comment, group)
+                    self._found(comment, group, finds)
                 if self._put_wide(comment, look):
-                    self._found_wide(comment.id)
+                    self._found_wide(comment.id, finds)
                 self._pause()
             elif _is_known(comment):
                 self._of(comment.site_id).know(_look(comment))
                 self._pause()
+        self._write(finds)
         self._campaigns.settle([comment.id for comment in new])
 
-    def _found(self, comment: StoredComment, group: Group) -> None:
+    def _write(self, finds: "_Finds") -> None:
+        for campaign, ids in finds.back.items():
+            self._campaigns.join(campaign, ids, follow=False)
+        self._write_joined(finds)
+        for kin, by_site in finds.related.items():
+            self._campaigns.relate(kin, {site: list(ids) for site, ids in by_site.items()})
+            self._pause()
+
+    def _write_joined(self, finds: "_Finds") -> None:
+        while finds.joined:
+            self._campaigns.join(*finds.joined.popitem())
+            self._pause()
+
+    def _found(self, comment: StoredComment, group: Group, finds: "_Finds") -> None:
         if group.campaign:
-            self._campaigns.join(group.campaign, [comment.id])
+            finds.joined[group.campaign].append(comment.id)
             return
+        self._write_joined(finds)  # a new campaign takes what is in none
         ids = list(group.ids)
         group.campaign = self._campaigns.make(comment.site_id, group.trait, group.said, ids)
 
@@ -136,20 +169,18 @@ class CampaignFinder:
         self._site_of[comment.id] = comment.site_id
         return True
 
-    def _found_wide(self, comment_id: str) -> None:
+    def _found_wide(self, comment_id: str, finds: "_Finds") -> None:
         """Note what has nearly the same words on several sites."""
         group = self._wide.of_text(comment_id)
         if group is None:
             return
         ids = [comment_id] if group.campaign else list(group.ids)
-        by_site: dict[str, list[str]] = {}
-        for one in ids:
-            by_site.setdefault(self._site_of[one], []).append(one)
         if not group.campaign:
-            if len(ids) < LEAST_ALIKE or len(by_site) == 1:
+            if len(ids) < LEAST_ALIKE or len({self._site_of[one] for one in ids}) == 1:
                 return
             group.campaign = new_id(self._now())
-        self._campaigns.relate(group.campaign, by_site)
+        for one in ids:
+            finds.related[group.campaign][self._site_of[one]][one] = None
 
     def _forget_decided(self) -> None:
         """Let go what does not wait any more, unless something follows it."""

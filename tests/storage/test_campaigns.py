@@ -72,6 +72,38 @@ def test_what_waits_is_found_once(
     assert [e.kind for e in store.events(None)].count("campaign_found") == 1
 
 
+def test_a_turn_that_failed_half_way_is_done_again_whole(
+    store: Store, campaigns: Campaigns, ids: list[str]
+) -> None:
+    answers = iter([*[None] * 4, KeyError("the fifth comment")])
+
+    def pause() -> None:
+        answer = next(answers, None)
+        if answer is not None:
+            raise answer
+
+    finder = CampaignFinder(store, pause=pause)
+    with pytest.raises(KeyError):
+        finder.turn()
+    finder.turn()
+
+    assert [c.waiting for c in campaigns.open(None, limit=10)] == [len(ids)]
+
+
+def test_a_new_campaign_takes_nothing_that_belongs_to_an_earlier_one(
+    store: Store, campaigns: Campaigns, finder: CampaignFinder, site: Site, clock: Clock
+) -> None:
+    for n in range(5):
+        clock.advance(seconds=1)
+        sent = submission(
+            f"{WORDS} https://vay-nhanh.example/{n}", name=f"Tên {n}", email=f"t{n}@mail.example"
+        )
+        put(store, asked(site, clock(), sent))
+    finder.turn()
+
+    assert [c.waiting for c in campaigns.open(None, limit=10)] == [5]
+
+
 def test_one_decision_settles_what_was_seen_and_no_more(
     store: Store, campaigns: Campaigns, campaign: Campaign, ids: list[str], clock: Clock
 ) -> None:
