@@ -1,6 +1,7 @@
 import asyncio
 import gzip
 import json
+import os
 import resource
 import socket
 import statistics
@@ -27,6 +28,7 @@ from tests.api.service import a_comment, running
 from tests.serving import exchanged, request, served
 
 LIMIT = 100_000
+TCP_REPAIR = 19  # of linux/tcp.h
 
 
 class ShortHeads(HeadLimited):
@@ -174,6 +176,34 @@ def test_a_connection_that_says_nothing_is_closed(impatient_port: int) -> None:
     answer = exchanged(impatient_port, b"")
 
     assert answer == b""
+
+
+def open_to(port: int) -> int:
+    """Connections to a port of this machine that the kernel calls established."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    ends = [line.split()[1:4:2] for line in lines]
+    return sum(int(end.split(":")[1], 16) == port and state == "01" for end, state in ends)
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can leave a connection half open: run as root"
+)
+def test_who_vanishes_without_a_word_leaves_nothing_open(impatient_port: int) -> None:
+    whole = b"POST /measure HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+    for sent in (b"", whole[:20], whole[:-2], whole):
+        with socket.create_connection(("127.0.0.1", impatient_port), timeout=20) as client:
+            client.sendall(sent)
+            if sent == whole:
+                assert status_of(client.recv(65_536)) == 200
+            client.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)  # so that closing says nothing
+    assert open_to(impatient_port) == 4
+
+    until = time.monotonic() + 20
+    while open_to(impatient_port) and time.monotonic() < until:
+        time.sleep(0.05)
+
+    assert open_to(impatient_port) == 0
+    assert status_of(exchanged(impatient_port, request("/measure", b"abc"))) == 200
 
 
 @pytest.mark.parametrize(
