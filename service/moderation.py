@@ -223,7 +223,7 @@ class Moderation:
     def start(self) -> None:
         """Begin what goes on beside the judging; `drain` ends it."""
         if self._shadow is not None:
-            self._shadow.start(self._is_idle)
+            self._shadow.start(self.is_idle)
 
     async def check(
         self,
@@ -321,7 +321,7 @@ class Moderation:
         if self._shadow is not None:
             await asyncio.to_thread(self._shadow.close)
 
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nobody waits for an answer. May be asked by any thread."""
         runner = self._runner
         return runner is None or runner.done()
