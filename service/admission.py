@@ -19,6 +19,9 @@ from service.pace import Pace
 LARGEST_BATCH = 64
 """Submissions judged and committed together: about 30 ms of work, so that none waits long."""
 
+LARGEST_OF_MANY = 256
+"""The same where nobody posts one at a time: about 80 ms, in which each costs a quarter less."""
+
 LONGEST_BATCH = 65_536
 """Characters judged together, give or take one submission: about 0.2 s at the slowest."""
 
@@ -105,6 +108,7 @@ class Admission:
         self._clock = clock
         self._soon = soon or _soon
         self._calm_from = 0.0
+        self._alone_at = float("-inf")  # when somebody last posted one submission
         self._alone = 0.0  # seconds of a comment alone, as they were while nobody was turned away
         self._together = 0  # submissions of the last batch
         self._waited = 0  # callers, after that before it
@@ -175,6 +179,8 @@ class Admission:
         """One more caller waits. Raises Overloaded when that would be more than memory holds."""
         if self.waiting + submissions > MOST_WAITING or self._characters > MOST_WAITING_CHARACTERS:
             raise Overloaded
+        if submissions == 1:
+            self._alone_at = self._clock()
         self._all_callers += 1
         self._callers[site_id] += 1
         self.waiting += submissions
@@ -189,9 +195,13 @@ class Admission:
 
     @property
     def most_together(self) -> int:
-        """How many submissions the next batch may have: all that fit, of few callers."""
+        """How many submissions the next batch may have: all that fit, of few callers.
+
+        More where nobody has posted one by itself for a while, who would wait for so many.
+        """
         if self._all_callers < FIRST_TOGETHER:
-            return LARGEST_BATCH
+            is_of_many = self._clock() - self._alone_at >= CALM_SECONDS
+            return LARGEST_OF_MANY if is_of_many else LARGEST_BATCH
         return min(LARGEST_BATCH, max(FIRST_TOGETHER, 2 * self._together))
 
     def begins(self, sizes: Sequence[int]) -> None:

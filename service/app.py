@@ -117,6 +117,7 @@ def build(
         spool=spool,
         post=post,
         now=now,
+        is_idle=moderation.is_idle,
     ) + learning_chores(trainings, promoting)
 
     @asynccontextmanager

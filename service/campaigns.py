@@ -21,13 +21,18 @@ from model.facts import gather
 from model.outcome import Outcome
 from service.storage import Store, StoredComment
 from service.storage.campaign_finds import CampaignFinds, Known
-from service.storage.finding import Finding
+from service.storage.finding import catch_up
 from service.storage.kin import NONE
 from service.storage.leases import take_lease
 from service.storage.records import new_id
 
 LEASE = timedelta(seconds=30)
-AT_ONCE = 100
+RENEWED = LEASE / 3
+"""How often the lease is taken again while what waits is loaded: of very much it takes longer."""
+
+AT_ONCE = 25
+"""Comments read or written at once, 4 ms of work: whoever waits for an answer waits for that."""
+
 MOST_AT_A_TIME = 500
 """Comments looked at in a turn, under a millisecond each: what is judged comes first."""
 
@@ -53,7 +58,6 @@ class CampaignFinder:
         self._store = store
         self._campaigns = CampaignFinds(store)
         self._now = store.now
-        self._finding = Finding(store)
         self._holder = secrets.token_hex(8)
         self._sites: dict[str, Grouping] = {}
         self._sharing: frozenset[str] = frozenset()
@@ -70,9 +74,12 @@ class CampaignFinder:
         sharing = self._campaigns.sharing()
         self._is_loaded &= sharing == self._sharing
         self._sharing = sharing
-        self._finding.catch_up(most=MOST_AT_A_TIME)
+        catch_up(self._store, most=MOST_AT_A_TIME, at_once=AT_ONCE, pause=self._pause)
         if not self._is_loaded:
-            self._load()
+            self._is_loaded = self._load()
+        return self._look_at_new() if self._is_loaded else 0
+
+    def _look_at_new(self) -> int:
         looked = 0
         while looked < MOST_AT_A_TIME:
             new = self._campaigns.unlooked(limit=AT_ONCE)
@@ -87,9 +94,13 @@ class CampaignFinder:
             self._forget_decided()
         return looked
 
-    def _load(self) -> None:
-        """See again what was looked at before, and what arrivals follow."""
+    def _load(self) -> bool:
+        """See again what was looked at before, and what arrivals follow; False if it is too late.
+
+        Then the lease has come to another process.
+        """
         self._sites, self._wide, self._site_of = {}, Grouping(), {}
+        renewed = self._now()
         for known in self._campaigns.followed_samples():
             self._put_again(known)
         after = ""
@@ -97,13 +108,18 @@ class CampaignFinder:
             for known in page:
                 self._put_again(known)
             after = page[-1].comment.id
+            if self._now() - renewed >= RENEWED:
+                if not take_lease(self._store, _NAME, self._holder, LEASE):
+                    return False
+                renewed = self._now()
         finds = _Finds()
         for comment_id in self._wide:
             self._found_wide(comment_id, finds)
         self._write(finds)
-        self._is_loaded = True
+        return True
 
     def _put_again(self, known: Known) -> None:
+        self._pause()
         comment = known.comment
         if _may_be_of_one(comment):
             look = _look(comment)

@@ -52,8 +52,11 @@ DELIVERIES_KEPT = timedelta(days=30)
 FIND_SECONDS = 5.0
 """How often one worker of all looks for campaigns in what is new in the queue."""
 
-FIND_PAUSE_SECONDS = 0.001
-"""How long other threads have the interpreter between two of those comments."""
+PAUSE_SECONDS = 0.001
+"""How long other threads have the interpreter between two comments that a chore looks at."""
+
+PATIENCE_SECONDS = 0.005
+"""How long a chore waits then at most for a moment in which nobody waits for an answer."""
 
 PRUNE_SECONDS = 3600.0
 KEEP_SECONDS = 3600.0
@@ -90,20 +93,25 @@ def chores_of(  # noqa: PLR0913  each part has a chore
     spool: Spool | None,
     post: DigestPost | None,
     now: Callable[[], datetime],
+    is_idle: Callable[[], bool] = lambda: True,
 ) -> list[Chore]:
-    """All chores of a worker; for what is None there is none."""
+    """All chores of a worker; for what is None there is none.
+
+    What takes long gives way where `is_idle` does not say that nobody waits for an answer.
+    """
     kept = Retention(settings.retention_days, settings.spoken_retention_days)
     statistics = Statistics(store)
     watchman = Watchman(store, metrics, serving.histogram)
     late = LateVerdicts(store, now=now)
-    finder = CampaignFinder(store, pause=lambda: time.sleep(FIND_PAUSE_SECONDS))
+    give_way = partial(_give_way, is_idle)
+    finder = CampaignFinder(store, pause=give_way)
 
     def count_queue() -> None:
         metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
 
     def count() -> None:
         statistics.count_decisions()
-        statistics.count_arrivals(pause=_let_others_write)
+        statistics.count_arrivals(pause=_let_others_write, give_way=give_way)
 
     def prune() -> None:
         store.prune_idempotency(now() - IDEMPOTENCY_KEPT)
@@ -149,6 +157,18 @@ async def every(chore: Chore) -> None:
         except (StoreError, OSError) as problem:
             log.warning("a chore failed", extra={"problem": type(problem).__name__})
         await asyncio.sleep(chore.seconds)
+
+
+def _give_way(is_idle: Callable[[], bool]) -> None:
+    """Let comments that are being judged go first, for a moment.
+
+    Who waits for the interpreter does so after each statement to the database, so that a chore that
+    goes on without a pause is paid for in full by the batch beside it.
+    """
+    until = time.monotonic() + PATIENCE_SECONDS
+    time.sleep(PAUSE_SECONDS)
+    while not is_idle() and time.monotonic() < until:
+        time.sleep(PAUSE_SECONDS)
 
 
 def _let_others_write() -> None:

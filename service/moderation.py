@@ -117,10 +117,12 @@ class _Waiting:
 class _Call:
     """What one caller waits for. Touched on the event loop alone, but for what is frozen.
 
-    `tell` is called once: with nothing when all is answered, or with why it never will be.
+    `tell` is called once: with the answers when all are there, or with why they never will be. It
+    must not hold this call: everything of a comment would be left to the garbage collector, which
+    stops all for as long as it looks.
     """
 
-    def __init__(self, site: Site, tell: Callable[[Exception | None], None]) -> None:
+    def __init__(self, site: Site, tell: Callable[[Sequence[Answer] | Exception], None]) -> None:
         self.site = site
         self.tell = tell
         self.waiting: deque[_Waiting] = deque()
@@ -159,7 +161,7 @@ class _Call:
         self.answers[place] = answer
         self._left -= 1
         if not self._left:
-            self.tell(None)
+            self.tell(self.answers)
 
 
 _UNANSWERED = Conflict()  # replaced before anyone may look
@@ -221,7 +223,7 @@ class Moderation:
     def start(self) -> None:
         """Begin what goes on beside the judging; `drain` ends it."""
         if self._shadow is not None:
-            self._shadow.start(self._is_idle)
+            self._shadow.start(self.is_idle)
 
     async def check(
         self,
@@ -292,12 +294,7 @@ class Moderation:
         """
         self._admission.comes(site.id)
         self._admission.admit()
-
-        def settled(problem: Exception | None) -> None:
-            [answer] = call.answers
-            tell(problem or _away(call.answers) or answer)
-
-        call = _Call(site, settled)
+        call = _Call(site, partial(_tell_one, tell))
         call.add(submission, idempotency_key, self._now(), origin=origin, is_test=is_test)
         self._enter(call)
 
@@ -324,7 +321,7 @@ class Moderation:
         if self._shadow is not None:
             await asyncio.to_thread(self._shadow.close)
 
-    def _is_idle(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nobody waits for an answer. May be asked by any thread."""
         runner = self._runner
         return runner is None or runner.done()
@@ -609,13 +606,23 @@ def _replayed(stored: StoredComment, policy: Policy) -> Answered:
     return Answered(stored.id, stored.submission, stored.verdict, policy)
 
 
-def _set(done: asyncio.Future[None], problem: Exception | None) -> None:
+def _set(done: asyncio.Future[None], told: Sequence[Answer] | Exception) -> None:
     if done.done():  # the caller went away
         return
-    if problem is None:
-        done.set_result(None)
+    if isinstance(told, Exception):
+        done.set_exception(told)
     else:
-        done.set_exception(problem)
+        done.set_result(None)
+
+
+def _tell_one(
+    tell: Callable[[Answer | Exception], None], told: Sequence[Answer] | Exception
+) -> None:
+    if isinstance(told, Exception):
+        tell(told)
+    else:
+        [answer] = told
+        tell(_away(told) or answer)
 
 
 def _away(answers: Sequence[Answer]) -> StoreUnavailable | None:

@@ -10,6 +10,7 @@ from service.admission import (
     ALWAYS_ADMITTED,
     CALM_SECONDS,
     LARGEST_BATCH,
+    LARGEST_OF_MANY,
     MOST_WAITING,
     MOST_WAITING_CHARACTERS,
     Admission,
@@ -57,6 +58,17 @@ class Door:
         admitted = self.let_in(500)
         assert admitted < 500
         self.answers(admitted)
+
+
+def test_only_where_nobody_posts_one_alone_are_batches_larger() -> None:
+    door = Door()
+    door.comes(1)
+    with_one = door.admission.most_together
+    door.answers(1)
+    door.now += CALM_SECONDS
+    door.admission.enters("a", 500, 500 * SIZE)
+
+    assert (with_one, door.admission.most_together) == (LARGEST_BATCH, LARGEST_OF_MANY)
 
 
 def test_a_burst_may_wait_for_as_long_as_it_is_allowed_to() -> None:

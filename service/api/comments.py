@@ -170,17 +170,16 @@ class CommentDoor:
             return False
         key = _checked_key(_text(headers, b"idempotency-key"))
         submission = read_comment(body, _text(headers, b"content-type"))
-        accepts, written = _text(headers, b"accept-language"), submission.article.language
-
-        def told(answer: Answer | Exception) -> Told:
-            if isinstance(answer, Exception):
-                raise answer
-            return _judged(answer, visitor_language(accepts, written), self._link), _JSON
-
+        told = partial(self._told, _text(headers, b"accept-language"), submission.article.language)
         self._moderation.begin_one(
             site, submission, lambda answer: tell(partial(told, answer)), idempotency_key=key
         )
         return True
+
+    def _told(self, accepts: str, written: str, answer: Answer | Exception) -> Told:
+        if isinstance(answer, Exception):
+            raise answer
+        return _judged(answer, visitor_language(accepts, written), self._link), _JSON
 
 
 def _text(headers: Mapping[bytes, bytes], name: bytes) -> str:

@@ -7,6 +7,7 @@ request the usual way. Knows plain requests, not what is answered.
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from starlette.responses import Response
@@ -24,6 +25,7 @@ Tell = Callable[[Callable[[], Told]], None]
 
 Begin = Callable[[Mapping[bytes, bytes], bytes, Tell], bool]
 """Begins to answer headers and a body; False where the usual way has to. May raise."""
+
 
 T = TypeVar("T")
 
@@ -56,44 +58,59 @@ class StraightWay:
         """Whether it answers this request; it calls `reply` then, once."""
         if len(post.body) > self._max_bytes:
             return False
-        identity, began = new_request_id(), time.perf_counter()
+        return _Exchanging(self, post, reply).begins()
 
-        def answer(answered: Response | Told) -> None:
-            reply_to, problem = _reply_of(answered)
-            seconds = time.perf_counter() - began
-            example = {"request_id": identity}
-            self._lines.tell(
-                Exchange("POST", self._path, reply_to.status, seconds, problem, example)
-            )
-            own = (b"x-request-id", identity.encode())
-            reply(reply_to._replace(headers=(*reply_to.headers, own)))
+    def begin(self, post: PlainPost, tell: Tell) -> bool:
+        """What the route says to it. May raise."""
+        return self._begin(post.first_headers(), post.body, tell)
 
-        def tell(make: Callable[[], Told]) -> None:
-            with Identified(identity):
-                answer(self._tried(make, post, identity))
+    def tell(self, status: int, seconds: float, problem: str, identity: str) -> None:
+        """One request has its answer."""
+        example = {"request_id": identity}
+        self._lines.tell(Exchange("POST", self._path, status, seconds, problem, example))
 
-        def begin() -> bool:
-            return self._begin(post.first_headers(), post.body, tell)
-
-        with Identified(identity):
-            begun = self._tried(begin, post, identity)
-            if isinstance(begun, Response):
-                answer(begun)
-        return begun is not False
-
-    def _tried(self, make: Callable[[], T], post: PlainPost, identity: str) -> T | Response:
-        """What is made, or what becomes of the error."""
-        try:
-            return make()
-        except Exception as error:  # noqa: BLE001  the edge: each becomes an answer
-            response = self._answer_to(error) or unforeseen(error, identity)
-            return self._in_own_words(response, post)
-
-    def _in_own_words(self, response: Response, post: PlainPost) -> Response:
+    def problem(self, error: Exception, post: PlainPost, identity: str) -> Response:
+        """What becomes of an error, in the protocol's own words."""
+        response = self._answer_to(error) or unforeseen(error, identity)
         if self._refusal is None:
             return response
         scope = {"type": "http", "method": "POST", "path": self._path, "headers": post.headers}
         return self._refusal(scope, response.status_code, dict(response.headers)) or response
+
+
+class _Exchanging:
+    """One request on its way to its answer. Nothing that it holds may hold it: see `_Call`."""
+
+    __slots__ = ("_began", "_identity", "_post", "_reply", "_way")
+
+    def __init__(self, way: StraightWay, post: PlainPost, reply: Callable[[Reply], None]) -> None:
+        self._way, self._post, self._reply = way, post, reply
+        self._identity = new_request_id()
+        self._began = time.perf_counter()
+
+    def begins(self) -> bool:
+        with Identified(self._identity):
+            begun = self._tried(partial(self._way.begin, self._post, self._tell))
+            if isinstance(begun, Response):
+                self._answer(begun)
+        return begun is not False
+
+    def _tell(self, make: Callable[[], Told]) -> None:
+        with Identified(self._identity):
+            self._answer(self._tried(make))
+
+    def _tried(self, make: Callable[[], T]) -> T | Response:
+        """What is made, or what becomes of the error."""
+        try:
+            return make()
+        except Exception as error:  # noqa: BLE001  the edge: each becomes an answer
+            return self._way.problem(error, self._post, self._identity)
+
+    def _answer(self, answered: Response | Told) -> None:
+        reply, problem = _reply_of(answered)
+        self._way.tell(reply.status, time.perf_counter() - self._began, problem, self._identity)
+        own = (b"x-request-id", self._identity.encode())
+        self._reply(reply._replace(headers=(*reply.headers, own)))
 
 
 def _reply_of(answered: Response | Told) -> tuple[Reply, str]:

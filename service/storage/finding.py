@@ -11,7 +11,7 @@ what is frequent by walking along the order until there is enough. One look tell
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -34,7 +34,7 @@ from service.storage.tables import (
     waiting,
 )
 from service.storage.tables import waiting_texts as texts
-from service.storage.traits import BATCH, BINS, Band, sizes, unread_batch, write
+from service.storage.traits import BATCH, BINS, Band, sizes, traits_of, unread, write
 
 MOST_COUNTED = 10_000
 """Counts stop here: what they are for is to know whether it is worth looking."""
@@ -110,16 +110,26 @@ class Found:
     count: Count
 
 
-def catch_up(store: Store, *, most: int) -> int:
-    """Read the traits of up to `most` waiting comments that have none; how many are left."""
+def catch_up(
+    store: Store, *, most: int, at_once: int = BATCH, pause: Callable[[], object] | None = None
+) -> int:
+    """Read the traits of up to `most` waiting comments that have none; how many are left.
+
+    So many are written at once, and `pause` is called after each that was read.
+    """
     with store.reads() as connection:
         waits, known = sizes(connection)
     left = max(0, waits - known)
     while left and most > 0:
-        with store.reads() as connection:  # reading takes most of the time; nobody waits for it
-            read = unread_batch(connection)
-        if not read:
+        with store.reads() as connection:
+            new = unread(connection, at_once)
+        if not new:
             break
+        read = {}
+        for comment_id, one in new.items():  # most of the time; no transaction waits for it
+            read[comment_id] = (traits_of(one), one.scores)
+            if pause is not None:
+                pause()
         with store.writes() as connection:
             write(connection, read)
         left, most = max(0, left - len(read)), most - len(read)

@@ -116,11 +116,16 @@ class Statistics:
             move_mark(connection, DECISIONS, site_id, str(upto))
         return upto, len(changes)
 
-    def count_arrivals(self, *, pause: Callable[[], object] = lambda: None) -> int:
+    def count_arrivals(
+        self,
+        *,
+        pause: Callable[[], object] = lambda: None,
+        give_way: Callable[[], object] = lambda: None,
+    ) -> int:
         """Count the comments that came since the last time, but for the last minutes; how many.
 
-        In pages, each a short transaction, with `pause` after each. Several processes may do
-        it at once.
+        In pages, each a short transaction, with `pause` after each and `give_way` after each text
+        that is read. Several processes may do it at once.
         """
         done = 0
         while True:
@@ -128,6 +133,7 @@ class Statistics:
                 page = arrivals.next_page(connection, self._store.now())
             if page is None:
                 return done
+            page.texts.count(give_way)
             with self._store.writes() as connection:
                 done += page.number if arrivals.write_page(connection, page) else 0
             pause()

@@ -174,14 +174,13 @@ def sizes(connection: sa.Connection) -> tuple[int, int]:
     return waits, known
 
 
-def unread_batch(connection: sa.Connection) -> dict[str, tuple[Traits, Scores | None]]:
-    """The traits and scores, by id, of some waiting comments that have none yet, newest first."""
+def unread(connection: sa.Connection, limit: int) -> dict[str, Read]:
+    """What the traits of some waiting comments that have none are read off, the newest first."""
     known = sa.exists().where(waiting.c.comment_id == queue.c.comment_id)
     newest = sa.select(queue.c.comment_id).where(~known).order_by(queue.c.comment_id.desc())
-    ids = connection.execute(newest.limit(BATCH)).scalars().all()
+    ids = connection.execute(newest.limit(limit)).scalars().all()
     found = connection.execute(_READ.where(comments.c.id.in_(ids))).all()
-    reads = {row[0]: _read(row[1:]) for row in found}
-    return {id_: (traits_of(read), read.scores) for id_, read in reads.items()}
+    return {row[0]: _read(row[1:]) for row in found}
 
 
 # Whole comments would cost as much again as their traits: every queued one is read here.

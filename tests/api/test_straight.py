@@ -1,5 +1,6 @@
 """The straight way answers a whole plain request as the framework's way does."""
 
+import gc
 import json
 import socket
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from service.app import build
 from service.keyring import Keyring
+from service.moderation import Answered
 from service.plain_post import plain_post
 from service.settings import load_settings
 from service.storage import Store
@@ -184,6 +186,28 @@ def test_who_hangs_up_meanwhile_has_the_comment_judged_all_the_same(both: Both) 
     again = exchanged(both.ports[STRAIGHT], sent)
 
     assert again.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """What is left to the garbage collector stays."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_collector")
+@pytest.mark.parametrize("way", [STRAIGHT, USUAL])
+def test_what_was_answered_is_not_left_to_the_garbage_collector(both: Both, way: bool) -> None:
+    comments = [post(both.key, a_comment(f"Chuyện thứ {number}")) for number in range(5)]
+    forms = [post_form(a_form(both.forms_key)) for _ in range(5)]
+
+    for sent in (*comments, *forms):
+        exchanged(both.ports[way], sent)
+
+    left = [one for one in gc.get_objects() if type(one) is Answered]
+    assert len(left) <= 1  # the batch of the last one may not be over yet
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,21 @@ def test_another_process_goes_on_where_one_was_killed(
     assert found(store, new).state is Outcome.REJECT
 
 
+def test_no_other_process_takes_over_while_much_is_loaded(
+    store: Store, site: Site, finder: CampaignFinder, clock: Clock
+) -> None:
+    copies(store, site, clock, 60)
+    finder.turn()
+    clock.advance(minutes=1)
+    slow = CampaignFinder(store, pause=lambda: clock.advance(seconds=1))
+
+    slow.turn()
+
+    assert finder.turn() == 0
+    copies(store, site, clock, 1, start=100)
+    assert slow.turn() == 1
+
+
 def test_a_reader_who_was_published_before_is_in_no_campaign(
     store: Store, site: Site, campaigns: Campaigns, finder: CampaignFinder, clock: Clock
 ) -> None:

@@ -14,7 +14,7 @@ from model.policy import Policy
 from model.verdict import Reason
 from service.storage import BadCursor, Site, Store
 from service.storage.acts import Acts
-from service.storage.finding import Count, Filter, Finding, Order, Part
+from service.storage.finding import Count, Filter, Finding, Order, Part, catch_up
 from service.storage.passed import Passed
 from service.storage.tables import waiting, waiting_texts
 from service.storage.traits import BINS, Band
@@ -258,6 +258,24 @@ def test_catching_up_goes_as_far_as_it_is_let(
     assert finding.catch_up(most=200) == 50
     assert finding.catch_up() == 0
     assert finding.find(None, Filter(), Order.OLDEST, limit=1).count == Count(450)
+
+
+def test_catching_up_gives_way_after_each_comment_and_keeps_none_from_being_written(
+    store: Store, finding: Finding, site: Site, clock: Clock
+) -> None:
+    put(store, *many(5, site, clock))
+    meanwhile: list[str] = []
+
+    left = catch_up(
+        store,
+        most=5,
+        at_once=2,
+        pause=lambda: meanwhile.extend(put(store, *many(1, site, clock))),
+    )
+
+    assert (left, len(meanwhile)) == (0, 6)
+    assert finding.catch_up() == 0
+    assert finding.find(None, Filter(), Order.OLDEST, limit=1).count == Count(11)
 
 
 def test_a_histogram_knows_scores_and_how_sure_the_machine_was(finding: Finding, say: Say) -> None:

@@ -246,6 +246,21 @@ def test_what_came_is_counted_once_by_day_verdict_and_version(
     ]
 
 
+def test_counting_gives_way_after_each_text_and_keeps_no_comment_from_being_written(
+    store: Store, site: Site, clock: Clock, statistics: Statistics
+) -> None:
+    put(store, *many(3, site, clock))
+    clock.advance(minutes=3)
+    meanwhile: list[str] = []
+
+    counted = statistics.count_arrivals(
+        give_way=lambda: meanwhile.extend(put(store, *many(1, site, clock)))
+    )
+
+    assert counted == len(meanwhile) == 3
+    assert table(store, language_days) == [(site.id, "2026-03-01", "vi", "queue", 3.0)]
+
+
 @pytest.mark.parametrize("score", [0.0, 0.05, 0.3, 0.9999999, 1.0])
 def test_a_score_falls_into_the_bin_that_drift_puts_it_in(
     store: Store, site: Site, clock: Clock, statistics: Statistics, score: float

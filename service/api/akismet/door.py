@@ -108,11 +108,7 @@ class AkismetDoor:
         if call.is_certain_spam or call.is_administrator or (call.is_recheck and not call.is_test):
             return False
 
-        def said(judged: Judged | Exception) -> Answer:
-            if isinstance(judged, Exception):
-                raise judged
-            return self._said(known, call, judged, user_agent)
-
+        said = partial(self._said_or_raised, known, call, user_agent)
         self._moderation.begin_one(
             known.site,
             call.submission,
@@ -121,6 +117,13 @@ class AkismetDoor:
             is_test=call.is_test,
         )
         return True
+
+    def _said_or_raised(
+        self, known: AkismetSite, call: Call, user_agent: str, judged: Judged | Exception
+    ) -> Answer:
+        if isinstance(judged, Exception):
+            raise judged
+        return self._said(known, call, judged, user_agent)
 
     def _said(self, known: AkismetSite, call: Call, judged: Judged, user_agent: str) -> Answer:
         match judged:

@@ -123,15 +123,16 @@ def begin(door: AkismetDoor, sent: Mapping[bytes, bytes], body: bytes, tell: Tel
     reader = FormReader(charset_of(headers.get(b"content-type", "")), is_check=True)
     reader.feed(body)
 
-    def told(said: Callable[[], Answer]) -> tuple[bytes, Mapping[str, str]]:
-        return _parts_of(said())
-
     return door.begin_check(
         reader.form(),
         headers.get(b"host", ""),
         headers.get(b"user-agent", ""),
-        lambda said: tell(partial(told, said)),
+        lambda said: tell(partial(_parts_said, said)),
     )
+
+
+def _parts_said(said: Callable[[], Answer]) -> tuple[bytes, Mapping[str, str]]:
+    return _parts_of(said())
 
 
 def _parts_of(answer: Answer) -> tuple[bytes, Mapping[str, str]]:
