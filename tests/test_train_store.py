@@ -20,6 +20,7 @@ from tests.test_commands import Desk
 from training.contenders import Options
 from training.own_version import STAGES
 from training.rehearsal import own_texts
+from training.resolving import resolved
 
 FEW = Spec(bits=10, chars=(), words=(1,), marked=())
 WORDS = {
@@ -106,9 +107,9 @@ def test_what_labels_moved_is_not_moved_by_them_again(blog):
     labels, how = list(blog.store.labelled()), Options(attacked=0)
     base = registry.names()[CHAMPION]
 
-    first = train_from_store(labels, registry, how=how, rehearsed=few)
+    first = train_from_store(labels, resolved(labels), registry, how=how, rehearsed=few)
     registry.move(CHAMPION, first.version, who="a test", why="learnt", at=datetime.now(UTC))
-    again = train_from_store(labels, registry, how=how, rehearsed=few)
+    again = train_from_store(labels, resolved(labels), registry, how=how, rehearsed=few)
 
     assert again.own.manifest.recipe["parent"] == base
     assert again.version == first.version
