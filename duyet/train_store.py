@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from duyet.label_audit import keep, looked_at
+from duyet.label_audit import OPERATOR, keep, looked_at
 from duyet.own_comparison import compared_with_champion
 from model.comparison import Comparison
 from model.decision import LabelledExample
@@ -29,6 +29,7 @@ from model.registry import (
 )
 from service.commands.opening import installation
 from service.storage.erasure import Erasure, Erasures
+from service.storage.jobs import Jobs
 from training.card import card_of, is_research_only
 from training.contenders import Options as Comparing
 from training.fit import NotEnough
@@ -220,6 +221,7 @@ def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
     jobs = options["jobs"] or -1
     with shown(form, STAGES) as progress:
         with installation() as at:
+            began = at.store.now()
             examples = list(at.store.labelled())
             erasures = Erasures(at.store).since(None, None)
             labels = resolved(examples, jobs=1)
@@ -248,6 +250,9 @@ def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
             raise click.ClickException(str(problem)) from None
     answer = {"registry": str(root), "names": trained.names, **_answer(trained)}
     answer["suspect"] = len(audit.looked.suspects)
+    if options["out"] is None:
+        with installation() as at:  # what is new since the last training counts from this one
+            Jobs(at.store).noted(began, by=OPERATOR, result=answer)
     for warning in answer["warnings"]:
         click.echo(f"warning: {warning}", err=True)
     if form == "json":

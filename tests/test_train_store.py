@@ -14,6 +14,7 @@ from model.features import Spec
 from model.registry import CHALLENGER, CHAMPION, Registry
 from service.serving import registry_of
 from service.storage.erasure import Erasure, Erasures
+from service.storage.jobs import Jobs
 from service.storage.label_findings import FindingKind, LabelFindings
 from tests.judging_cases import a_manifest
 from tests.test_commands import Desk
@@ -91,6 +92,9 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog, tmp_
     audit = LabelFindings(blog.store).last(FindingKind.AUDIT)
     assert (audit.body["judged"], last["suspect"]) == (60, len(audit.body["labels"]))
     assert models(blog).names() == {CHAMPION: before, CHALLENGER: last["version"]}
+    job = Jobs(blog.store).last()[0]
+    assert (job.asked_by, job.state, job.result["version"]) == ("operator", "done", last["version"])
+    assert Jobs(blog.store).new_labels() == 0
     report = models(blog).report(CHALLENGER)
     assert (report.judged, report.rows, last["compared"]) == ("held_out", 90, True)
     _, card, _ = blog("models", "show", "challenger")

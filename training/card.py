@@ -253,8 +253,7 @@ def _figure_lines(manifest: Manifest) -> Iterator[str]:
         yield ""
         return
     if (held := folds_held(manifest)) is not None:
-        yield f"Of {manifest.recipe['folds']} folds {held} were held out; counts are of what was judged"
-        yield "of these."
+        yield f"Of {manifest.recipe['folds']} folds {held} were held out; only these were judged."
     yield "Each example was judged by a fit that had not seen its group, under the default policy"
     yield "and without history. Flagged is queued or rejected. Intervals are of 95 %. Synthetic"
     yield "comments, which nobody posted, are told by source alone."
