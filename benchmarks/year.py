@@ -41,7 +41,7 @@ from model.decision import LabelledExample
 from model.policy import Policy
 from model.site_layer import Anchors
 from training.own import OWN, OwnRecipe, Rows, read_texts
-from training.rehearsal import SUPPORTING, own_texts
+from training.rehearsal import own_texts, supporting
 
 CASINO, ADVERTS, USUAL_SPAM = "casino", "adverts", "usual spam"
 
@@ -310,7 +310,7 @@ def main() -> None:
         texts,
         recipe,
         rules=replace(RULES, every=options.every, again=options.again),
-        backing=written[::SUPPORTING],
+        backing=supporting((), written),
         seed=options.seed,
     )
     sent = sent_in(script, pools_of(options.data), options.seed)

@@ -4,25 +4,22 @@ Knows the store's findings; how wrong labels are found is in `training.auditing`
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from model.decision import LabelledExample
-from model.signs import letters_as_read
 from service.commands.opening import shown
 from service.storage import Store
 from service.storage.label_findings import FindingKind, LabelFindings
 from training.auditing import Audited, audited
 from training.recipes import RECIPES
-from training.rehearsal import own_texts
+from training.rehearsal import own_texts, supporting
 from training.relying import reliance_of
 from training.resolving import Reliance, Resolved
 
 EXCERPT = 100
 """Letters of a comment that are shown to know it by."""
-
-SUPPORT = 1_000
-"""Texts of the project that every fit of an audit sees as well, about."""
 
 MOST_KEPT = 500
 """Labels that are kept for the page."""
@@ -30,20 +27,32 @@ MOST_KEPT = 500
 OPERATOR = "operator"
 
 
-def looked_at(found: Resolved, *, jobs: int) -> dict[str, Any]:
-    """What is suspect, all of it, and who is relied on less: plain JSON, with excerpts of texts."""
-    support = _support(found)
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What is suspect, all of it, and who is relied on less."""
+
+    looked: Audited
+    reliance: Reliance
+
+    def body(self) -> dict[str, Any]:
+        """As it is told: plain JSON, with excerpts of texts."""
+        return _audit_body(self.looked, self.reliance)
+
+
+def looked_at(
+    found: Resolved, *, jobs: int, texts: Sequence[LabelledExample] | None = None
+) -> Audit:
+    """Look for labels that are probably wrong, and for accounts that everybody contradicts.
+
+    `found` are labels for which every account was relied on. Of `texts`, the project's own unless
+    others are given, a thousand that no label is about back the fits.
+    """
+    support = supporting(found.examples, own_texts() if texts is None else texts)
     recipe = RECIPES["general"]
-    looked = audited(found, recipe, support=support, jobs=jobs)
-    reliance = reliance_of(found, recipe, support=support, jobs=jobs)
-    return _audit_body(looked, reliance)
-
-
-def _support(found: Resolved) -> list[LabelledExample]:
-    """Texts of the project that no label is about, evenly drawn: what a small site lacks."""
-    own = {letters_as_read(example.text) for example in found.examples}
-    texts = [e for e in own_texts() if letters_as_read(e.text) not in own]
-    return texts[:: max(1, len(texts) // SUPPORT)]
+    return Audit(
+        audited(found, recipe, support=support, jobs=jobs),
+        reliance_of(found, recipe, support=support, jobs=jobs),
+    )
 
 
 def _audit_body(looked: Audited, reliance: Reliance) -> dict[str, Any]:

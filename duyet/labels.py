@@ -128,11 +128,12 @@ def audit(
     """
     if files:
         given = _of_files(files, site_name, skip_bad=skip_bad)
-        body = looked_at(resolved(given, jobs=jobs), jobs=jobs)
+        body = looked_at(resolved(given, jobs=jobs), jobs=jobs).body()
     else:
         with installation() as at:
             site_ids = _only(at, site_name)
-            body = looked_at(resolved(at.store.labelled(site_ids), jobs=jobs), jobs=jobs)
+            given = list(at.store.labelled(site_ids))
+            body = looked_at(resolved(given, jobs=jobs), jobs=jobs).body()
             if site_ids is None:
                 keep(body, at.store)
     body["labels"] = body["labels"][:limit]

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from duyet.label_audit import keep, looked_at
+from duyet.label_audit import OPERATOR, keep, looked_at
 from duyet.own_comparison import compared_with_champion
 from model.comparison import Comparison
 from model.decision import LabelledExample
@@ -29,6 +29,7 @@ from model.registry import (
 )
 from service.commands.opening import installation
 from service.storage.erasure import Erasure, Erasures
+from service.storage.jobs import Jobs
 from training.card import card_of, is_research_only
 from training.contenders import Options as Comparing
 from training.fit import NotEnough
@@ -36,10 +37,8 @@ from training.models_option import own_models, registry_to_move
 from training.own import OWN, OwnRecipe
 from training.own_version import STAGES, OwnVersion, own_version
 from training.progress import Tell, shown, write_line
-from training.recipes import RECIPES
-from training.rehearsal import SUPPORTING, own_texts
-from training.relying import reliance_of
-from training.resolving import resolved
+from training.rehearsal import own_texts
+from training.resolving import Resolved, resolved
 from training.train_command import CARD, blind_spots
 from training.train_command import train as train_on_files
 
@@ -90,6 +89,7 @@ class Trained:
 
 def train_from_store(  # noqa: PLR0913  each is a part of what is moved, or of how
     examples: Sequence[LabelledExample],
+    labels: Resolved,
     registry: Registry,
     recipe: OwnRecipe = OWN,
     how: Comparing = ON_ALL_CORES,
@@ -100,26 +100,20 @@ def train_from_store(  # noqa: PLR0913  each is a part of what is moved, or of h
 ) -> Trained:
     """Move the champion by what an installation's people said; add that as challenger.
 
-    `how` is for the comparison with the champion, its jobs for all of it; `rehearsed` are the
-    project's own texts unless others are given. Of the `erasures` those since its parent came are
-    told in its card and report.
+    `examples` are that as it came, `labels` the same held against each other. `how` is for the
+    comparison with the champion, its jobs for all of it; `rehearsed` are the project's own texts
+    unless others are given. Of the `erasures` those since its parent came are told in its card and
+    report.
 
     Raises NotEnough, and RegistryError where the version to move does not load.
     """
-    labels = resolved(examples, jobs=1)
-    # Whom everybody else contradicts is relied on less, and all is held against each other again.
-    texts = own_texts() if rehearsed is None else rehearsed
-    reliance = reliance_of(labels, RECIPES["general"], support=texts[::SUPPORTING], jobs=1)
-    if reliance:
-        labels = resolved(examples, reliance=reliance, jobs=1)
-    progress("labels", 1.0)
     home, base = base_of(registry)
     own = own_version(
         labels,
         home.load(base),
         home.manifest(base),
         recipe,
-        rehearsed=texts,
+        rehearsed=rehearsed,
         jobs=how.jobs,
         progress=progress,
     )
@@ -224,24 +218,41 @@ train.params = [*_params(), *train.params]
 def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
     root = options["out"] or own_models()
     recipe = OWN if options["seed"] is None else replace(OWN, seed=options["seed"])
+    jobs = options["jobs"] or -1
     with shown(form, STAGES) as progress:
         with installation() as at:
+            began = at.store.now()
             examples = list(at.store.labelled())
             erasures = Erasures(at.store).since(None, None)
-            audit = looked_at(resolved(examples, jobs=1), jobs=options["jobs"] or -1)
-            keep(audit, at.store)
-        progress("labels", 0.5)
+            labels = resolved(examples, jobs=1)
+            progress("labels", 0.2)
+            texts = own_texts()
+            audit = looked_at(labels, jobs=jobs, texts=texts)
+            keep(audit.body(), at.store)
+        if audit.reliance:
+            # Whom everybody else contradicts is relied on less, which changes who else counts.
+            labels = resolved(examples, reliance=audit.reliance, jobs=1)
+        progress("labels", 1.0)
         try:
             registry = registry_to_move(options["out"])
-            jobs = options["jobs"] or -1
             how = Comparing(jobs=jobs) if attacks else Comparing(jobs=jobs, attacked=0)
             trained = train_from_store(
-                examples, registry, recipe, how, progress=progress, erasures=erasures
+                examples,
+                labels,
+                registry,
+                recipe,
+                how,
+                rehearsed=texts,
+                progress=progress,
+                erasures=erasures,
             )
         except (NotEnough, RegistryError) as problem:
             raise click.ClickException(str(problem)) from None
     answer = {"registry": str(root), "names": trained.names, **_answer(trained)}
-    answer["suspect"] = audit["suspect"]
+    answer["suspect"] = len(audit.looked.suspects)
+    if options["out"] is None:
+        with installation() as at:  # what is new since the last training counts from this one
+            Jobs(at.store).noted(began, by=OPERATOR, result=answer)
     for warning in answer["warnings"]:
         click.echo(f"warning: {warning}", err=True)
     if form == "json":

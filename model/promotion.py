@@ -34,12 +34,14 @@ ALL = "all"
 
 
 class Code(StrEnum):
-    """What a reason says. Those from `NOT_COMPARED` on may refuse; the first five never do."""
+    """What a reason says. Those from `NOT_COMPARED` on may refuse; those before never do."""
 
     NO_CHAMPION = "no_champion"
     PROMISE_KEPT = "promise_kept"
+    PROMISE_NO_WORSE = "promise_no_worse"
     BETTER = "better"
     CALIBRATED = "calibrated"
+    CALIBRATED_NO_WORSE = "calibrated_no_worse"
     SHADOWED = "shadowed"
     NOT_COMPARED = "not_compared"
     COMPARED_WITH_ANOTHER = "compared_with_another"
@@ -214,8 +216,10 @@ def _promise(comparison: Comparison, bounds: Bounds) -> Iterator[Reason]:
         told = _told(figure) | {"risk": risk}
         if _breaks(figure, risk):
             yield Reason(Code.PROMISE_WORSE, refuses=True, values=told)
-        else:
+        elif figure.challenger.value <= risk:
             yield Reason(Code.PROMISE_KEPT, refuses=False, values=told)
+        else:  # neither keeps it, and that is what should be read
+            yield Reason(Code.PROMISE_NO_WORSE, refuses=False, values=told)
         served = next((figure for figure in comparison.served if figure.name == name), None)
         # A layer keeps to the risk by itself as it hears of more comments: chance refuses nothing.
         if served is not None and served.is_worse and _breaks(served, risk):
@@ -316,6 +320,9 @@ def _calibration(comparison: Comparison, bounds: Bounds) -> Iterator[Reason]:
         is_noise = low is not None and low <= 0
         if figure.challenger.value > max(bounds.calibration, before) and not is_noise:
             yield Reason(Code.NOT_CALIBRATED, refuses=True, values=values)
+        elif figure.challenger.value > bounds.calibration:
+            asked = values | {"allowed": bounds.calibration}
+            yield Reason(Code.CALIBRATED_NO_WORSE, refuses=False, values=asked)
         else:
             yield Reason(Code.CALIBRATED, refuses=False, values=values)
 

@@ -232,6 +232,11 @@ class Registry:
             said = {"who": who, "why": why, "at": at.isoformat(), "overrode": list(overrode)}
             self._move(name, to, said)
 
+    def earlier_champion(self) -> str | None:
+        """What `roll_back` would go back to, None where there is nothing. Raises RegistryError."""
+        line = line_of(CHAMPION, self.moves(), self.names()[CHAMPION])
+        return line[-2] if len(line) > 1 else None
+
     def roll_back(self, *, who: str, why: str, at: datetime, instead_of: str | None = None) -> str:
         """Point `champion` at the version it had before, and give that version.
 
@@ -246,14 +251,14 @@ class Registry:
                 raise RegistryError(
                     f"{CHAMPION} was moved meanwhile; look again", Refusal.OVERTAKEN
                 )
-            line = line_of(CHAMPION, self.moves(), champion)
-            if len(line) < 2:
+            earlier = self.earlier_champion()
+            if earlier is None:
                 raise RegistryError(
                     "no champion came before this one; nothing to roll back to", Refusal.ABSENT
                 )
             said = {"who": who, "why": why, "at": at.isoformat(), "is_roll_back": True}
-            self._move(CHAMPION, line[-2], said)
-            return line[-2]
+            self._move(CHAMPION, earlier, said)
+            return earlier
 
     def sign(
         self, versions: Collection[str], *, who: str, why: str, at: datetime

@@ -11,10 +11,11 @@ from model.decision import Label, LabelledExample
 from model.features import Spec, Texts
 from model.outcome import OFF, Head
 from model.promise import ANY, RISKS, Kept, Promise
+from model.signs import letters_as_read
 from training.fit import NotEnough, fit_once
 from training.own import OWN, own_model, units_of
 from training.recipes import RECIPES
-from training.rehearsal import own_texts, topic_of
+from training.rehearsal import SUPPORTING, own_texts, supporting, topic_of
 
 SMALL = replace(RECIPES["general"], spec=Spec(bits=12), folds=3)
 KNOWN = {
@@ -175,3 +176,15 @@ def test_the_project_s_texts_come_with_it_by_topic():
     assert len(texts) > 8_000
     assert {e.label.word for e in texts} == {"spam", "ham", "toxic", "clean"}
     assert len({topic_of(e) for e in texts}) > 50
+
+
+def test_texts_that_back_an_audit_are_drawn_evenly_of_those_that_no_label_is_about():
+    texts = own_texts()
+    labelled = [replace(example, text=example.text.upper()) for example in texts[:100]]
+
+    backing = supporting(labelled, texts)
+
+    said = {letters_as_read(example.text) for example in labelled}
+    assert SUPPORTING <= len(backing) < 1.3 * SUPPORTING
+    assert not said & {letters_as_read(example.text) for example in backing}
+    assert len({example.source for example in backing}) == len({e.source for e in texts})

@@ -296,6 +296,20 @@ def test_a_ruling_in_favour_says_what_it_looked_at():
     assert found == {Code.PROMISE_KEPT, Code.BETTER, Code.CALIBRATED, Code.SHADOWED}
 
 
+def test_what_neither_keeps_is_not_called_kept():
+    comparison = compared(
+        fig("genuine_rejected", 0.053, 0.045), fig("spam_calibration_error", 0.2, 0.16)
+    )
+
+    ruling = promotable(comparison, FINE)
+
+    told = {reason.code: reason.values for reason in ruling.reasons}
+    assert ruling.may
+    assert told[Code.PROMISE_NO_WORSE]["figure"] == "genuine_rejected"
+    assert told[Code.PROMISE_KEPT]["figure"] == "genuine_held"
+    assert told[Code.CALIBRATED_NO_WORSE]["allowed"] == Bounds().calibration
+
+
 def test_what_is_better_as_served_is_said_to_be():
     found = promotable(compared(**served(fig("spam_caught", 0.75, 0.85, 0.02))), FINE)
 

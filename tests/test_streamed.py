@@ -12,6 +12,7 @@ import pytest
 
 from model.decision import LabelledExample
 from tests.test_train_command import SMALL, rows, written
+from training.card import card_of
 from training.examples import read_examples
 from training.fit import fit
 from training.held_out import gathered
@@ -20,6 +21,8 @@ from training.memory import MEMORY, jobs_for, memory_for_fits
 from training.progress import Tell
 from training.scoring import Draws, drawn
 from training.streamed import Streamed, streamed
+from training.train_command import described
+from training.version_page import version_page
 from training.work import Work
 from training.workers import FAN, Local, Sum, Workers, added
 
@@ -204,10 +207,37 @@ def test_of_many_comments_only_so_many_folds_are_held_out_as_are_scored(examples
         draws=Draws(scored=60, judged=40, compared=20),
     )
 
-    assert len(done.fitted.classifiers) == 2
+    assert (done.held, len(done.fitted.classifiers)) == (2, 2)
     assert set(done.fitted.fold_of) <= {0, 1}
     assert 10 < len(done.drawn) < 32
     assert 24 < sum(len(m.judged) for m in done.measured) < 100
+    manifest = described(done)
+    assert "Of 5 folds 2 were held out" in card_of(manifest)
+    assert "Of the folds 2 were held out, each once" in card_of(manifest)
+    assert "Of 5 folds 2 were held out" in version_page(manifest)
+
+
+def test_where_all_folds_were_held_out_the_card_speaks_of_no_part(whole):
+    manifest = described(whole[0])
+
+    assert manifest.recipe["held_out"] == manifest.recipe["folds"] == 3
+    assert "3 folds by group." in card_of(manifest)
+    assert "Of the folds" not in card_of(manifest)
+
+
+def test_fits_of_another_training_and_half_written_ones_are_taken_away(examples, tmp_path):
+    trained(examples, tmp_path)
+    of_first = {path.name for path in (tmp_path / "fits").iterdir()}
+    (tmp_path / "fits" / ".half.1.abcd").write_bytes(b"half")
+
+    trained(examples, tmp_path)
+    of_same = {path.name for path in (tmp_path / "fits").iterdir()}
+    trained((*examples[:-1], examples[0]), tmp_path)
+    of_other = {path.name for path in (tmp_path / "fits").iterdir()}
+
+    assert of_same == of_first
+    assert len(of_other) == len(of_first)
+    assert not of_other & of_first
 
 
 def test_of_very_many_comments_about_so_many_are_scored():

@@ -27,6 +27,7 @@ from training.train_command import (
     fitted_and_measured,
     trained_into,
 )
+from training.work import Work
 
 ROOT = Path(__file__).parent.parent
 SMALL = replace(RECIPES["general"], spec=Spec(bits=12), folds=3)
@@ -111,6 +112,23 @@ def test_the_same_rows_and_seed_give_the_same_bytes_whatever_the_jobs(twice, fil
 
     assert again == [version]
     assert one.read_bytes() == two.read_bytes()
+
+
+def test_what_a_killed_training_left_in_the_registry_is_removed_by_the_next(twice, data, tmp_path):
+    examples = gathered(read_examples(Path(data)), SMALL).examples
+    left, busy, other = (tmp_path / name for name in (".training-a", ".training-b", "training-c"))
+    for directory in (left, busy, other):
+        with Work.at(directory).held():
+            (directory / "rows" / "one").write_text("a comment")
+
+    with Work(busy).held():
+        trained_into(
+            Registry(tmp_path), examples, SMALL, Options(research=False, promote=False, jobs=1)
+        )
+
+    assert not left.exists()
+    assert (busy / "rows" / "one").exists()
+    assert (other / "rows" / "one").exists()
 
 
 @pytest.mark.parametrize("promote", [False, True])

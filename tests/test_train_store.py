@@ -14,12 +14,14 @@ from model.features import Spec
 from model.registry import CHALLENGER, CHAMPION, Registry
 from service.serving import registry_of
 from service.storage.erasure import Erasure, Erasures
+from service.storage.jobs import Jobs
 from service.storage.label_findings import FindingKind, LabelFindings
 from tests.judging_cases import a_manifest
 from tests.test_commands import Desk
 from training.contenders import Options
 from training.own_version import STAGES
 from training.rehearsal import own_texts
+from training.resolving import resolved
 
 FEW = Spec(bits=10, chars=(), words=(1,), marked=())
 WORDS = {
@@ -90,6 +92,9 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog, tmp_
     audit = LabelFindings(blog.store).last(FindingKind.AUDIT)
     assert (audit.body["judged"], last["suspect"]) == (60, len(audit.body["labels"]))
     assert models(blog).names() == {CHAMPION: before, CHALLENGER: last["version"]}
+    job = Jobs(blog.store).last()[0]
+    assert (job.asked_by, job.state, job.result["version"]) == ("operator", "done", last["version"])
+    assert Jobs(blog.store).new_labels() == 0
     report = models(blog).report(CHALLENGER)
     assert (report.judged, report.rows, last["compared"]) == ("held_out", 90, True)
     _, card, _ = blog("models", "show", "challenger")
@@ -106,9 +111,9 @@ def test_what_labels_moved_is_not_moved_by_them_again(blog):
     labels, how = list(blog.store.labelled()), Options(attacked=0)
     base = registry.names()[CHAMPION]
 
-    first = train_from_store(labels, registry, how=how, rehearsed=few)
+    first = train_from_store(labels, resolved(labels), registry, how=how, rehearsed=few)
     registry.move(CHAMPION, first.version, who="a test", why="learnt", at=datetime.now(UTC))
-    again = train_from_store(labels, registry, how=how, rehearsed=few)
+    again = train_from_store(labels, resolved(labels), registry, how=how, rehearsed=few)
 
     assert again.own.manifest.recipe["parent"] == base
     assert again.version == first.version

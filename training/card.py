@@ -75,6 +75,12 @@ def is_research_only(manifest: Manifest) -> bool:
     return any(source.get("tier") == RESEARCH_TIER for source in manifest.data)
 
 
+def folds_held(manifest: Manifest) -> int | None:
+    """How many folds were held out, where it was not all of them."""
+    held, folds = manifest.recipe.get("held_out"), manifest.recipe.get("folds")
+    return held if isinstance(held, int) and held != folds else None
+
+
 def _lines(manifest: Manifest) -> Iterator[str]:
     yield "# Model card"
     yield ""
@@ -246,6 +252,8 @@ def _figure_lines(manifest: Manifest) -> Iterator[str]:
         yield "Not measured."
         yield ""
         return
+    if (held := folds_held(manifest)) is not None:
+        yield f"Of {manifest.recipe['folds']} folds {held} were held out; only these were judged."
     yield "Each example was judged by a fit that had not seen its group, under the default policy"
     yield "and without history. Flagged is queued or rejected. Intervals are of 95 %. Synthetic"
     yield "comments, which nobody posted, are told by source alone."
@@ -303,6 +311,9 @@ def _making_lines(manifest: Manifest) -> Iterator[str]:
     recipe = manifest.recipe
     seed, folds = recipe.get("seed", "unknown"), recipe.get("folds", "unknown")
     yield f"* Recipe {recipe.get('name', 'unknown')}, seed {seed}, {folds} folds by group."
+    if (held := folds_held(manifest)) is not None:
+        yield f"* Of the folds {held} were held out, each once: of very many comments fewer say as"
+        yield "  much. All figures, thresholds and the calibration come from these."
     for tried in recipe.get("searched", ()):
         chosen = ", chosen" if tried["chosen"] else ""
         yield (

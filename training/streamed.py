@@ -88,7 +88,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """A fit and its held-out figures.
+    """A fit and its held-out figures, of the first `held` folds.
 
     `drawn` are examples to compare it on with others, all where there are few, and
     `fitted.fold_of` are their folds. `recipe` is the one that was fitted by; `searched` says what
@@ -97,6 +97,7 @@ class Streamed:
 
     recipe: Recipe
     searched: Searched | None
+    held: int
     fitted: Fitted
     drawn: tuple[LabelledExample, ...]
     measured: list[Measured]
@@ -155,7 +156,7 @@ def streamed(  # noqa: PLR0913  what to fit, where, with whom, and whom to tell
     measured = measured_held_out(found.rows, whole, seed=recipe.seed)
     drawn_ones, folds = _compared(draw, most=draws.compared)
     whole = replace(whole, fold_of=folds)
-    return Streamed(recipe, tried, whole, drawn_ones, measured, told, kept.data)
+    return Streamed(recipe, tried, held, whole, drawn_ones, measured, told, kept.data)
 
 
 def read(
@@ -273,6 +274,7 @@ def _fitted(
     )
     scores = problem.workers.each(scored, tasks)
     sheets, odds, ham = _columns(draw, most, scores, progress)
+    kept.work.forget("fits", by_fit)
     of_heads = [[linears[head, fold, None] for fold in (*folds, None)] for head in heads]
     done = [
         tuned(sheets, odds, of_heads, ham, without=fold, recipe=recipe) for fold in (*folds, None)
@@ -390,6 +392,7 @@ def _judged(draw: _Draw, whole: Fitted, workers: Workers, *, most: int, progress
             by_fold.setdefault((fold, head), []).append(row)
         own += found.told
         progress("figures", done / len(kept.chunks))
+    kept.work.forget("fits", name)
     rows = {
         head: [row for fold in range(draw.held) for row in by_fold.get((fold, head), [])]
         for head in Head

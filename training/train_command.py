@@ -39,7 +39,7 @@ from training.reading import examples_of, files_argument, tell_left_out
 from training.recipes import RECIPES, Recipe
 from training.sources import Digests
 from training.streamed import STAGES, WITH_SEARCH, Streamed, streamed
-from training.work import Work
+from training.work import Work, remove_if_left
 from training.workers import Local, Workers, WorkStopped
 
 CARD = "card.md"
@@ -75,6 +75,10 @@ class Options:
     work: Path | None = None
     cluster: str | None = None
     search: bool = False
+
+
+PASSING = ".training-"
+"""How the name of a work directory begins that is gone afterwards."""
 
 
 class Size(click.ParamType[int]):
@@ -302,8 +306,10 @@ def _passing(beside: Path | None) -> Iterator[Path]:
     made = beside is not None and not beside.exists()
     if beside is not None:
         beside.mkdir(parents=True, exist_ok=True)
+        for left in beside.glob(f"{PASSING}*"):
+            remove_if_left(left)
     try:
-        with TemporaryDirectory(prefix=".training-", dir=beside) as root:
+        with TemporaryDirectory(prefix=PASSING, dir=beside) as root:
             yield Path(root)
     finally:
         if beside is not None and made and not any(beside.iterdir()):
@@ -322,9 +328,10 @@ def described(done: Streamed) -> Manifest:
         },
         probes=PROBES,
     )
+    recipe = {**manifest.recipe, "held_out": done.held}
     if done.searched:
-        manifest = replace(manifest, recipe={**manifest.recipe, "searched": done.searched.body()})
-    return replace(manifest, histogram=histograms(done.measured))
+        recipe["searched"] = done.searched.body()
+    return replace(manifest, recipe=recipe, histogram=histograms(done.measured))
 
 
 def data_digests(examples: Iterable[LabelledExample]) -> list[dict[str, Any]]:

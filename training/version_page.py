@@ -14,7 +14,7 @@ from model.outcome import OFF, Head
 from model.policy import Policy
 from model.promise import ANY
 from model.promotion import promotable
-from training.card import is_research_only
+from training.card import folds_held, is_research_only
 from training.comparison_page import WITHOUT_SHADOW
 from training.flips import plain_name
 from training.page import of_1000, rendered
@@ -296,6 +296,8 @@ def _made(manifest: Manifest, words: Words) -> Iterator[str]:
     yield words(
         "version.made.recipe", recipe=recipe["name"], seed=recipe["seed"], folds=recipe["folds"]
     )
+    if (held := folds_held(manifest)) is not None:
+        yield words("version.made.held", held=str(held), folds=recipe["folds"])
     features, bits = str(manifest.features_version), str(manifest.spec.bits)
     yield words("version.made.features", features=features, bits=bits)
     libraries = ", ".join(f"{name} {v}" for name, v in sorted(manifest.libraries.items()))

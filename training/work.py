@@ -9,9 +9,10 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,18 @@ class Work:
             yield
 
     def belonged_to_another(self, name: str) -> bool:
-        """Whether what is here is of a training of another name; from now on it is of this one."""
+        """Whether what is here is of a training of another name; from now on it is of this one.
+
+        Then its fits are taken away, which serve no other; and what a killed one was writing is,
+        in any case.
+        """
         of = self.root / "training"
-        another = of.exists() and of.read_text("ascii") != name
+        before = of.read_text("ascii") if of.exists() else None
+        for path in (self.root / "fits").iterdir():
+            if before != name or path.name.startswith("."):
+                path.unlink(missing_ok=True)
         of.write_text(name, "ascii")
-        return another
+        return before not in (None, name)
 
     def path(self, kind: str, name: str) -> Path:
         """Where something lies, or will."""
@@ -108,6 +116,17 @@ class Work:
 
     def _placing(self, path: Path) -> "_Placing":
         return _Placing(path, path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}"))
+
+
+def remove_if_left(root: Path) -> None:
+    """Remove a work directory that a killed training left, and none that somebody trains in.
+
+    Raises OSError where it cannot be removed.
+    """
+    if root.is_symlink() or not (root / "lock").exists():
+        return
+    with suppress(BlockingIOError), Work(root).held():
+        shutil.rmtree(root)
 
 
 @dataclass(frozen=True, slots=True)

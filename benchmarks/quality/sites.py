@@ -31,10 +31,11 @@ from model.judging import OfflineJudge
 from model.outcome import Head, Outcome
 from training.evaluation import Judge, JudgedRow, judge_rows
 from training.examples import Row, read_examples, read_rows
-from training.fit import Fitted, fit, usable
+from training.fit import Fitted, usable
 from training.held_out import judged_held_out
 from training.models_option import registry_to_read
 from training.recipes import RECIPES, RESEARCH_ONLY
+from training.train_command import Options, fitted_and_measured
 
 AT_MOST: Mapping[Head, int] = {Head.SPAM: 3_000, Head.TOXICITY: 1_000}
 RECIPE = replace(RECIPES["general"], folds=3)
@@ -62,7 +63,7 @@ def unseen_site(data: Path, seed: int, jobs: int) -> Table:
         shown = np.flatnonzero(~hidden)
         away = np.flatnonzero(hidden)
         shown = shown[~Likeness(examples).near(shown, away)]
-        fitted = fit([examples[i] for i in shown], RECIPE, jobs=jobs)
+        fitted = _fitted([examples[i] for i in shown], jobs)
         judged = _judged([examples[i] for i in away], OfflineJudge(fitted.final))
         parts += [pair] * len(judged)
         rows += judged
@@ -122,7 +123,7 @@ def genuine_shipped(data: Path, seed: int, jobs: int) -> Table:
 def genuine_held_out(data: Path, seed: int, jobs: int) -> Table:
     """The same by fits of the shipped recipe that have not seen the comment's post."""
     examples = teaching(data)
-    fitted = fit(examples, RECIPE, jobs=jobs)
+    fitted = _fitted(examples, jobs)
     rows = _by_fold(examples, fitted, jobs)
     final = OfflineJudge(fitted.final)
     rows += [row for source in _never_taught() for row in _genuine_rows(data, source, final)]
@@ -140,6 +141,12 @@ SHIPPED: Mapping[str, Callable[[Path, int, int], Table]] = {
     "genuine-shipped": genuine_shipped,
     "genuine-held-out": genuine_held_out,
 }
+
+
+def _fitted(examples: Sequence[LabelledExample], jobs: int) -> Fitted:
+    """What `duyet train` fits to these. Fewer than it scores, so that none is drawn."""
+    options = Options(research=False, promote=False, jobs=jobs)
+    return fitted_and_measured(examples, RECIPE, options).fitted
 
 
 # ------------------------------------------------------------------ genuine comments

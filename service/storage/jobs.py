@@ -206,6 +206,34 @@ class Jobs:
         tell(connection, f"training_{state.value}", actor, body=body)
         return True
 
+    def noted(self, started_at: datetime, *, by: str, result: Mapping[str, Any]) -> bool:
+        """Note a training that nobody asked for here and that is done, as one by the command line.
+
+        False, and nothing is noted, where a training runs here: then it may be that very one.
+        """
+        at = self._store.now()
+        job = {
+            "id": new_id(at),
+            "open": None,
+            "asked_by": mask_addresses(by),
+            "asked_at": started_at,
+            "started_at": started_at,
+            "ended_at": at,
+            "state": JobState.DONE.value,
+            "stage": "added",
+            "share": 1.0,
+            "result": compact(result),
+            "problem": "",
+        }
+        with self._store.writes() as connection:
+            running = sa.select(jobs.c.id).where(jobs.c.state == JobState.RUNNING.value)
+            if connection.execute(running.limit(1)).first() is not None:
+                return False
+            connection.execute(jobs.insert().values(job))
+            body = {"job": job["id"], "version": result.get("version"), "problem": ""}
+            tell(connection, "training_done", Actor(by, at), body=body)
+        return True
+
     # -------------------------------------------------------------- by the clock
 
     def asked_since(self, at: datetime, *, by: str) -> bool:

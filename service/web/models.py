@@ -85,10 +85,14 @@ class ShownReason:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What there is: the versions that names point at, what the rule says, and every move."""
+    """What there is: the versions that names point at, what the rule says, and every move.
+
+    `earlier` is the champion that a roll back would bring back, "" where there is none.
+    """
 
     champion: str = ""
     challenger: str = ""
+    earlier: str = ""
     ruling: Ruling | None = None
     has_report: bool = False
     moves: Sequence[ShownMove] = ()
@@ -279,12 +283,13 @@ def _standing(request: Request, t: Texts) -> Standing:
         names = registry.names()
         champion, challenger = names.get(CHAMPION, ""), names.get(CHALLENGER, "")
         moves = [_shown(t, move) for move in registry.moves()[-MOVES_SHOWN:]][::-1]
+        earlier = (registry.earlier_champion() or "") if champion else ""
         if challenger in ("", champion):
-            return Standing(champion, challenger, moves=moves)
+            return Standing(champion, challenger, earlier, moves=moves)
         comparison = registry.report(challenger, champion) if champion else None
         shadowed = _shadow_of(request)(champion, challenger)
         ruling = ruling_on(champion or None, challenger, comparison, shadowed)
-        return Standing(champion, challenger, ruling, comparison is not None, moves)
+        return Standing(champion, challenger, earlier, ruling, comparison is not None, moves)
     except RegistryError as problem:
         return Standing(problem=str(problem))
 

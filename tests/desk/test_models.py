@@ -88,6 +88,7 @@ def test_the_rule_is_gone_past_only_with_a_reason(owner: httpx.Client, registry:
     assert "It should not be promoted yet." in shown
     assert "It was not compared with the champion." in shown
     assert HOSTILE not in shown
+    assert "Go back to the one before" not in shown  # there is none
     for refused in ({}, {"override": "yes"}, {"why": "because"}):
         assert send(owner, "/models/promote", version=pair, **refused).status_code == 422
     for old in ("", challenger, f"{challenger}>{champion}"):
@@ -102,7 +103,8 @@ def test_the_rule_is_gone_past_only_with_a_reason(owner: httpx.Client, registry:
     last = registry.moves()[-1]
     assert (last["who"], last["why"]) == ("an", "the spam of May")
     assert last["overrode"] == ["not_compared", "not_shadowed"]
-    assert "Although: not compared" in owner.get("/models").text
+    assert "Although: not compared" in (shown := owner.get("/models").text)
+    assert "Go back to the one before" in shown
     assert send(owner, "/models/rollback", version=champion, why="w").status_code == 409
     assert send(owner, "/models/rollback", version=challenger, why="w").status_code == 303
     assert registry.names()[CHAMPION] == champion

@@ -233,3 +233,27 @@ def test_a_clock_that_was_ahead_for_a_while_stops_no_night_and_no_job(
     assert sorted(states) == [
         ("an", JobState.FAILED), (CLOCK, JobState.DONE), (CLOCK, JobState.DONE),
     ]  # fmt: skip
+
+
+def test_a_training_by_the_command_line_is_noted_unless_it_is_the_one_that_runs(
+    store: Store, site: Site, clock: Clock, tmp_path: Path
+) -> None:
+    jobs, flag = Jobs(store), tmp_path / "flag"
+    [comment] = put(store, *many(1, site, clock))
+    clock.advance(seconds=1)
+    store.decide(None, comment, accept(clock()))
+    before, began = jobs.new_labels(), store.now()
+    clock.advance(minutes=5)
+
+    noted = jobs.noted(began, by="operator", result={"version": "abc"})
+    job = jobs.last()[0]
+    after = jobs.new_labels()
+    running = runner(store, tmp_path, SAYS, str(flag))
+    jobs.ask(by="an")
+    until(running, jobs, JobState.RUNNING, "features")
+    again = jobs.noted(began, by="operator", result={"version": "def"})
+    running.close()
+
+    assert (noted, again, before, after) == (True, False, 1, 0)
+    assert (job.state, job.asked_by, job.started_at) == (JobState.DONE, "operator", began)
+    assert store.events(None)[-1].kind == "training_asked"
