@@ -354,3 +354,37 @@ def test_the_menu_of_a_phone_opens_without_a_script(
     link.click()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Hàng chờ")
+
+
+@pytest.mark.parametrize("locale", ["en", "vi"])
+@pytest.mark.parametrize("name", ["mai", "Nguyễn Thị Ngọc Ánh " * 5])
+def test_the_menu_is_one_line_at_every_width(signed_in: SignedIn, locale: str, name: str) -> None:
+    page = signed_in(name, Role.ADMIN, locale=locale)
+
+    found = {}
+    for width in (1600, 1280, 1217, 1216, 1100, 1000, 993, 992, 360):
+        page.set_viewport_size({"width": width, "height": 700})
+        found[width] = page.evaluate(
+            "[document.querySelector('.top').offsetHeight, document.documentElement.scrollWidth]"
+        )
+
+    assert [width for width, (_, wide) in found.items() if wide > width] == []
+    assert [width for width, (high, _) in found.items() if high > 64] == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_what_is_one_s_own_opens_by_one_s_name_where_the_line_is_full(
+    signed_in: SignedIn, scripts: bool
+) -> None:
+    page = signed_in("mai", Role.ADMIN, width=1000, scripts=scripts)
+    expect(page.get_by_role("link", name="Dashboard")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
+
+    page.get_by_role("button", name="mai").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="mai")).to_be_focused()
+    page.get_by_role("button", name="mai").click()
+    page.get_by_role("link", name="Tiếng Việt").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Hàng chờ")

@@ -208,3 +208,19 @@ def test_a_viewer_sees_and_does_not_decide(newsroom: Newsroom, ids: list[str]) -
 
     assert "Accept all" not in page
     assert refused.status_code == 403
+
+
+def test_the_same_press_twice_is_one_and_another_is_told_which_stands(
+    newsroom: Newsroom, ids: list[str]
+) -> None:
+    with newsroom.moderator("mai") as mai, newsroom.moderator("lan") as lan:
+        path = f"/campaigns/{campaign_in(mai.get('/queue').text)}/decide"
+        wanted = {"upto": ids[-1], "hours": "0"}
+        first, again = (send(mai, path, outcome="spam", **wanted) for _ in range(2))
+        other = send(mai, path, outcome="accept", **wanted)
+        late = send(lan, path, outcome="spam", **wanted)
+
+    assert (first.status_code, again.status_code) == (303, 303)
+    assert (other.status_code, late.status_code) == (409, 409)
+    assert "\u2068mai\u2069: \u2068rejected as spam\u2069" in other.text
+    assert "\u2068mai\u2069: \u2068rejected as spam\u2069" in late.text
