@@ -25,7 +25,7 @@ from service.storage.campaign_views import Spread, View, views_of
 from service.storage.campaigns import Campaign, Campaigns, UnknownCampaign
 from service.storage.finding import Finding
 from service.storage.kin import Open
-from service.web.card import Pieces, pieces_of, plain_name
+from service.web.card import Pieces, language_tag, pieces_of, plain_name, reads_as_toxic
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.decisions import conflict_with, is_same
 from service.web.desk import Admin, Caller, Desk, Moderator, TheDesk, Viewer
@@ -70,12 +70,16 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One comment of a campaign, in short; of which site, where there are several."""
+    """One comment of a campaign, in short; of which site, where there are several.
+
+    `language` is the tag for its `lang` attribute, "" when unknown.
+    """
 
     id: str
     author: Pieces
     content: tuple[Stretch, ...]
     language: str
+    is_folded: bool
     article: Pieces
     site: str
 
@@ -186,7 +190,8 @@ def _sample(item: QueueItem, first: str, site: str) -> Sample:
         id=item.comment.id,
         author=pieces_of(sent.author.name),
         content=_marked(_short(sent.content), _short(first)),
-        language=sent.article.language,
+        language=language_tag(sent.content),
+        is_folded=reads_as_toxic(item.comment.verdict),
         article=pieces_of(sent.article.title or sent.permalink),
         site=site,
     )
