@@ -32,11 +32,11 @@ from tests.wordpress.blog import PASSWORD, Blog, running_blog, why_not
 
 COUNT = 200
 
-KEY, POINT, CLICK, HOME, THINK = 0.28, 1.10, 0.20, 0.40, 1.35
-"""Seconds for a key (an average typist), a pointing, a press and release of the mouse's button, a
-hand that moves between keyboard and mouse, and a mental step: Card, Moran and Newell, "The
-keystroke-level model for user performance time with interactive systems", Communications of the
-ACM 23 (7), 1980, the figures of its table of operators."""
+KEY, POINT, CLICK, THINK = 0.28, 1.10, 0.20, 1.35
+"""Seconds for a key (an average typist), a pointing, a press and release of the mouse's button, and
+a mental step: Card, Moran and Newell, "The keystroke-level model for user performance time with
+interactive systems", Communications of the ACM 23 (7), 1980, the figures of its table of
+operators."""
 
 WORDS_A_MINUTE = 238
 """Silent reading of non-fiction: Brysbaert, "How many words do we read per minute?", Journal of
@@ -124,11 +124,13 @@ def here_by_keys(newsroom: Seeded, person: Person, wanted: dict[str, RejectReaso
     current = ""
     while newsroom.store.queue_size(None):
         if not current:
-            _first_page(newsroom, person, home=HOME)
+            _campaigns_by_keys(newsroom, person)
             if not newsroom.store.queue_size(None):
                 return
-            person.press("j")
-            current = person.wait(until=_CURRENT)
+            current = str(person.page.evaluate(_CURRENT))
+            if not current:
+                person.press("j")
+                current = person.wait(until=_CURRENT)
         person.think()
         reason = _wanted(newsroom, current, wanted)
         person.press(f"r {_REASON_KEYS[reason]}" if reason else "a")
@@ -142,7 +144,7 @@ def here_by_mouse(newsroom: Seeded, person: Person, wanted: dict[str, RejectReas
     current = "none"
     while newsroom.store.queue_size(None):
         if current == "none":
-            _first_page(newsroom, person)
+            _campaigns_by_mouse(newsroom, person)
             if not newsroom.store.queue_size(None):
                 return
             current = person.wait(until=_FIRST, of="none")
@@ -154,15 +156,31 @@ def here_by_mouse(newsroom: Seeded, person: Person, wanted: dict[str, RejectReas
         person.page.wait_for_load_state()
 
 
-def _first_page(newsroom: Seeded, person: Person, *, home: float = 0) -> None:
-    """Open the queue, and settle its campaigns, each by one click; `home` is a hand's way there."""
+def _campaigns_by_keys(newsroom: Seeded, person: Person) -> None:
+    """Open the queue, and settle its campaigns by keys, with the one that says yes."""
+    page = person.page
+    page.goto(f"{newsroom.url}/queue")
+    if page.locator(_CAMPAIGN).count():
+        person.press("j")
+    while (forms := page.locator(_CAMPAIGN)).count():
+        is_spam = WAVE_MARK in forms.first.locator("xpath=..").inner_text()
+        person.think()
+        before = page.evaluate(_STANDING)
+        person.press("r s" if is_spam else "a")
+        person.think()
+        person.press("Enter")
+        person.wait(until=_STANDING, of=before)
+        page.wait_for_load_state()
+
+
+def _campaigns_by_mouse(newsroom: Seeded, person: Person) -> None:
+    """Open the queue, and settle its campaigns, each by one click."""
     page = person.page
     page.goto(f"{newsroom.url}/queue")
     while (forms := page.locator(_CAMPAIGN)).count():
         form = forms.first
         is_spam = WAVE_MARK in form.locator("xpath=..").inner_text()
         person.think()
-        person.human += 2 * home
         before = page.evaluate(_STANDING)
         person.click(form.locator(f"[value={'spam' if is_spam else 'accept'}]"))
         person.wait(until=_STANDING, of=before)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from model.decision import Decision, RejectReason
 from model.outcome import Outcome
-from service.storage import NothingToUndo, QueueItem, Role, UnknownComment, Waiting
+from service.storage import NothingToUndo, Role, UnknownComment
 from service.storage.acts import MOST, PLAN_LIFETIME, Act, Acts, ActState, UnknownAct
 from service.storage.finding import Finding, Part
 from service.storage.passed import Passed
@@ -134,7 +134,7 @@ def act(request: Request, caller: Viewer, desk: TheDesk, act_id: str) -> Respons
         by_site=_most_frequent([(sites.get(p.site_id, ""), p) for p in parts]),
         by_band=_most_frequent([(t(f"find.band.{p.band.value}"), p) for p in parts]),
         by_language=_most_frequent([(language_name(t, p.language), p) for p in parts]),
-        samples=[in_short(QueueItem(one, Waiting.VERDICT)) for one in samples],
+        samples=[in_short(one) for one in samples],
         is_over=found.state is ActState.DONE,
         back=place.path(),
         back_done=place.path(act=act_id),

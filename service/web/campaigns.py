@@ -25,8 +25,9 @@ from service.storage.campaign_views import Spread, View, views_of
 from service.storage.campaigns import Campaign, Campaigns, UnknownCampaign
 from service.storage.finding import Finding
 from service.storage.kin import Open
-from service.web.card import Pieces, pieces_of, plain_name
+from service.web.card import Pieces, language_tag, pieces_of, plain_name, reads_as_toxic
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
+from service.web.decisions import conflict_with, is_same
 from service.web.desk import Admin, Caller, Desk, Moderator, TheDesk, Viewer
 from service.web.place import ID
 from service.web.rendering import PageRoute, Refusal, page, see_other
@@ -69,11 +70,16 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One comment of a campaign, in short; of which site, where there are several."""
+    """One comment of a campaign, in short; of which site, where there are several.
 
+    `language` is the tag for its `lang` attribute, "" when unknown.
+    """
+
+    id: str
     author: Pieces
     content: tuple[Stretch, ...]
     language: str
+    is_folded: bool
     article: Pieces
     site: str
 
@@ -181,9 +187,11 @@ def _card(campaign: Campaign, view: View, names: Mapping[str, str]) -> CampaignC
 def _sample(item: QueueItem, first: str, site: str) -> Sample:
     sent = item.comment.submission
     return Sample(
+        id=item.comment.id,
         author=pieces_of(sent.author.name),
         content=_marked(_short(sent.content), _short(first)),
-        language=sent.article.language,
+        language=language_tag(sent.content),
+        is_folded=reads_as_toxic(item.comment.verdict),
         article=pieces_of(sent.article.title or sent.permalink),
         site=site,
     )
@@ -311,11 +319,13 @@ def decide(
 ) -> Response:
     """Decide what waits of a campaign and was on the page."""
     sites = caller.sites_as(Role.MODERATOR)
+    wanted = _decision(sent.outcome, caller.name, desk.now())
+    store = Campaigns(desk.store)
     try:
-        Campaigns(desk.store).decide(
+        store.decide(
             sites,
             _known(campaign_id),
-            _decision(sent.outcome, caller.name, desk.now()),
+            wanted,
             upto=sent.upto,
             follow_for=timedelta(hours=_hours(sent.hours)),
             seen_on=caller.sites_as(Role.VIEWER),
@@ -323,7 +333,11 @@ def decide(
     except UnknownCampaign:
         raise Refusal(404, "unknown_campaign") from None
     except UnknownComment:
-        raise Refusal(409, "campaign_over") from None
+        act = store.campaign(caller.sites_as(Role.VIEWER), campaign_id).act
+        if act is None:
+            raise Refusal(409, "campaign_over") from None
+        if not is_same(act.decision, wanted):
+            raise conflict_with(request, desk, act.decision) from None
     return _done(request, campaign_id, sent)
 
 

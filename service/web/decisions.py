@@ -84,18 +84,19 @@ def _decide(
         raise Refusal(404, "unknown_comment") from None
     except AlreadyDecided as conflict:
         standing = conflict.standing
-        # The same word twice is a button pressed twice.
-        if (standing.outcome, standing.reason, standing.moderator) != (
-            wanted.outcome,
-            wanted.reason,
-            wanted.moderator,
-        ):
-            raise _conflict(request, desk, standing) from None
+        if not is_same(standing, wanted):
+            raise conflict_with(request, desk, standing) from None
     if wants_data(request):
         return data({"id": comment_id, "said": wanted.reason or wanted.outcome.word})
     following = f"c-{sent.next}" if ID.fullmatch(sent.next) else ""
     place = Place.of(sent.order, sent.after, sent.view)
     return see_other(request, place.path(done=comment_id, fragment=following))
+
+
+def is_same(standing: Decision, wanted: Decision) -> bool:
+    """Whether a decision is the one that stands: the same word twice is a button pressed twice."""
+    told = (standing.outcome, standing.reason, standing.moderator)
+    return told == (wanted.outcome, wanted.reason, wanted.moderator)
 
 
 def undo(
@@ -108,7 +109,7 @@ def undo(
         raise Refusal(404, "unknown_comment")
     standing = comment.decision
     if standing is not None and standing.moderator != caller.name:
-        raise _conflict(request, desk, standing)
+        raise conflict_with(request, desk, standing)
     try:
         desk.store.undo(sites, comment_id, moderator=caller.name, only_own=True)
     except NothingToUndo:
@@ -144,7 +145,8 @@ def _known(comment_id: str) -> str:
     return comment_id
 
 
-def _conflict(request: Request, desk: Desk, standing: Decision) -> Refusal:
+def conflict_with(request: Request, desk: Desk, standing: Decision) -> Refusal:
+    """What is said to who decides what was decided: whose decision stands, which, how long."""
     t = texts_for(request)
     key = standing.reason or standing.outcome.word
     values: dict[str, object] = {

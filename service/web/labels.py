@@ -19,7 +19,7 @@ from service.storage import Role, StoredComment
 from service.storage.finding import Finding, Order
 from service.storage.label_findings import FindingKind, LabelFinding, LabelFindings, Spoken
 from service.storage.review import SiteIds
-from service.web.card import Pieces, first_of, pieces_of, plain_name
+from service.web.card import Pieces, first_of, language_tag, pieces_of, plain_name
 from service.web.desk import Admin, TheDesk
 from service.web.rendering import PageRoute, page
 
@@ -52,6 +52,7 @@ class Doubtful:
     percent: int
     author: Pieces
     content: Pieces
+    language: str
     is_cut: bool
 
 
@@ -128,5 +129,6 @@ def _shown(told: Mapping[str, Any], comment: StoredComment, names: Mapping[str, 
         percent=round(100 * told["score"]),
         author=pieces_of(comment.submission.author.name),
         content=content,
+        language=language_tag(comment.submission.content),
         is_cut=is_cut,
     )

@@ -15,7 +15,7 @@ from model.decision import Decision
 from model.language import LANGUAGES, UNKNOWN
 from model.outcome import Head
 from model.reasons import sentence
-from service.storage import BadCursor, QueueItem, QueueOrder, QueuePage, Role
+from service.storage import BadCursor, QueueOrder, QueuePage, Role, StoredComment
 from service.storage.finding import Count, Finding, Found, Levels, Order
 from service.storage.passed import Passed
 from service.storage.traits import Band
@@ -27,7 +27,7 @@ from service.web.campaigns import (
     at_top,
     first_cards,
 )
-from service.web.card import plain_name
+from service.web.card import language_tag, plain_name, reads_as_toxic
 from service.web.dealing import LANGUAGE_NAMES, REASONS, deal
 from service.web.desk import Caller, Desk, TheDesk, Viewer
 from service.web.notices import CHANGED, notice_of
@@ -57,6 +57,19 @@ class Flash:
     id: str
     name: str
     decision: Decision | None  # None when it was undone
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A comment in a line: the name of whoever wrote it, and how it begins.
+
+    `language` is the tag for its `lang` attribute, "" when unknown.
+    """
+
+    name: str
+    said: str
+    language: str
+    is_folded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,17 +212,22 @@ def _strip_path(place: Place) -> str:
     return "" if place.look.state else place.path(after="", strip="1", fragment="strip")
 
 
-def _samples(desk: Desk, caller: Caller, place: Place, found: Found) -> list[tuple[str, str]]:
-    """Some of what lies in the chosen range, in short: by whom, and how it begins."""
+def _samples(desk: Desk, caller: Caller, place: Place, found: Found) -> list[Short]:
+    """Some of what lies in the chosen range."""
     if not place.look.has_range:
         return []
-    return [in_short(item) for item in found.page.items[:SAMPLES]]
+    return [in_short(item.comment) for item in found.page.items[:SAMPLES]]
 
 
-def in_short(item: QueueItem) -> tuple[str, str]:
-    """A comment in a line: the name of whoever wrote it, and how it begins."""
-    sent = item.comment.submission
-    return plain_name(sent.author.name), plain_name(sent.content, longest=140)
+def in_short(comment: StoredComment) -> Short:
+    """A comment in a line."""
+    sent = comment.submission
+    return Short(
+        plain_name(sent.author.name),
+        plain_name(sent.content, longest=140),
+        language_tag(sent.content),
+        reads_as_toxic(comment.verdict),
+    )
 
 
 def _with_head(place: Place, head: Head) -> str:

@@ -27,7 +27,7 @@ from service.replay import Flip, Kind, Replayed, lists_with, replayed, setups_of
 from service.rule_trial import LONGER_SECONDS
 from service.storage import Role, Site
 from service.storage.past import Stretch, count_past
-from service.web.card import Pieces, at_once_and_rest, pieces_of, plain_name
+from service.web.card import Pieces, at_once_and_rest, language_tag, pieces_of, plain_name
 from service.web.desk import Admin, Caller, Desk, TheDesk
 from service.web.rendering import PageRoute, Refusal, page
 from service.web.rule_forms import Problem, Wanted, read
@@ -103,6 +103,7 @@ class ShownFlip:
     flip: Flip
     name: Pieces
     content: Pieces
+    language: str
 
 
 def ask(
@@ -334,4 +335,4 @@ def _kinds(found: Replayed) -> list[tuple[Kind, int, list[ShownFlip]]]:
 
 def _shown(flip: Flip) -> ShownFlip:
     content = at_once_and_rest(pieces_of(flip.content[:_SHOWN]))[0]
-    return ShownFlip(flip, pieces_of(flip.name), content)
+    return ShownFlip(flip, pieces_of(flip.name), content, language_tag(flip.content[:_SHOWN]))

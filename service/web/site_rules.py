@@ -27,7 +27,7 @@ from service.storage.rule_records import (
     entries_of,
 )
 from service.storage.site_rules import RuleBook
-from service.web.card import Pieces, at_once_and_rest, pieces_of, plain_name
+from service.web.card import Pieces, at_once_and_rest, language_tag, pieces_of, plain_name
 from service.web.desk import Admin, Caller, Desk, Moderator, TheDesk
 from service.web.notices import changed_at, notice_of_change
 from service.web.raids import raids_on
@@ -310,6 +310,7 @@ class ShownSample:
 
     name: Pieces
     content: Pieces
+    language: str
     before: str
     after: str
     decided: str
@@ -322,6 +323,7 @@ def _samples(trial: Trial) -> list[ShownSample]:
         ShownSample(
             pieces_of(sample.name[:120]),
             at_once_and_rest(pieces_of(sample.content[:2000], _marks(sample)))[0],
+            language_tag(sample.content[:2000]),
             sample.before.word,
             sample.after.word,
             sample.decided.word if sample.decided is not None else "",

@@ -8,7 +8,8 @@ from playwright.sync_api import Page, Route, expect
 
 from model.outcome import Outcome
 from model.verdict import Reason
-from service.storage import Role
+from service.storage import EVERY_SITE, Role
+from service.storage.accounts_people import People
 from tests.browser.conftest import Noticed, SignedIn
 from tests.browser.newsroom import SPAM, Newsroom, verdict_on
 from tests.browser.test_queue_page import EVIL, HOSTILE, HOSTILE_VERDICT
@@ -354,3 +355,90 @@ def test_the_menu_of_a_phone_opens_without_a_script(
     link.click()
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Hàng chờ")
+
+
+@pytest.mark.parametrize("locale", ["en", "vi"])
+@pytest.mark.parametrize("name", ["mai", "Nguyễn Thị Ngọc Ánh " * 5])
+def test_the_menu_is_one_line_at_every_width(signed_in: SignedIn, locale: str, name: str) -> None:
+    page = signed_in(name, Role.ADMIN, locale=locale)
+
+    found = {}
+    for width in (1600, 1280, 1217, 1216, 1100, 1000, 993, 992, 360):
+        page.set_viewport_size({"width": width, "height": 700})
+        found[width] = page.evaluate(
+            "[document.querySelector('.top').offsetHeight, document.documentElement.scrollWidth]"
+        )
+
+    assert [width for width, (_, wide) in found.items() if wide > width] == []
+    assert [width for width, (high, _) in found.items() if high > 64] == []
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_what_is_one_s_own_opens_by_one_s_name_where_the_line_is_full(
+    signed_in: SignedIn, scripts: bool
+) -> None:
+    page = signed_in("mai", Role.ADMIN, width=1000, scripts=scripts)
+    expect(page.get_by_role("link", name="Dashboard")).to_be_visible()
+    expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
+
+    page.get_by_role("button", name="mai").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="mai")).to_be_focused()
+    page.get_by_role("button", name="mai").click()
+    page.get_by_role("link", name="Tiếng Việt").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Hàng chờ")
+
+
+def test_who_may_decide_no_more_is_told_and_the_comment_is_back(
+    newsroom: Newsroom, signed_in: SignedIn
+) -> None:
+    first, second = newsroom.put(), newsroom.put()
+    page = signed_in("mai")
+    page.keyboard.press("j")
+    [mai] = [one for one in newsroom.store.moderators() if one.name == "mai"]
+    People(newsroom.store).set_role(None, mai.id, EVERY_SITE, Role.VIEWER, by="an")
+
+    page.keyboard.press("a")
+    expect(card(page, first)).to_contain_text("Not recorded")
+    expect(page.locator("#count")).to_have_text("2 waiting")
+    page.reload()
+
+    expect(card(page, second)).to_be_visible()
+    expect(page.get_by_role("button", name="Accept")).to_have_count(0)
+    assert newsroom.comment(first).decision is None
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_the_way_back_shows_no_card_that_was_decided(
+    newsroom: Newsroom, signed_in: SignedIn, scripts: bool
+) -> None:
+    first, second = newsroom.put(), newsroom.put()
+    page = signed_in("mai", scripts=scripts)
+
+    with page.expect_response(lambda answer: answer.request.method == "POST"):
+        card(page, first).get_by_role("button", name="Accept").click()
+    expect(page.locator(".flash")).to_contain_text("Accepted")
+    page.goto(f"{newsroom.url}/log")
+    page.go_back()
+
+    expect(card(page, second)).to_be_visible()
+    expect(card(page, first)).to_have_count(0)
+
+
+@pytest.mark.parametrize("button", ["Accept", "Spam"])
+def test_a_button_of_a_page_from_before_changes_no_decision(
+    newsroom: Newsroom, signed_in: SignedIn, button: str
+) -> None:
+    one = newsroom.put()
+    page = signed_in("mai", scripts=False)
+    newsroom.store.decide(None, one, accept(newsroom.clock(), "mai"))
+
+    card(page, one).get_by_role("button", name=button).click()
+
+    if button == "Accept":
+        expect(page.locator(".flash")).to_contain_text("Accepted")
+    else:
+        expect(page.locator("main")).to_contain_text("That decision stands")
+    assert newsroom.comment(one).state is Outcome.ACCEPT

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from model.outcome import Outcome
+from model.verdict import Reason
 from service.campaigns import CampaignFinder
 from service.storage import Role
-from tests.browser.newsroom import Newsroom, form_token, open_newsroom
+from tests.browser.newsroom import SPAM, Newsroom, form_token, open_newsroom, verdict_on
 
 WORDS = (
     "Mình vừa rút được 12 triệu sau ba ngày chơi ở đây, nạp rút nhanh gọn, hỗ trợ nhiệt tình, "
@@ -208,3 +210,38 @@ def test_a_viewer_sees_and_does_not_decide(newsroom: Newsroom, ids: list[str]) -
 
     assert "Accept all" not in page
     assert refused.status_code == 403
+
+
+def test_the_same_press_twice_is_one_and_another_is_told_which_stands(
+    newsroom: Newsroom, ids: list[str]
+) -> None:
+    with newsroom.moderator("mai") as mai, newsroom.moderator("lan") as lan:
+        path = f"/campaigns/{campaign_in(mai.get('/queue').text)}/decide"
+        wanted = {"upto": ids[-1], "hours": "0"}
+        first, again = (send(mai, path, outcome="spam", **wanted) for _ in range(2))
+        other = send(mai, path, outcome="accept", **wanted)
+        late = send(lan, path, outcome="spam", **wanted)
+
+    assert (first.status_code, again.status_code) == (303, 303)
+    assert (other.status_code, late.status_code) == (409, 409)
+    assert "\u2068mai\u2069: \u2068rejected as spam\u2069" in other.text
+    assert "\u2068mai\u2069: \u2068rejected as spam\u2069" in late.text
+
+
+def test_a_sample_has_its_language_and_is_folded_where_it_insults(newsroom: Newsroom) -> None:
+    sent = [replace(SPAM, content=f"{WORDS} {n}") for n in range(3)]
+    insult = (Reason("score.toxicity_likely", "content", ""),)
+    for one in sent:
+        newsroom.put(one, replace(verdict_on(one, toxicity=0.97), reasons=insult))
+    CampaignFinder(newsroom.store).turn()
+
+    with newsroom.moderator() as client:
+        page = client.get("/queue").text
+        many = client.get("/queue", params={"above": "5", "below": "100"}).text
+
+    campaign = page[page.index("campaign-samples") :]
+    assert campaign.count('<details class="folded">') >= 3
+    assert campaign.count('<div class="content" lang="vi"') >= 3
+    samples = many[many.index('<div class="samples">') : many.index("</ul>", many.index("samples"))]
+    assert '<details class="folded">' in many
+    assert samples.count('<bdi lang="vi">') == 3

@@ -1,4 +1,5 @@
-// The cards on the page: which one has the focus, how one leaves, how it comes back.
+// The cards on the page: which one has the focus, how one leaves, how it comes back. Campaigns stand
+// above the comments, and are stops for the keys as these are.
 //
 // A card that leaves keeps its place by a mark, so that it can come back to exactly there. What
 // stands at the top of the window stays where it is, whatever happens above it.
@@ -6,6 +7,8 @@
 import { element } from "./queue-say.js";
 
 const SHIELD_MS = 300;
+const ANY_CARD = "[data-card], [data-campaign]";
+export const DECIDING = "[data-decide] button, [data-settle]";
 const list = document.getElementById("cards");
 const empty = document.getElementById("empty");
 const marks = new Map(); // by id: what keeps the place of a card that left
@@ -15,15 +18,18 @@ let isAwaited = false; // the last card left before the next ones were loaded
 
 export const cards = () => [...list.querySelectorAll(":scope > [data-card]")];
 export const cardOf = (id) => list.querySelector(`:scope > [data-card="${CSS.escape(id)}"]`);
-export const idOf = (card) => card.dataset.card;
+export const campaigns = () => [...document.querySelectorAll("#campaigns > [data-campaign]")];
+export const stops = () => [...campaigns(), ...cards()]; // in the order in which they are read
+export const isCampaign = (card) => card.dataset.campaign !== undefined;
+export const idOf = (card) => card.dataset.card ?? card.dataset.campaign;
 export const moreToLoad = () => list.querySelector(":scope > .more");
 export const isKnown = (id) => marks.has(id) || cardOf(id) !== null;
 export const hasLeft = (id) => marks.has(id);
 export const whenOneLeaves = (act) => onLeave.push(act);
 
 export function current() {
-  const card = document.activeElement?.closest?.("[data-card]");
-  return card && list.contains(card) ? card : null;
+  const card = document.activeElement?.closest?.(ANY_CARD);
+  return card && stops().includes(card) ? card : null;
 }
 
 export function show(card) {
@@ -40,7 +46,7 @@ export const isShielded = () => performance.now() - movedAt < SHIELD_MS;
 
 // Nor does the second of two clicks, beside the cards, take the focus from the one that came up.
 document.addEventListener("mousedown", (event) => {
-  if (event.detail > 1 && !event.target.closest("[data-card], form")) event.preventDefault();
+  if (event.detail > 1 && !event.target.closest(`${ANY_CARD}, form`)) event.preventDefault();
 });
 
 const pointer = { x: -1, y: -1 };
@@ -52,7 +58,7 @@ for (const kind of ["pointermove", "pointerdown"]) {
 }
 
 const underPointer = () =>
-  document.elementFromPoint(pointer.x, pointer.y)?.closest("[data-card]") ?? null;
+  document.elementFromPoint(pointer.x, pointer.y)?.closest(ANY_CARD) ?? null;
 
 function watchingPointer(change) {
   const before = underPointer();
@@ -63,20 +69,19 @@ function watchingPointer(change) {
 
 function keepingView(change) {
   watchingPointer(() => {
-    const anchor = current() ?? cards().find((card) => card.getBoundingClientRect().bottom > 0);
+    const anchor = current() ?? stops().find((card) => card.getBoundingClientRect().bottom > 0);
     const before = anchor?.getBoundingClientRect().top;
     change();
     if (anchor?.isConnected) window.scrollBy(0, anchor.getBoundingClientRect().top - before);
   });
 }
 
+// Where one goes on when a card leaves: back to a campaign only if no more comments will come.
 function neighbour(card) {
-  let next = card.nextElementSibling;
-  while (next && !next.matches("[data-card]")) next = next.nextElementSibling;
-  if (next) return next;
-  let before = card.previousElementSibling;
-  while (before && !before.matches("[data-card]")) before = before.previousElementSibling;
-  return before;
+  const all = stops();
+  const at = all.indexOf(card);
+  const [before, after] = [all[at - 1] ?? null, all[at + 1] ?? null];
+  return after ?? (before && isCampaign(before) && moreToLoad() ? null : before);
 }
 
 // Takes a card off the page; the focus goes on to the next one if it was here.
@@ -129,7 +134,7 @@ export function add(card, { first = false } = {}) {
 // else meanwhile, goes on with the first.
 export function haveCome() {
   const [first] = cards();
-  empty.hidden = first !== undefined || moreToLoad() !== null;
+  empty.hidden = stops().length > 0 || moreToLoad() !== null;
   const isWaiting = isAwaited && document.activeElement === document.querySelector("h1");
   if (first) isAwaited = false;
   if (first && isWaiting) watchingPointer(() => show(first));
@@ -139,13 +144,13 @@ export function haveCome() {
 export function settle(card, sentence) {
   annotate(card, sentence);
   card.classList.add("settled");
-  for (const button of card.querySelectorAll("[data-decide] button")) button.disabled = true;
+  for (const button of card.querySelectorAll(DECIDING)) button.disabled = true;
 }
 
 export function unsettle(card) {
   card.querySelector(":scope > .note")?.remove();
   card.classList.remove("settled", "rejecting");
-  for (const button of card.querySelectorAll("[data-decide] button")) button.disabled = false;
+  for (const button of card.querySelectorAll(DECIDING)) button.disabled = false;
 }
 
 export function annotate(card, sentence, ...more) {
@@ -158,9 +163,9 @@ export function annotate(card, sentence, ...more) {
 export const isSettled = (card) => card.classList.contains("settled");
 
 document.addEventListener("focusout", (event) => {
-  const card = event.target.closest?.("[data-card].settled");
+  const card = event.target.closest?.(".settled");
   if (!card || card.contains(event.relatedTarget) || !event.relatedTarget) return;
-  if (event.relatedTarget.closest?.("[data-card]")) setTimeout(() => leaveSettled(card), 0);
+  if (event.relatedTarget.closest?.(ANY_CARD)) setTimeout(() => leaveSettled(card), 0);
 });
 
 function leaveSettled(card) {

@@ -2,8 +2,8 @@
 // comes back and says why. Nothing is sent that the page's own forms would not send.
 
 import {
-  add, annotate, cardOf, current, hasLeft, idOf, isSettled, isShielded, putBack, settle, show,
-  takeOut, unsettle,
+  add, annotate, cardOf, current, DECIDING, hasLeft, idOf, isSettled, isShielded, putBack, settle,
+  show, takeOut, unsettle,
 } from "./queue-cards.js";
 import { loadCard } from "./queue-ahead.js";
 import { countIs, desk, element, root, say, tell, token, words } from "./queue-say.js";
@@ -157,7 +157,7 @@ document.addEventListener("submit", (event) => {
 document.addEventListener(
   "click",
   (event) => {
-    const onDecision = event.target.closest?.("[data-decide] button");
+    const onDecision = event.target.closest?.(DECIDING);
     const isLate = event.detail > 1 || (event.detail === 1 && onDecision && isShielded());
     if (isLate && (onDecision || event.target.closest?.("#undo"))) {
       event.preventDefault();

@@ -1,7 +1,8 @@
 // Single keys. Each presses what is on the page; none does anything while one types, with Ctrl,
 // Alt or Meta, when a key is held down, with a dialog open, or when they are switched off.
 
-import { cards, current, show } from "./queue-cards.js";
+import { ask } from "./queue-campaigns.js";
+import { current, isCampaign, show, stops } from "./queue-cards.js";
 import { accept, reject, undo } from "./queue-deciding.js";
 import { toggleContext } from "./queue-context.js";
 import { say, words } from "./queue-say.js";
@@ -13,7 +14,7 @@ const opener = document.getElementById("show-keys");
 let rejecting = null; // the card that is being rejected, until its reason is chosen
 
 function move(step) {
-  const all = cards();
+  const all = stops();
   const at = all.indexOf(current());
   const inSight = all.findIndex((card) => card.getBoundingClientRect().bottom > 80);
   const next = at < 0 ? Math.max(0, inSight) : at + step;
@@ -29,10 +30,11 @@ function withCurrent(act) {
 }
 
 function startRejecting(card) {
-  if (!card.querySelector("[data-reject]:enabled")) return;
+  const first = card.querySelector(":is([data-reject], fieldset [data-settle]):enabled");
+  if (!first) return;
   rejecting = card;
   card.classList.add("rejecting");
-  card.querySelector("[data-reject]").focus();
+  first.focus();
   say(words("said.rejecting"));
 }
 
@@ -44,7 +46,8 @@ function leaveRejecting() {
 function rejectFor(key) {
   const card = rejecting;
   leaveRejecting();
-  reject(card, key);
+  if (isCampaign(card)) ask(card, key);
+  else reject(card, key);
 }
 
 function keepAfterAll() {
@@ -54,9 +57,12 @@ function keepAfterAll() {
   say(words("said.kept"));
 }
 
+// What is around a campaign is its page: each of its comments, and what was decided of it.
+const openPage = (card) => card.querySelector("h2 a").click();
+
 function pick(card) {
   const box = card.querySelector("[data-pick]");
-  if (!box) return;
+  if (!box) return say(words("said.not_picked"));
   box.click();
   say(words(box.checked ? "said.picked" : "said.unpicked"));
 }
@@ -78,10 +84,10 @@ function help() {
 const ACTIONS = {
   j: () => move(1),
   k: () => move(-1),
-  a: () => withCurrent(accept),
+  a: () => withCurrent((card) => (isCampaign(card) ? ask(card, "a") : accept(card))),
   r: () => withCurrent(startRejecting),
   x: () => withCurrent(pick),
-  c: () => withCurrent(toggleContext),
+  c: () => withCurrent((card) => (isCampaign(card) ? openPage(card) : toggleContext(card))),
   u: undo,
   "/": search,
   "?": help,

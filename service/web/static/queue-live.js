@@ -4,6 +4,7 @@
 import {
   annotate, cardOf, cards, hasLeft, idOf, isSettled, putBack, settle, takeOut, unsettle,
 } from "./queue-cards.js";
+import { backOf, goneOf, sampleIds } from "./queue-campaigns.js";
 import { othersLookAt } from "./queue-claims.js";
 import { isOnWay, isOwnDoing, signInLink } from "./queue-deciding.js";
 import { countIs, desk, me, root, say, words } from "./queue-say.js";
@@ -21,13 +22,14 @@ let isNew = 0;
 let isOver = false;
 
 function whoDid(what) {
-  return words(`gone.${what.said}`, { who: what.by });
+  return what.said ? words(`gone.${what.said}`, { who: what.by }) : "";
 }
 
 // A decision that stands: `by` whom, and what was `said`; nobody's if it merely waits no more.
 function gone(what) {
   const card = cardOf(what.id);
-  if (!card || isSettled(card)) return;
+  if (!card) return goneOf(what.id, { ...what, sentence: whoDid(what), me });
+  if (isSettled(card)) return;
   countIs(-1);
   if (what.by === "" || what.by === me) return takeOut(card);
   if (card.contains(document.activeElement)) {
@@ -42,7 +44,7 @@ function back(what) {
   const settled = cardOf(what.id);
   if (settled && isSettled(settled)) unsettle(settled);
   else if (hasLeft(what.id)) putBack(what.id);
-  else return;
+  else return backOf(what.id);
   countIs(1);
   const card = cardOf(what.id);
   unsettle(card);
@@ -51,7 +53,7 @@ function back(what) {
 
 async function look() {
   const asked = performance.now();
-  const ids = cards().map(idOf);
+  const ids = [...cards().map(idOf), ...sampleIds()];
   for (let at = 0; at < Math.max(ids.length, 1); at += 100) {
     const query = new URLSearchParams(ids.slice(at, at + 100).map((id) => ["id", id]));
     const answer = await fetch(`${root}/queue/standing?${query}`, {

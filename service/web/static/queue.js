@@ -3,7 +3,7 @@
 
 import "./queue-keys.js";
 import "./queue-live.js";
-import { cards, show, showHeading } from "./queue-cards.js";
+import { cards, show, showHeading, stops } from "./queue-cards.js";
 import { lookAhead, whenIdle } from "./queue-ahead.js";
 import { takeOver } from "./queue-deciding.js";
 import { say } from "./queue-say.js";
@@ -18,7 +18,7 @@ const flash = document.getElementById("flash");
 if (!flash.hidden) {
   const following = cards().find((card) => `#${card.id}` === location.hash);
   if (following) show(following);
-  else if (cards()[0]) cards()[0].focus({ preventScroll: true });
+  else if (stops()[0]) stops()[0].focus({ preventScroll: true });
   else showHeading();
   say(flash.querySelector("p").textContent);
 }
