@@ -5,6 +5,8 @@ import gzip
 import io
 import json
 import sys
+import time
+import tracemalloc
 
 import pytest
 
@@ -142,3 +144,41 @@ def test_without_pyarrow_it_is_said_what_brings_it(monkeypatch):
 
     with pytest.raises(ExampleError, match=r"duyet\[parquet\]"):
         read(b"PAR1....PAR1", "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("is_coded", "at_most"),
+    [
+        (True, 100_000_000),
+        (False, 400_000_000),  # a page of the file is unpacked whole, and here all are in one
+    ],
+)
+def test_a_small_parquet_file_of_large_texts_is_not_held_whole(arrow, is_coded, at_most):
+    import pyarrow.parquet  # noqa: F401, PLC0415  optional: duyet[parquet] brings it
+
+    out, large = io.BytesIO(), "a" * 1_000_000
+    rows = arrow.table({"text": [large] * 300, "label": ["spam"] * 300})
+    arrow.parquet.write_table(rows, out, compression="zstd", use_dictionary=is_coded)
+    del rows
+    before, most, count = arrow.total_allocated_bytes(), 0, 0
+
+    tracemalloc.start()
+    for one in read_examples(io.BytesIO(out.getvalue()), name="a.parquet"):
+        count += len(one.text) == len(large)
+        most = max(most, arrow.total_allocated_bytes() - before)
+    in_python = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert (count, len(out.getvalue()) < 1_000_000) == (300, True)
+    assert in_python < 30_000_000
+    assert most < at_most
+
+
+def test_a_table_of_very_many_columns_is_read_at_once():
+    names = ",".join([*(f"c{at}" for at in range(100_000)), "text", "label"])
+    began = time.process_time()
+
+    found = read(f"{names}\n{',' * 100_000}hay,ham\n".encode())
+
+    assert [one.text for one in found] == ["hay"]
+    assert time.process_time() - began < 10  # comparing each with each took minutes

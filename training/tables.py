@@ -22,7 +22,10 @@ LONGEST_CELL = 16 * 1024 * 1024
 """Characters of a cell: as many as a JSON line may have bytes."""
 
 ROWS_AT_A_TIME = 500
-"""Rows of a Parquet file that are in memory at a time."""
+"""Rows of a Parquet file that are in memory at a time, packed as the file has them."""
+
+BYTES_AT_A_TIME = 64_000_000
+"""Of rows so large fewer are."""
 
 Body = Mapping[str, object]
 Packed: TypeAlias = "io.BufferedReader[Any] | gzip.GzipFile"
@@ -107,8 +110,8 @@ def _header(cells: list[str]) -> list[str]:
     names = [cell.strip().casefold() for cell in cells]
     if "text" not in names:
         raise TableError("its first line must name the columns, `text` among them", 1)
-    twice = sorted({name for name in names if name and names.count(name) > 1})
-    if twice:
+    named = [name for name in names if name]
+    if len(named) > len(set(named)):
         raise TableError("a column is named twice", 1)
     return names
 
@@ -148,21 +151,33 @@ def parquet_rows(stream: BinaryIO, columns: frozenset[str]) -> Iterator[tuple[in
         raise TableError("to read Parquet takes pyarrow: pip install 'duyet[parquet]'") from None
     number = 0
     try:
-        file = parquet.ParquetFile(stream)
-        names = [name for name in file.schema_arrow.names if name in columns]
+        schema = parquet.ParquetFile(stream).schema_arrow
+        names = [name for name in schema.names if name in columns]
         if "text" not in names:
             raise TableError("it has no column `text`")
-        for batch in file.iter_batches(ROWS_AT_A_TIME, columns=names, use_threads=False):
-            for row in batch.to_pylist():
+        # Texts that the file has once stay so in memory, or a small file would fill all of it.
+        texts = [name for name in names if arrow.types.is_string(schema.field(name).type)]
+        file = parquet.ParquetFile(stream, read_dictionary=texts)
+        for batch in file.iter_batches(_many(file.metadata), columns=names, use_threads=False):
+            for at in range(batch.num_rows):
                 number += 1
-                yield number, _plain(row)
+                yield number, _plain(batch.slice(at, 1).to_pylist()[0])
     except (arrow.ArrowException, OSError, UnicodeDecodeError):
         raise TableError("the Parquet data is damaged, or not to be read", number + 1) from None
+
+
+def _many(metadata: Any) -> int:
+    """How many rows to read at a time, by how large they are where they are largest."""
+    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
+    each = max((group.total_byte_size / max(1, group.num_rows) for group in groups), default=0.0)
+    return max(1, min(ROWS_AT_A_TIME, int(BYTES_AT_A_TIME / max(each, 1.0))))
 
 
 def _plain(row: Mapping[str, Any]) -> Body | BadRow:
     body: dict[str, object] = {}
     for name, value in row.items():
+        if isinstance(value, str | bytes) and len(value) > LONGEST_CELL:
+            return BadRow("is too long", name)
         try:
             body[name] = _of_json(name, value)
         except (ValueError, RecursionError):
