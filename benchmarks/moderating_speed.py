@@ -42,7 +42,7 @@ WORDS_A_MINUTE = 238
 """Silent reading of non-fiction: Brysbaert, "How many words do we read per minute?", Journal of
 Memory and Language 109, 2019."""
 
-LONGEST_SECONDS = 20
+LONGEST_SECONDS = 60
 NO_MORE_SECONDS = 2
 WINDOW = {"width": 1280, "height": 900}
 

@@ -31,6 +31,7 @@ PLACE = ROOT / "docs" / "screenshots"
 SIZES = {"desktop": (1280, 860, "light"), "phone": (390, 844, "dark")}
 LANGUAGES = {"en": "en-GB", "vi": "vi-VN"}
 QUALITY = 62
+PATIENCE_SECONDS = 60
 MOST_BYTES = 4_000_000
 
 HEAD = """\
@@ -69,7 +70,9 @@ def main() -> None:
 
 def _there(newsroom: Seeded) -> SiteMap:
     own = {"origin": newsroom.url}
-    with httpx.Client(base_url=newsroom.url, headers=own, trust_env=False) as client:
+    with httpx.Client(
+        base_url=newsroom.url, headers=own, trust_env=False, timeout=PATIENCE_SECONDS
+    ) as client:
         client.post("/sign-in", data={"token": newsroom.link().partition("token=")[2]})
         return walked(client)
 
@@ -100,13 +103,15 @@ def _take(browser: Browser, newsroom: Seeded, there: SiteMap, language: str, siz
 
 def _context(browser: Browser, language: str, size: str) -> BrowserContext:
     width, height, scheme = SIZES[size]
-    return browser.new_context(
+    context = browser.new_context(
         viewport={"width": width, "height": height},
         locale=LANGUAGES[language],
         timezone_id="Asia/Ho_Chi_Minh",
         color_scheme="dark" if scheme == "dark" else "light",
         reduced_motion="reduce",
     )
+    context.set_default_timeout(1000 * PATIENCE_SECONDS)
+    return context
 
 
 def _save(page: Page, name: str) -> None:

@@ -105,6 +105,7 @@ def opened(browser: Browser, noticed: Noticed) -> Iterator[Opened]:
             viewport={"width": width, "height": 800}, locale=locale, java_script_enabled=scripts
         )
         context.set_default_timeout(10_000)
+        context.set_default_navigation_timeout(60_000)  # a page on a machine with much to do
         contexts.append(context)
         page = context.new_page()
         noticed.watch(page)
