@@ -55,7 +55,9 @@ if __name__ == "__main__":
     setup(
         ext_modules=[
             Extension(
-                "model.libkernel", ["model/kernel.c", "training/slopes.c"], depends=["setup.py"]
+                "model.libkernel",
+                ["model/kernel.c", "model/glance.c", "training/slopes.c"],
+                depends=["setup.py"],
             )
         ],
         cmdclass={"build_ext": BuildKernel},
