@@ -63,7 +63,7 @@ enum {
 enum { ASKS_FIRST = 4, ASKS_FOR_OWN = 8, ASKS_PLEASE = 16, ASKS_NOT_COMPOSED = 32 };
 
 enum { COUNTED = 6, TALLIES = 5, MEASURES = COUNTED + TALLIES, MOST_SIGNS = MEASURES + 6 };
-enum { MOST_LANGUAGES = 8, SAMPLE_ROOM = 1024, ASKED_ROOM = 1 << 14 };
+enum { MOST_LANGUAGES = 31, SAMPLE_ROOM = 1024, ASKED_ROOM = 1 << 14 };
 
 /* Words with what each says: a table of places to look at one after another, -1 for none. */
 typedef struct {
@@ -223,7 +223,7 @@ static int64_t by_words(const Traits *traits, const Telling *telling, const uint
         uint32_t hash = HASHED_NOTHING;
         for (; at < size && written[at]; at++) {
             hash = hashed(hash, written[at]);
-            if (written[at] >= 128)
+            if (written[at] >= 128)     /* no letter of ASCII is one language's own */
                 count_letter(&telling->letters, written[at], own);
         }
         if (at == begin)

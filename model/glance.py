@@ -143,7 +143,7 @@ _widen = _declared("duyet_widen", None, _pointer, _pointer, _codes, _pointer, _i
 _origins = _declared("duyet_origins", None, _pointer, _int64, _pointer)
 
 _TRAITS_AT = _TRAITS.ctypes.data
-_MOST_LANGUAGES = 8
+_MOST_LANGUAGES = 31
 _LONGEST_WORD = 64
 
 
@@ -221,8 +221,10 @@ class Telling:
     """What tells languages apart.
 
     `words` say twice the number of their language, from 1, less one, and that itself where they
-    tell without their diacritics: 1 and 2 for the first. `letters` say whose own they are, a bit
-    for each language. The first `sample` characters of a text are looked at.
+    tell without their diacritics: 1 and 2 for the first. `letters`, none of them ASCII, say whose own
+    they are, a bit for each language. The first `sample` characters of a text are looked at.
+
+    Raises ValueError for more than 31 languages, or what else C has no room for.
     """
 
     words: Lexicon
@@ -240,6 +242,7 @@ class Telling:
             not 0 < self.languages <= _MOST_LANGUAGES
             or max(numbers, default=0) > 2 * self.languages
             or any(bits >> self.languages for bits in letters.values())
+            or any(len(letter) != 1 or letter.isascii() for letter in letters)
             or not 0 < self.sample <= 256
         ):
             raise ValueError("no such languages")

@@ -182,11 +182,18 @@ def test_words_that_would_lead_out_of_memory_are_refused(words):
 
 @pytest.mark.parametrize(
     ("number", "letters", "languages", "sample"),
-    [(5, 1, 2, 160), (1, 4, 2, 160), (1, 1, 9, 160), (1, 1, 2, 300), (1, 1, 0, 160)],
+    [
+        (5, {"ế": 1}, 2, 160),
+        (1, {"ế": 4}, 2, 160),
+        (1, {"e": 1}, 2, 160),
+        (1, {"ế": 1}, 32, 160),
+        (1, {"ế": 1}, 2, 300),
+        (1, {}, 0, 160),
+    ],
 )
 def test_languages_that_would_lead_out_of_memory_are_refused(number, letters, languages, sample):
     with pytest.raises(ValueError, match="no such languages"):
-        Telling(Lexicon({"a": number}), Lexicon({"ế": letters}), languages, sample)
+        Telling(Lexicon({"a": number}), Lexicon(letters), languages, sample)
 
 
 def test_a_sample_that_would_lead_out_of_memory_is_refused():
