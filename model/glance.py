@@ -221,8 +221,9 @@ class Telling:
     """What tells languages apart.
 
     `words` say twice the number of their language, from 1, less one, and that itself where they
-    tell without their diacritics: 1 and 2 for the first. `letters`, none of them ASCII, say whose own
-    they are, a bit for each language. The first `sample` characters of a text are looked at.
+    tell without their diacritics: 1 and 2 for the first. `letters`, none of them ASCII, say
+    whose own they are, a bit for each language. The first `sample` characters of a text are
+    looked at.
 
     Raises ValueError for more than 31 languages, or what else C has no room for.
     """
