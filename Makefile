@@ -20,7 +20,7 @@ $(VENV)/.compiler: requirements-build.lock | $(BIN)/python
 	@touch $@
 
 # Dependencies first, by hash; then the project itself, built with what was just installed.
-$(VENV)/.installed: requirements.lock pyproject.toml setup.py model/kernel.c training/slopes.c $(VENV)/.compiler
+$(VENV)/.installed: requirements.lock pyproject.toml setup.py model/kernel.c model/glance.c training/slopes.c $(VENV)/.compiler
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

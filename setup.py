@@ -1,4 +1,4 @@
-"""Build the compiled part of the model, `model/libkernel.so`, from `model/kernel.c`.
+"""Build the compiled part of the model, `model/libkernel.so`, from `model/kernel.c` and others.
 
 All else of the distribution is told in pyproject.toml. The library is plain C and opened by
 ctypes, so that Python's headers are not needed. A compiler is: the one that $CC names, else `cc`,
@@ -55,7 +55,9 @@ if __name__ == "__main__":
     setup(
         ext_modules=[
             Extension(
-                "model.libkernel", ["model/kernel.c", "training/slopes.c"], depends=["setup.py"]
+                "model.libkernel",
+                ["model/kernel.c", "model/glance.c", "training/slopes.c"],
+                depends=["setup.py"],
             )
         ],
         cmdclass={"build_ext": BuildKernel},

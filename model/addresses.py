@@ -295,23 +295,30 @@ def registered_domain(host: str) -> str:
 
 def facts_of_address(address: Address) -> AddressFacts:
     """What the address tells without asking anyone."""
-    mailbox = address.local.lower().partition("+")[0]
-    digits = 0 if address.local.isalpha() else sum(map(str.isdigit, address.local))
+    local, domain = address.local, address.domain
+    mailbox = local.lower().partition("+")[0]
+    digits = 0 if local.isalpha() else sum(map(str.isdigit, local))
+    registered, is_disposable = _facts_of_domain(domain)
     return AddressFacts(
-        domain=address.domain,
-        registered_domain=registered_domain(address.domain),
-        is_disposable=_is_disposable(address.domain),
-        is_role=mailbox.replace(".", "").replace("-", "").replace("_", "") in ROLES,
-        is_freemail=address.domain in FREEMAIL,
-        local_length=len(address.local),
-        digits_share=digits / len(address.local),
+        domain,
+        registered,
+        is_disposable,
+        is_role=mailbox.translate(_JOINING) in ROLES,
+        is_freemail=domain in FREEMAIL,
+        local_length=len(local),
+        digits_share=digits / len(local),
     )
 
 
+_JOINING = dict.fromkeys(map(ord, ".-_"))  # what an office's mailbox may be written with
+
+
 @lru_cache(maxsize=4096)
-def _is_disposable(domain: str) -> bool:
+def _facts_of_domain(domain: str) -> tuple[str, bool]:
+    """Its registered domain, and whether it is disposable."""
     labels = domain.split(".")
-    return any(".".join(labels[at:]) in blocklist for at in range(len(labels) - 1))
+    is_disposable = any(".".join(labels[at:]) in blocklist for at in range(len(labels) - 1))
+    return registered_domain(domain), is_disposable
 
 
 # Mailboxes of an office, not of a person: RFC 2142, then what sites in English and Vietnamese use.

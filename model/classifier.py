@@ -21,7 +21,6 @@ from model.kernel import Plan
 from model.outcome import Head, HeadThresholds, Scores
 from model.policy import Policy
 from model.promise import Promise
-from model.text import whole_characters
 from model.verdict import Span
 
 HEADS: tuple[Head, ...] = (Head.SPAM, Head.TOXICITY)
@@ -149,11 +148,10 @@ class Classifier:
         found = kernel.weigh(self._plan, fields.laid, spans=True, rows=rows)
         log_odds = map(tuple, self._summed(fields, found).tolist())
         spans: list[list[Span]] = [[] for _ in batch]
-        texts, names = fields.texts, [FIELDS[of] for of in fields.fields]
-        for (owner, head, text, first, last), weight in zip(
+        names = [FIELDS[of] for of in fields.fields]
+        for (owner, head, text, start, end), weight in zip(
             found.spans, found.span_weights, strict=True
         ):
-            start, end = whole_characters(texts[text], first, last)
             spans[owner].append(Span(names[text], start, end, HEADS[head], weight))
         read = fields.features(found, self.spec).each() if rows else repeat(None, len(batch))
         return list(map(Explained, log_odds, map(tuple, spans), read))

@@ -4,32 +4,17 @@
 only what stands here.
 """
 
-import unicodedata
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-
-import numpy as np
 
 from model.addresses import AddressFacts, AddressProblem, facts_of_address, read_address
 from model.features import Texts
-from model.language import language_of
+from model.glance import LINKS
+from model.language import TELLING, language_told
 from model.links import Link, links_in
 from model.outcome import Outcome
-from model.signs import (
-    DISGUISED,
-    ENCLOSING,
-    INVISIBLE,
-    NONSPACING,
-    Kinds,
-    count_of,
-    has,
-    is_ordinary,
-    kinds_of,
-    signs_of,
-)
+from model.signs import signs_of
 from model.site_rules import Met
 from model.submission import History, Submission
-from model.text import is_invisible
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +59,24 @@ class Facts:
 def gather(submission: Submission, history: History | None = None) -> Facts:
     """What can be read off a submission, with what was known when it came."""
     content, author = submission.content, submission.author
-    links = links_in(content)
-    language = language_of(content)
-    invisible, disguised, marks = _hiding(content, language)
+    told = TELLING.told(content)
+    language = language_told(told.language, content)
+    links = links_in(content) if told.flags & LINKS else ()
     return Facts(
         submission=submission,
         history=history or History(),
         links=links,
         language=language,
         address=_address(author.email),
-        invisible=invisible,
-        disguised=disguised,
-        marks=marks,
+        invisible=told.invisible,
+        # The wide forms are a habit where they are those of the script.
+        disguised=told.disguised - (told.wide if language in _WIDE else 0),
+        marks=told.marks,
         texts=Texts(content, author.name, author.url, signs_of(submission, links=len(links))),
     )
+
+
+_WIDE = frozenset(("ja", "zh", "ko"))
 
 
 def _address(email: str) -> AddressFacts | None:
@@ -97,82 +86,3 @@ def _address(email: str) -> AddressFacts | None:
         return facts_of_address(read_address(email))
     except AddressProblem:
         return None
-
-
-def _hiding(text: str, language: str) -> tuple[int, int, int]:
-    """How many characters hide something, how many are disguised, the longest run of marks."""
-    if is_ordinary(text):
-        return 0, 0, 0
-    kinds = kinds_of(text)
-    return (
-        _invisible(text) if has(INVISIBLE, kinds) else 0,
-        _disguised(text, language) if has(DISGUISED, kinds) else 0,
-        _longest_run(kinds) if has(_MARK, kinds) else 0,
-    )
-
-
-def _disguised(text: str, language: str) -> int:
-    """Characters that stand for ASCII ones, the wide forms only where they are no habit."""
-    if language in {"ja", "zh", "ko"}:
-        text = "".join(c for c in text if not "\uff00" <= c <= "\uff5e")
-    return count_of(DISGUISED, kinds_of(text))
-
-
-def _invisible(text: str) -> int:
-    """Characters that hide something; see `_needs` for those that do not."""
-    common = _DIRECTION_MARKS if _is_right_to_left(text) else ""
-    common += _BRAILLE_BLANK if any("\u2801" <= c <= "\u28ff" for c in text) else ""
-    return sum(
-        not (character in common or _needs(shown, previous, character))
-        for shown, previous, character in _hidden(text.removeprefix("\ufeff"))
-    )
-
-
-def _hidden(text: str) -> Iterator[tuple[str, str, str]]:
-    """Each invisible character that is not ASCII, after the last letter or symbol that shows
-    and the character right before it."""
-    kinds = kinds_of(text)
-    at = np.arange(kinds.size)
-    # A mark belongs to its letter.
-    shown = np.maximum.accumulate(np.where(kinds & (INVISIBLE | NONSPACING), -1, at))
-    for here in np.flatnonzero(kinds & INVISIBLE).tolist():
-        if not text[here].isascii():
-            last = shown[here]
-            yield text[last] if last >= 0 else " ", text[here - 1] if here else " ", text[here]
-
-
-def _needs(shown: str, previous: str, character: str) -> bool:
-    """Whether what shows may need an invisible character after it: one selector each, joiners
-    between emoji and in scripts whose letters they join, and the tags of a flag."""
-    if character in _SELECTORS:
-        return not is_invisible(previous)
-    if shown == _FLAG:
-        return "\U000e0020" <= character <= "\U000e007f"
-    single = not is_invisible(previous) or previous in _SELECTORS
-    return single and not (shown.isascii() or shown.isspace() or _is_plain_letter(shown))
-
-
-_SELECTORS = "\ufe0e\ufe0f"
-_DIRECTION_MARKS = "\u061c\u200e\u200f\u2066\u2067\u2068\u2069"
-_BRAILLE_BLANK = "\u2800"
-_FLAG = "\U0001f3f4"
-
-
-def _is_right_to_left(text: str) -> bool:
-    return any(
-        unicodedata.bidirectional(c) in {"R", "AL"} and c not in "\u200f\u061c" for c in set(text)
-    )
-
-
-def _is_plain_letter(character: str) -> bool:
-    """Whether it is a letter of a script that joins nothing by invisible characters."""
-    return unicodedata.name(character, "").startswith(("LATIN", "GREEK", "CYRILLIC"))
-
-
-def _longest_run(kinds: Kinds) -> int:
-    """How many marks stand in a row at most."""
-    clear = np.flatnonzero(np.concatenate([[0], kinds & _MARK, [0]]) == 0)
-    return int(np.diff(clear).max()) - 1
-
-
-_MARK = NONSPACING | ENCLOSING

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from model import kernel
 from model.kernel import Laid, Plan, Signs
 from model.letters import numbers, plan_of
-from model.signs import content_signs
+from model.signs import CONTENT_SIGNS, STEPS
 
 FEATURES_VERSION = 4
 """Changes whenever the same submission would get other features; a model is fitted to one."""
@@ -164,21 +164,20 @@ class Fields:
                     fields.append(index)
         return cls(batch, texts, owners, fields, Laid(texts, owners, fields))
 
-    def signs(self, counts: Sequence[Sequence[int]], bits: int) -> Signs:
-        """The places of all signs and whose they are, in order; `counts` are those of the texts."""
+    def signs(self, counts: Positions, bits: int) -> Signs:
+        """The places of all signs and whose they are, in order for each submission.
+
+        `counts`, shape (texts, 6), are those of the texts.
+        """
         places, owners = array("q"), array("q")
         place_of = _sign_places(bits).__getitem__
-        contents = {
-            owner: content_signs(text, counted)
-            for owner, of, text, counted in zip(
-                self.owners, self.fields, self.texts, counts, strict=True
-            )
-            if of == _CONTENT
-        }
         for owner, one in enumerate(self.batch):
-            signs = one.signs + contents.get(owner, ())
-            places.extend(map(place_of, signs))
-            owners.extend([owner] * len(signs))
+            if one.signs:
+                places.extend(map(place_of, one.signs))
+                owners.extend([owner] * len(one.signs))
+        laid = self.laid
+        read = laid.typed, laid.rows
+        STEPS.add_signs((places, owners), self.texts, read, counts, _places_of_contents(bits))
         return places, owners
 
     def features(self, found: kernel.Weighed, spec: Spec) -> Features:
@@ -231,7 +230,7 @@ class Occurrences:
         fields = Fields.of(batch)
         found = kernel.grams(plan_for(spec), fields.laid)
         text_of = numbers(found["gram_ends"])
-        places, owners = fields.signs(found["counts"].tolist(), spec.bits)
+        places, owners = fields.signs(found["counts"], spec.bits)
         return cls(
             owners=np.array(fields.owners, np.int64),
             fields=np.array(fields.fields, np.int64),
@@ -274,6 +273,11 @@ class _SignPlaces(dict[str, int]):
 
 
 _sign_places = cache(_SignPlaces)
+
+
+@cache
+def _places_of_contents(bits: int) -> "array[int]":
+    return array("q", map(_sign_places(bits).__getitem__, CONTENT_SIGNS))
 
 
 def _sign_place(sign: str, bits: int) -> int:

@@ -745,19 +745,20 @@ static void weigh(const Plan *plan, Room *room, const double *shares, Weighed *w
 
 /* ------------------------------------------------------------------ explaining */
 
-/* What n-grams of one place and part add, each of them. */
+/* What n-grams of one place and part add, each of them. Few have copies, and a division is dear. */
 static void added_by(const Plan *plan, const Grams *grams, const Weighed *weighed, uint64_t key,
                      int64_t copies, int64_t copies_in_part, double *added)
 {
     const float *weights = plan->table + PLACE_OF(key) * plan->heads;
     const int64_t part = PART_OF(key);
+    const double each = copies == 1 ? grams->scale : grams->scale / (double)copies;
     for (int64_t head = 0; head < plan->heads; head++) {
-        added[head] = weights[head] * (grams->scale / copies);
+        added[head] = weights[head] * each;
         if (weighed->worst[head] >= 0) {
             added[head] *= 1 - plan->worst_part;
             if (weighed->worst[head] == part)
-                added[head] += weights[head] * (grams->part_scale[part] / copies_in_part)
-                    * plan->worst_part;
+                added[head] += weights[head]
+                    * (grams->part_scale[part] / (double)copies_in_part) * plan->worst_part;
         }
     }
 }
@@ -784,15 +785,20 @@ static void add_by_gram(const Plan *plan, const Weighed *weighed, Grams *grams)
  * Each notes by how much what characters add changes where it begins and ends. */
 static void share_out(const Plan *plan, Room *room, const Weighed *weighed, int64_t characters)
 {
+    enum { SHORT = 32 };
     const int64_t heads = plan->heads;
-    double *weight = room->weight;
+    double *weight = room->weight, shares[SHORT];
+    for (int64_t length = 1; length < SHORT; length++)
+        shares[length] = 1.0 / (double)length;
     memset(weight, 0, (size_t)((characters + 1) * heads) * sizeof *weight);
     for (int kind = 0; kind < KINDS; kind++) {
         Grams *grams = &room->grams[kind];
         add_by_gram(plan, weighed, grams);
         for (int64_t i = 0; i < grams->size; i++) {
             const int64_t start = grams->start[i], end = grams->end[i];
-            const double each = 1.0 / (double)(end - start);
+            const int64_t length = end - start;
+            const double each = 0 < length && length < SHORT ? shares[length]
+                : 1.0 / (double)length;
             for (int64_t head = 0; head < heads; head++) {
                 const double added = grams->added[i * heads + head] * each;
                 weight[start * heads + head] += added;

@@ -6,21 +6,19 @@ While C reads, other threads of Python run.
 """
 
 import ctypes
-import sys
 import threading
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.glance import MARKUP, UNCOMPOSED, codes_of, flags_of, widen
+from model.library import opened
 from model.shown import Shown, shown
 from model.text import CHARACTERS, SPELLINGS, composed, meet
-
-LIBRARY = Path(__file__).with_name("libkernel.so")
 
 COUNTED = 6
 """How many things are counted of a text."""
@@ -31,16 +29,8 @@ Signs = tuple["array[int]", "array[int]"]
 """Places of signs in the table, and whose each is."""
 
 
-def _opened(library: Path) -> ctypes.CDLL:
-    if not library.exists():
-        raise ImportError(
-            f"{library.name} is not built; build it with: make install"
-            " (or, where the dependencies are installed: python setup.py build_ext --inplace)"
-        )
-    return ctypes.CDLL(str(library))
-
-
-_LIBRARY = _opened(LIBRARY)
+_LIBRARY = opened()
+_LIBRARY_ALONE = opened(alone=True)
 
 
 # ------------------------------------------------------------------ C's structures
@@ -137,7 +127,7 @@ _SPANS, _WEIGHTS, _ROWS, _GRAMS, _LETTERS, _READINGS = (1 << bit for bit in rang
 _read = _LIBRARY.duyet_read
 _read.argtypes = (ctypes.POINTER(_Plan), ctypes.POINTER(_Call))
 _read.restype = ctypes.c_int
-_sum = _LIBRARY.duyet_sum
+_sum = _LIBRARY_ALONE.duyet_sum
 _sum.argtypes = (ctypes.POINTER(_Plan), ctypes.POINTER(_Sum))
 _sum.restype = ctypes.c_int
 _runs = _LIBRARY.duyet_runs
@@ -271,8 +261,6 @@ class Plan:
 
 # ------------------------------------------------------------------ texts
 
-_CODEC = f"utf-32-{sys.byteorder[0]}e"
-
 
 class Laid:
     """Texts laid out for C, as typed and where it differs as shown, each with its owner and field.
@@ -292,27 +280,43 @@ class Laid:
         markup: bool = True,
     ) -> None:
         rows: list[int] = []
-        bare: list[str] = []
-        origins: list[Positions] = []
-        begin = begin_bare = 0
+        begin = 0
         for text, owner, of_field in zip(texts, owners, fields, strict=True):
             size = len(text)
-            found = shown(text) if markup else _in_nfc(text)
-            if found is None:
-                rows += (owner, of_field, begin, size, -1, 0)
-            else:
-                whole, origin = _composed(*found)
-                bare.append(whole)
-                origins.append(origin)
-                rows += (owner, of_field, begin, size, begin_bare, len(whole))
-                begin_bare += len(whole)
+            rows += (owner, of_field, begin, size, -1, 0)
             begin += size
         self.rows = array("q", rows)
         self.size = len(texts)
-        self.typed = "".join(texts).encode(_CODEC, "surrogatepass")
+        self.typed = codes_of("".join(texts))
         self.typed_size = begin
-        self.bare = "".join(bare).encode(_CODEC, "surrogatepass") if bare else None
-        self.origins = np.concatenate(origins, dtype=np.int64) if origins else None
+        self.bare: bytes | None = None
+        self.origins: Positions | None = None
+        self._show(texts, markup=markup)
+
+    def _show(self, texts: Sequence[str], *, markup: bool) -> None:
+        """Lay out what is shown of texts where that is not the text."""
+        looked_for = MARKUP | UNCOMPOSED if markup else UNCOMPOSED
+        bare: list[str] = []
+        origins: list[Positions] = []
+        begin = 0
+        for number, flags in enumerate(flags_of(self.typed, self.rows, self.size)):
+            if not flags & looked_for:
+                continue
+            found = shown(texts[number]) if markup else _in_nfc(texts[number])
+            if found is None:
+                continue
+            whole, origin = _composed(*found)
+            bare.append(whole)
+            origins.append(origin)
+            self.rows[_BARE + number * _COLUMNS] = begin
+            self.rows[_BARE + 1 + number * _COLUMNS] = len(whole)
+            begin += len(whole)
+        if bare:
+            self.bare = codes_of("".join(bare))
+            self.origins = np.concatenate(origins, dtype=np.int64)
+
+
+_BARE, _COLUMNS = 4, 6
 
 
 def _in_nfc(text: str) -> Shown | None:
@@ -381,13 +385,14 @@ _NO_PLACES, _NO_VALUES = np.empty(0, np.int32), np.empty(0, np.float32)
 class Weighed:
     """What was read off texts with a plan's table.
 
-    `counts` are, of each text, those of `model.letters.COUNTED`; `odds`, shape (texts, heads),
+    `counts`, shape (texts, 6), are those of `model.letters.COUNTED`; `odds`, shape (texts, heads),
     what it adds to the log-odds. Spans are (owner, head, text, start, end) with their weights,
-    owner by owner and head by head, heaviest first. Of text i, the row is what stands in
-    `places` and `values` up to `row_ends[i]`, after those of the texts before it.
+    owner by owner and head by head, heaviest first; they cut no letter
+    from its marks. Of text i, the row is what stands in `places` and `values` up to
+    `row_ends[i]`, after those of the texts before it.
     """
 
-    counts: list[list[int]]
+    counts: Positions
     odds: Floats
     spans: Sequence[Sequence[int]] = ()
     span_weights: Sequence[float] = ()
@@ -412,7 +417,9 @@ def weigh(plan: Plan, laid: Laid, *, spans: bool = False, rows: bool = False) ->
     told: dict[str, Any] = {}
     if spans:
         found = work.call.spans_found
-        told["spans"] = work.arrays["spans"][: 5 * found].reshape(found, 5).tolist()
+        places = work.arrays["spans"][: 5 * found].reshape(found, 5)
+        widen(laid.typed, laid.rows, places)
+        told["spans"] = places.tolist()
         told["span_weights"] = work.arrays["span_weights"][:found].tolist()
     if rows:
         told["row_ends"] = work.arrays["row_ends"][:texts].tolist()
@@ -420,7 +427,7 @@ def weigh(plan: Plan, laid: Laid, *, spans: bool = False, rows: bool = False) ->
         if last:
             told["places"] = work.arrays["row_places"][:last].copy()
             told["values"] = work.arrays["row_values"][:last].copy()
-    counted = counts[: texts * COUNTED].reshape(texts, COUNTED).tolist()
+    counted = counts[: texts * COUNTED].reshape(texts, COUNTED).copy()
     work.shrink()
     return Weighed(counted, odds, **told)
 
@@ -474,7 +481,7 @@ def runs(density: Density, text: str, weights: Floats) -> list[tuple[int, int, f
     weights = np.ascontiguousarray(weights, np.float64)
     starts, ends = np.empty((2, size), np.int32)
     found = np.empty(size, [("start", np.int64), ("end", np.int64), ("weight", np.float64)])
-    codes = text.encode(_CODEC, "surrogatepass")
+    codes = codes_of(text)
     addresses = (one.ctypes.data for one in (weights, starts, ends, found))
     told: list[tuple[int, int, float]] = found[
         : _runs(density._c, codes, size, *addresses)

@@ -6,12 +6,12 @@ away, letters of its own, sentences for visitors. Adding a language is adding a 
 
 import json
 import re
-import unicodedata
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+
+from model.glance import BY_SCRIPT, Lexicon, Telling
 
 SAMPLE = 160  # characters looked at: enough to tell, and what bounds the cost
 UNKNOWN = "und"
@@ -118,10 +118,6 @@ _TELLTALES: tuple[tuple[str, frozenset[str], str], ...] = (
 _NOT_LATIN = re.compile(
     r"[^\x00-\u036f\u1e00-\u1eff\u2000-\u2fff\ufe00-\ufe0f\U0001f000-\U0001ffff]+"
 )
-_NOT_TEXT = re.compile(r"https?://\S+|www\.\S+|<[^<>]{1,200}>|\S+@\S+")
-_BETWEEN_WORDS = re.compile(r"[.,;:!?\"()\[\]{}<>*/\\|_=+~…“”–—-]")  # beside blanks
-# The same for ASCII, several times as fast.
-_BLANKS = {code: " " for code in range(128) if _BETWEEN_WORDS.match(chr(code))}
 _PLAIN = "~"  # marks the tag of a word that tells without its diacritics
 
 
@@ -133,12 +129,28 @@ def _tags_by_word() -> dict[str, str]:
     return tags
 
 
-_TAG_OF_WORD = _tags_by_word()
-_OWN_LETTERS = {
-    tag: re.compile(f"[{language.own_letters}]")
-    for tag, language in LANGUAGES.items()
-    if language.own_letters
-}
+def _number(tag: str) -> int:
+    """What a word says that speaks for a language, as `model.glance.Telling` has it."""
+    return 1 + 2 * _TAGS.index(tag.removesuffix(_PLAIN)) + tag.endswith(_PLAIN)
+
+
+def _letters() -> dict[str, int]:
+    whose: dict[str, int] = {}
+    for at, language in enumerate(LANGUAGES.values()):
+        for letter in language.own_letters:
+            whose[letter] = whose.get(letter, 0) | 1 << at
+    return whose
+
+
+_TAGS = (*LANGUAGES, UNKNOWN)  # in order; what is unsure comes last
+
+TELLING = Telling(
+    Lexicon({word: _number(tag) for word, tag in _tags_by_word().items()}),
+    Lexicon(_letters()),
+    len(LANGUAGES),
+    SAMPLE,
+)
+"""What tells languages with a file apart, for `model/glance.c`."""
 
 
 def language_of(text: str) -> str:
@@ -148,56 +160,38 @@ def language_of(text: str) -> str:
     `model/languages`. Vietnamese without diacritics is recognised when its words are clear.
     Looks at the first `SAMPLE` characters.
     """
-    sample = text[:SAMPLE]
-    if not sample.isascii():
-        if _NOT_LATIN.search(sample):
-            foreign = "".join(_NOT_LATIN.findall(sample))
-            if len(foreign) * 4 > len(sample):
-                return _by_script(foreign)
-        sample = unicodedata.normalize("NFC", sample)
-    if "/" in sample or "@" in sample or "www." in sample:
-        sample = _NOT_TEXT.sub(" ", sample)
-    return _by_words(sample.lower().replace("’", "'"))
+    return language_told(TELLING.language_of(text), text)
+
+
+def language_told(number: int, text: str) -> str:
+    """The language of a text, of which a glance told a number."""
+    if number == BY_SCRIPT:
+        return _by_script("".join(_NOT_LATIN.findall(text[:SAMPLE])))
+    return _TAGS[number]
+
+
+class _Blocks(dict[str, str]):
+    """The language that each letter met so far speaks for; "" for none."""
+
+    def __missing__(self, letter: str) -> str:
+        tag = self[letter] = _BLOCKS[bisect_right(_STARTS, ord(letter)) - 1][1]
+        return tag
+
+
+_tag_of = _Blocks()
 
 
 def _by_script(letters: str) -> str:
     # Two dozen letters tell the script; more would only cost.
-    counted = Counter(
-        [_BLOCKS[bisect_right(_STARTS, ord(letter)) - 1][1] for letter in letters[:24]]
-    )
-    counted.pop("", None)
-    if not counted:
+    tags = [*filter(None, map(_tag_of.__getitem__, letters[:24]))]
+    if not tags:
         return UNKNOWN
-    if counted["ja"] * 10 >= counted.total():  # kana among Chinese characters is Japanese
+    if tags.count("ja") * 10 >= len(tags):  # kana among Chinese characters is Japanese
         return "ja"
-    tag, count = counted.most_common(1)[0]
-    if count * 2 <= counted.total():
+    tag = max(dict.fromkeys(tags), key=tags.count)
+    if tags.count(tag) * 2 <= len(tags):
         return UNKNOWN
     for shared, own, other in _TELLTALES:
         if tag == shared and not own.isdisjoint(letters):
             return other
     return tag
-
-
-def _by_words(sample: str) -> str:
-    is_ascii = sample.isascii()
-    words = (sample.translate(_BLANKS) if is_ascii else _BETWEEN_WORDS.sub(" ", sample)).split()
-    telling = [*filter(None, map(_TAG_OF_WORD.get, words))]
-    if is_ascii and not telling:
-        return UNKNOWN
-    found = sorted((_hits(sample, telling, tag), tag) for tag in LANGUAGES)
-    best, tag = found[-1]
-    runner_up = found[-2][0] if len(found) > 1 else 0
-    # Running text has one such word in seven at the least; a single one tells in short text only.
-    is_enough = best * 7 >= len(words) and (best > 1 or best * 2 >= len(words))
-    return tag if best and is_enough and best * 2 >= runner_up * 3 else UNKNOWN
-
-
-def _hits(sample: str, telling: list[str], tag: str) -> int:
-    """How many words of the sample speak for a language; `telling` are the tags of all words."""
-    known, plain = telling.count(tag), telling.count(tag + _PLAIN)
-    own = _OWN_LETTERS.get(tag)
-    with_own = len(own.findall(sample)) if own and not sample.isascii() else 0
-    if with_own:  # a letter or so a word
-        return max(known + plain, with_own)
-    return plain if plain > 1 else 0 if own else known

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.glance import origins_of
 from model.text import composed
 
 
@@ -59,21 +60,19 @@ def _without_markup(text: str) -> Shown | None:
     if not changes:
         return None
     parts: list[str] = []
-    firsts: list[int] = []  # of each part, where it came from
-    steps: list[int] = []  # whether its characters came one by one, or all from one place
+    origins: list[int] = []  # of each part: where it came from, and how, and how long it is
     at = 0
     for start, end, written in changes:
-        parts += (text[at:start], written)
-        firsts += (at, start)
-        steps += (1, 0)
+        if start > at:
+            parts.append(text[at:start])
+            origins += (at, 1, start - at)
+        if written:
+            parts.append(written)
+            origins += (start, 0, len(written))
         at = end
     parts.append(text[at:])
-    firsts.append(at)
-    steps.append(1)
-    lengths = np.array([len(part) for part in parts], np.int64)
-    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    origin = np.repeat(np.array(firsts), lengths) + within * np.repeat(np.array(steps), lengths)
-    return Shown("".join(parts), origin)
+    origins += (at, 1, len(text) - at)
+    return Shown("".join(parts), origins_of(origins))
 
 
 @lru_cache(maxsize=4096)

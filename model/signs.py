@@ -4,94 +4,15 @@ A sign says that something is there, never that a field is missing: which fields
 is no sign of spam. Numbers become a few steps, so that the weight of each can be read.
 """
 
-import re
-import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import numpy as np
-from numpy.typing import NDArray
-
-from model.asking import asking_signs
+from model.asking import ASKING
+from model.asking import SIGNS as SIGNS_OF_ASKING
+from model.glance import Steps
 from model.submission import Submission
-from model.text import code_points, composed, is_invisible, readable
-
-# ------------------------------------------------------------------ kinds of characters
-
-INVISIBLE, DISGUISED, NONSPACING, ENCLOSING = (1 << bit for bit in range(4))
-"""What a character may be; a character may be several."""
-
-_MET = 1 << 4
-
-Kinds: TypeAlias = NDArray[np.uint8]
-
-
-def kinds_of(text: str) -> Kinds:
-    """What each character is, as a sum of kinds, shape (n,)."""
-    codes = code_points(text)
-    kinds = _TABLE[codes]
-    if not kinds.all():
-        for code in np.unique(codes[kinds == 0]).tolist():
-            _TABLE[code] = _MET + _kinds_of_character(chr(code))
-        kinds = _TABLE[codes]
-    return kinds
-
-
-def count_of(kind: int, kinds: Kinds) -> int:
-    """How many characters are of a kind, or of one of several."""
-    return int(np.count_nonzero(kinds & kind))
-
-
-def has(kind: int, kinds: Kinds) -> bool:
-    """Whether there is a character of a kind, or of one of several."""
-    return bool(np.bitwise_or.reduce(kinds) & kind)
-
-
-def is_ordinary(text: str) -> bool:
-    """Whether the text surely holds nothing of any kind that is not ASCII.
-
-    Far cheaper than `kinds_of`, and true of most comments; other texts may still hold nothing.
-    """
-    return text.isascii() or _UNUSUAL.search(text) is None
-
-
-# All but letters, signs and emoji of common scripts, in runs that hold nothing of any kind.
-_UNUSUAL = re.compile(
-    "[^\u0000-\u007f\u00ae-\u017e\u0180-\u02af\u0370-\u0482\u048a-\u0590\u0620-\u064a\u0e01-\u0e30"
-    "\u1e00-\u1fff\u2010-\u2027\u2030-\u205e\u20a0-\u20cf\u2190-\u245f\u2500-\u27ff\u3000-\u3029"
-    "\u3041-\u3096\u309b-\u3163\u3400-\u9fff\uac00-\ud7a3\U0001f300-\U0001faff]"
-)
-
-# Filled as characters are met; 0 for what was not. Only pages that are written take memory.
-_TABLE: Kinds = np.zeros(0x110000, np.uint8)
-
-
-def _kinds_of_character(character: str) -> int:
-    category = unicodedata.category(character)
-    return (
-        INVISIBLE * is_invisible(character)
-        + DISGUISED * is_disguised(character)
-        + NONSPACING * (category == "Mn")
-        + ENCLOSING * (category == "Me")
-    )
-
-
-def is_disguised(character: str) -> bool:
-    """Whether a character only stands for an ASCII letter or digit: 𝐚, ａ, ⓐ, 🄰.
-
-    Vietnamese letters are themselves, and so are Cyrillic and Greek ones. What is written for
-    its own sake is no disguise: ™ and №, the digits of H₂O and m³, the ① of a list.
-    """
-    if character.isascii():
-        return False
-    plain = unicodedata.normalize("NFKC", character)
-    if len(plain) != 1 or not plain.isascii() or not plain.isalnum() or character in "ªº":
-        return False
-    kind = unicodedata.decomposition(character).partition(" ")[0]
-    return plain.isalpha() or kind not in {"<super>", "<sub>", "<circle>"}
-
+from model.text import composed, readable
 
 # ------------------------------------------------------------------ letters
 
@@ -128,27 +49,6 @@ def signs_of(submission: Submission, *, links: int) -> tuple[str, ...]:
     )
 
 
-def content_signs(text: str, counts: Sequence[int]) -> tuple[str, ...]:
-    """The signs of what a text says; `counts` are those of `model.letters.COUNTED`."""
-    letters, digits, number, capitals, symbols, lines = counts
-    count = text.count
-    return (
-        _LETTERS.of(letters),
-        _DIGITS.of(digits / max(letters, 1)),
-        _NUMBER.of(number),
-        _CAPITALS.of(capitals / max(letters, 1)),
-        _SYMBOLS.of(symbols),
-        _LINES.of(lines),
-        _EXCLAMATIONS.of(count("!") + count("\uff01")),
-        _QUESTIONS.of(count("?") + count("\uff1f")),
-        _HANDLES.of(count("@") + count("\uff20")),
-        _HASHTAGS.of(count("#") + count("\uff03")),
-        _MONEY.of(count("$") + count("€") + count("£") + count("₫") + count("%")),
-        *[name for name, within, pattern in _PATTERNS if within in text and pattern.search(text)],
-        *asking_signs(text),
-    )
-
-
 class _Steps:
     """The signs of one number, a step each, with the bounds between them; made once."""
 
@@ -163,17 +63,6 @@ class _Steps:
         return self._names[bisect_right(self._bounds, value)]
 
 
-_LETTERS = _Steps("letters", 10, 20, 40, 80, 160, 320, 640, 1280, 2560)
-_DIGITS = _Steps("digits", 0.001, 0.03, 0.1, 0.25)
-_NUMBER = _Steps("longest number", 3, 5, 7, 9, 12)
-_CAPITALS = _Steps("capitals", 0.02, 0.1, 0.3, 0.6)
-_SYMBOLS = _Steps("symbols", 1, 2, 4, 10)
-_LINES = _Steps("lines", 1, 3, 8)
-_EXCLAMATIONS = _Steps("exclamations", 1, 2, 4)
-_QUESTIONS = _Steps("questions", 1, 2, 4)
-_HANDLES = _Steps("handles", 1, 2)
-_HASHTAGS = _Steps("hashtags", 1, 2, 4)
-_MONEY = _Steps("money", 1, 2, 4)
 _LINKS = _Steps("links", 1, 2, 3, 5, 10)
 _LINKS_PER_LENGTH = _Steps("links per length", 0.2, 0.5, 1, 2, 5)
 _NAME_WORDS = _Steps("name words", 2, 3, 4, 6)
@@ -182,12 +71,6 @@ _URL_DEPTH = _Steps("url depth", 1, 2, 3, 5)
 _HOST_HYPHENS = _Steps("host hyphens", 1, 2, 3)
 _HOST_LENGTH = _Steps("host length", 10, 15, 20, 30)
 _HOST_LABELS = _Steps("host labels", 2, 3, 4)
-
-# Each with what it cannot do without: looking for that is far cheaper.
-_PATTERNS = (
-    ("anchor", "<", re.compile(r"<a\s", re.I)),
-    ("bbcode", "[", re.compile(r"\[(?:url|link)[\]=\s]", re.I)),
-)
 
 
 def _link_signs(content: str, links: int) -> Iterator[str]:
@@ -227,3 +110,33 @@ def _url_signs(url: str, name: str) -> Iterator[str]:
     letters = letters_as_read(name)
     if len(letters) >= 4 and letters in letters_as_read(host):
         yield "name in host"
+
+
+# ------------------------------------------------------------------ what a text says
+
+# The counts of `model.letters`, digits and capitals by letters, then those of
+# `model.glance.TALLIES`.
+_MEASURES = {
+    "letters": (10, 20, 40, 80, 160, 320, 640, 1280, 2560),
+    "digits": (0.001, 0.03, 0.1, 0.25),
+    "longest number": (3, 5, 7, 9, 12),
+    "capitals": (0.02, 0.1, 0.3, 0.6),
+    "symbols": (1, 2, 4, 10),
+    "lines": (1, 3, 8),
+    "exclamations": (1, 2, 4),
+    "questions": (1, 2, 4),
+    "handles": (1, 2),
+    "hashtags": (1, 2, 4),
+    "money": (1, 2, 4),
+}
+
+STEPS = Steps(tuple(_MEASURES.values()), ASKING)
+"""How the signs of what a text says are read off it, by `model/glance.c`."""
+
+CONTENT_SIGNS = (
+    *(f"{name}:{step}" for name, of in _MEASURES.items() for step in range(len(of) + 1)),
+    "anchor",  # "<a ", in whatever case
+    "bbcode",  # "[url" or "[link", with what may follow
+    *SIGNS_OF_ASKING,
+)
+"""The signs of what a text says, in the order of `STEPS`."""

@@ -69,12 +69,13 @@ def whole_characters(text: str, start: int, end: int) -> tuple[int, int]:
 def _clings(before: str, character: str) -> bool:
     """Whether a character belongs to the one before it, to the eye."""
     return before == "\u200d" or (
-        not (" " <= character <= "~") and _belongs_to_what_is_before(character)
+        not (" " <= character <= "~") and belongs_to_what_is_before(character)
     )
 
 
 @lru_cache(maxsize=4096)
-def _belongs_to_what_is_before(character: str) -> bool:
+def belongs_to_what_is_before(character: str) -> bool:
+    """Whether a character is a mark, composes with the one before it, or shows nothing."""
     return (
         unicodedata.category(character) in {"Mn", "Mc", "Me"}
         or character in _COMPOSING
@@ -89,6 +90,21 @@ def is_invisible(character: str) -> bool:
         return not character.isspace() and code not in _SHOWN_FORMATS
     # The last range holds all tags and variation selectors, and is reserved for more.
     return code in _FILLERS or 0xFE00 <= code <= 0xFE0F or 0xE0000 <= code <= 0xE0FFF
+
+
+def is_disguised(character: str) -> bool:
+    """Whether a character only stands for an ASCII letter or digit: 𝐚, ａ, ⓐ, 🄰.
+
+    Vietnamese letters are themselves, and so are Cyrillic and Greek ones. What is written for
+    its own sake is no disguise: ™ and №, the digits of H₂O and m³, the ① of a list.
+    """
+    if character.isascii():
+        return False
+    plain = unicodedata.normalize("NFKC", character)
+    if len(plain) != 1 or not plain.isascii() or not plain.isalnum() or character in "ªº":
+        return False
+    kind = unicodedata.decomposition(character).partition(" ")[0]
+    return plain.isalpha() or kind not in {"<super>", "<sub>", "<circle>"}
 
 
 # Hangul and Khmer fillers, the braille blank, the combining grapheme joiner, the selectors of
@@ -273,6 +289,15 @@ def composed(text: str) -> tuple[str, NDArray[np.int64] | None]:
     begins = np.fromiter(accumulate(map(len, clusters), initial=0), np.int64, len(clusters) + 1)
     lengths = np.fromiter(map(len, whole), np.int64, len(whole))
     return "".join(whole), np.repeat(begins[:-1], lengths)
+
+
+def is_composing(character: str) -> bool:
+    """Whether NFC may change a text for this character; without such, a text is its own NFC."""
+    return (
+        unicodedata.combining(character) != 0
+        or character in _COMPOSING
+        or not unicodedata.is_normalized("NFC", character)
+    )
 
 
 def _clusters(text: str) -> list[str]:

@@ -14,9 +14,12 @@ from random import Random
 import numpy as np
 
 from model.classifier import Classifier
+from model.facts import gather
 from model.features import Occurrences, Spec, Texts
+from model.language import language_of
 from model.letters import letters_of, read
 from model.spans import runs
+from model.submission import Author, Submission
 from tests.judging_cases import ODD, PIECES, SENTENCE, a_classifier
 
 LONGEST = 65_536
@@ -36,6 +39,8 @@ ALPHABETS: tuple[tuple[str, ...], ...] = (
     ("漢", "字", "한", "a", " ", "。"),
     ("😀", "☎", ". ", "a" * 25, "!"),
     (" ", "\n", "\u3000", "\u200b"),
+    ("http", "s", "://", "www.", "<", ">", "@", "/", "x", " ", "[url", "]", "<a", "\u0130"),
+    ("my ", "channel ", "của ", "em ", "đăng ", "ký ", "please", ". ", "a" * 65, "e\u0301"),
 )
 
 
@@ -68,6 +73,9 @@ def read_all(classifier: Classifier, batch: list[Texts]) -> None:
     occurring = Occurrences.of(batch, classifier.spec)
     assert (occurring.starts < occurring.ends).all()
     classifier.contributions(batch[0])
+    for texts in batch:
+        gather(Submission(texts.content, Author(name=texts.name, url=texts.url)))
+        language_of(texts.name)
     for text in filter(None, (batch[0].content, batch[0].url)):
         letters_of([text, "a", text], [False, True, True])
         read(text)

@@ -6,10 +6,21 @@ import numpy as np
 from hypothesis import strategies as st
 
 from model.classifier import HEADS, Classifier
-from model.features import FEATURES_VERSION, FIELDS, KINDS, Occurrences, Spec, Texts
+from model.features import (
+    FEATURES_VERSION,
+    FIELDS,
+    KINDS,
+    Fields,
+    Occurrences,
+    Spec,
+    Texts,
+    _sign_place,
+)
+from model.letters import letters_of
 from model.outcome import HeadThresholds, Thresholds
 from model.promise import ANY, RISKS, Kept, Promise
 from model.registry import Manifest
+from model.signs import CONTENT_SIGNS
 
 SMALL = Spec(bits=12)
 THRESHOLDS = HeadThresholds(Thresholds(0.6, 0.9), Thresholds(0.7, 2.0))
@@ -72,6 +83,17 @@ SENTENCE = (
 )
 
 wordy = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
+
+
+# Names of signs of what a text says, by their places in a table that has room for all.
+_NAMED = {_sign_place(name, 24): name for name in CONTENT_SIGNS}
+
+
+def content_signs(text: str) -> list[str]:
+    """The signs of what a text says, in order."""
+    counts = letters_of([text], [False]).counts
+    places, _ = Fields.of([Texts(text)]).signs(counts, 24)
+    return [_NAMED[place] for place in places]
 
 
 def a_table(seed: int = 3, spec: Spec = SMALL, scale: float = 1.0) -> np.ndarray:

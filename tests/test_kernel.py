@@ -15,10 +15,11 @@ from model.classifier import HEADS
 from model.features import FIELDS, Fields, Occurrences, Spec, Texts, features, plan_for
 from model.kernel import Laid
 from model.letters import letters_of
+from model.library import LIBRARY, opened
 from tests.judging_cases import SENTENCE, SMALL, a_classifier, a_table
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "model" / "kernel.c"
+SOURCES = [str(ROOT / "model" / name) for name in ("kernel.c", "glance.c")]
 CC = shlex.split(os.environ.get("CC", "cc"))
 ZIG = [sys.executable, "-m", "ziglang", "cc"]
 
@@ -34,7 +35,7 @@ SANITIZERS = (
 def built(command: list[str], flags: tuple[str, ...], target: Path) -> bool:
     """Whether the kernel could be compiled so."""
     flags = ("-std=c99", "-g", "-O1", "-fPIC", "-shared", "-ffp-contract=off", *flags)
-    told = [*command, *flags, "-o", str(target), str(SOURCE), "-lm"]
+    told = [*command, *flags, "-o", str(target), *SOURCES, "-lm"]
     try:
         return subprocess.run(told, capture_output=True, check=False).returncode == 0
     except OSError:
@@ -60,11 +61,11 @@ def watched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("watched")
     (folder / "model").mkdir()
     for path in (ROOT / "model").iterdir():
-        if path.name != kernel.LIBRARY.name:
+        if path.name != LIBRARY.name:
             (folder / "model" / path.name).symlink_to(path)
     for command in (CC, ZIG):
         for flags in SANITIZERS:
-            if not built(command, flags, folder / "model" / kernel.LIBRARY.name):
+            if not built(command, flags, folder / "model" / LIBRARY.name):
                 continue
             path = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}"}
             environment = os.environ | preloaded(command, flags) | path
@@ -149,7 +150,7 @@ def test_a_table_that_is_not_laid_out_row_by_row_is_read_all_the_same():
 
 def test_a_missing_library_says_how_to_build_it(tmp_path):
     with pytest.raises(ImportError, match="make install"):
-        kernel._opened(tmp_path / "libkernel.so")
+        opened(tmp_path / "libkernel.so")
 
 
 # ------------------------------------------------------------------ parameters from Python

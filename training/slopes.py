@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from model.kernel import LIBRARY
+from model.library import LIBRARY
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.kernel import LIBRARY
+from model.library import LIBRARY
 from service.storage.schema import head
 from tests.faults.ledger import ledger
 from tests.faults.load import Load
