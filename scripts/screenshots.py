@@ -24,7 +24,15 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.desk import FLAGS  # noqa: E402  the project itself is next to this directory
-from benchmarks.seeded import Seeded, seeded  # noqa: E402
+from benchmarks.seeded import PEOPLE, Seeded, seeded  # noqa: E402
+from model.decision import Decision, RejectReason  # noqa: E402
+from model.outcome import Outcome  # noqa: E402
+from service.digest import CONFIRM, STOP, link_path  # noqa: E402
+from service.status_links import path_of  # noqa: E402
+from service.storage import Store  # noqa: E402
+from service.storage.acts import Acts  # noqa: E402
+from service.storage.digests import Digests, Every  # noqa: E402
+from service.storage.finding import Filter, Finding, Order  # noqa: E402
 from tests.browser.site_map import READ, SiteMap, is_for_anyone, walked  # noqa: E402
 
 PLACE = ROOT / "docs" / "screenshots"
@@ -74,7 +82,21 @@ def _there(newsroom: Seeded) -> SiteMap:
         base_url=newsroom.url, headers=own, trust_env=False, timeout=PATIENCE_SECONDS
     ) as client:
         client.post("/sign-in", data={"token": newsroom.link().partition("token=")[2]})
-        return walked(client)
+        return walked(client, *_unlinked(newsroom.store))
+
+
+def _unlinked(store: Store) -> Iterator[str]:
+    """Pages that a new newsroom links to from nowhere: of an act, and those that mails lead to."""
+    admin = next(one for one in store.moderators() if one.name == PEOPLE[0][0])
+    ids = Finding(store).ids(None, Filter(), Order.RISKIEST, limit=31)
+    spam = Decision(Outcome.REJECT, RejectReason.SPAM, admin.name, store.now())
+    yield f"/acts/{Acts(store).decide(None, ids[1:], spam, kind='bulk').id}"
+    yield path_of(store.keyring, ids[1])
+    parcel = Digests(store).choose(
+        admin, address="mai@bao.example", language="vi", every=Every.DAY, hour=7
+    )
+    for purpose in (CONFIRM, STOP) if parcel else ():
+        yield link_path(store.keyring, purpose, parcel.link_id)
 
 
 def _paths(there: SiteMap) -> Iterator[str]:
