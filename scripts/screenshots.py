@@ -95,8 +95,8 @@ def _unlinked(store: Store) -> Iterator[str]:
     parcel = Digests(store).choose(
         admin, address="mai@bao.example", language="vi", every=Every.DAY, hour=7
     )
-    for purpose in (CONFIRM, STOP) if parcel else ():
-        yield link_path(store.keyring, purpose, parcel.link_id)
+    if parcel is not None:
+        yield from (link_path(store.keyring, one, parcel.link_id) for one in (CONFIRM, STOP))
 
 
 def _paths(there: SiteMap) -> Iterator[str]:
