@@ -7,6 +7,7 @@ from scipy import sparse
 from training.copies import Copies
 from training.slopes import (
     LONGEST_STEP,
+    MOST_PAIRS,
     DamagedRows,
     Packed,
     Sides,
@@ -41,15 +42,31 @@ def teaching(rows: int, seed: int = 2) -> Teaching:
 def test_packed_rows_are_the_rows():
     matrix, chosen = drawn_rows(), np.array([3, 4, 30])
 
-    packed = Packed.chosen(matrix, chosen).checked(PLACES)
+    [packed] = Packed.parts(matrix, chosen)
 
-    assert (packed.matrix(PLACES) != matrix[chosen]).nnz == 0
+    assert (packed.checked(PLACES).matrix(PLACES) != matrix[chosen]).nnz == 0
+
+
+def test_rows_of_more_values_than_can_be_numbered_are_packed_in_parts_that_are_the_rows():
+    each, count = 700, 3 * MOST_PAIRS // 700
+    values = np.random.default_rng(4).random((count, each)).astype(np.float32)
+    at = np.tile(np.arange(each), count)
+    matrix = sparse.csr_matrix(
+        (values.ravel(), (np.repeat(np.arange(count), each), at)), shape=(count, PLACES)
+    )
+
+    parts = Packed.parts(matrix, np.arange(0, count, 2))
+
+    assert len(parts) == 2
+    assert np.concatenate([part.of for part in parts]).tolist() == list(range(0, count, 2))
+    for part in parts:
+        assert (part.checked(PLACES).matrix(PLACES) != matrix[part.of]).nnz == 0
 
 
 @pytest.mark.parametrize("fits", [1, 3, 17])
 def test_each_fit_gets_the_loss_and_gradient_of_its_rows_whatever_fits_are_beside_it(fits):
     matrix, taught = drawn_rows(), teaching(40)
-    packed = Packed.chosen(matrix, np.arange(40))
+    [packed] = Packed.parts(matrix, np.arange(40))
     draw = np.random.default_rng(3)
     [at] = sums_in(draw.normal(size=size_of(PLACES, fits)) * 9, PLACES, [fits])
     [into] = sums_in(np.zeros(size_of(PLACES, fits)), PLACES, [fits])
@@ -74,7 +91,7 @@ def test_each_fit_gets_the_loss_and_gradient_of_its_rows_whatever_fits_are_besid
 
 
 def test_rows_that_lead_out_of_their_memory_are_refused():
-    packed = Packed.chosen(drawn_rows(), np.arange(40))
+    [packed] = Packed.parts(drawn_rows(), np.arange(40))
 
     with pytest.raises(DamagedRows):
         packed.checked(1_000)

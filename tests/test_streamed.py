@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from model.decision import LabelledExample
+from model.features import Texts
 from tests.test_train_command import SMALL, rows, written
 from training.card import card_of
 from training.examples import read_examples
@@ -92,17 +93,30 @@ def told(done: Streamed) -> bytes:
     return b"".join(c.table.tobytes() + c.bias.tobytes() for c in every)
 
 
-def test_it_is_the_model_that_a_fit_in_memory_gives(examples, whole):
+def test_it_is_the_model_that_a_fit_in_memory_gives(examples, tmp_path, monkeypatch):
     in_memory = fit(examples, SMALL, jobs=1)
+    monkeypatch.setattr("training.lockstep.TOLERANCE", 1e-9)
+
+    done = trained(examples, tmp_path)
 
     for one, other in zip(
-        (*whole[0].fitted.classifiers, whole[0].fitted.final),
+        (*done.fitted.classifiers, done.fitted.final),
         (*in_memory.classifiers, in_memory.final),
         strict=True,
     ):
         assert np.abs(one.table - other.table).max() < 0.01 * np.abs(other.table).max()
         assert np.allclose(one.bias, other.bias, atol=0.02)
-    assert [len(m.judged) for m in whole[0].measured] == [80, 80]
+    assert [len(m.judged) for m in done.measured] == [80, 80]
+
+
+def test_where_fits_end_scores_are_those_of_fits_that_go_on(examples, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.lockstep.TOLERANCE", 1e-10)
+
+    further = trained(examples, tmp_path)
+
+    texts = [Texts(example.text) for example in examples]
+    here, there = (done.fitted.final.log_odds(texts) for done in (whole[0], further))
+    assert np.abs(here - there).max() < 0.05 * there.std()
 
 
 def test_fits_one_by_one_and_two_processes_give_the_same_bytes(examples, whole, tmp_path):

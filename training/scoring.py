@@ -140,7 +140,7 @@ def scored(
     """
     classifiers = kept(work, fits)
     examples = examples_in(work, chunk)
-    told = work.load("taught", rows)
+    told = work.load_record("taught", rows)
     fold, source = told["fold"][chosen].astype(int), told["source"][chosen].astype(int)
     texts = [gather(submission_of(examples[at])).texts for at in chosen.tolist()]
     by_fold = np.full((chosen.size, len(HEADS)), np.nan)
@@ -180,7 +180,7 @@ def judged(
 ) -> JudgedChunk:
     """Judge the chosen comments of a chunk, each by the classifier that has not seen its fold."""
     examples = examples_in(work, chunk)
-    folds = work.load("taught", rows)["fold"]
+    folds = work.load_record("taught", rows)["fold"]
     found: list[tuple[int, Head, JudgedRow]] = []
     for fold, classifier in enumerate(kept(work, classifiers)):
         of_fold = [row_of(examples[at]) for at in chosen.tolist() if folds[at] == fold]

@@ -118,7 +118,7 @@ def held_out(
     parts: list[dict[str, NDArray[np.generic]]] = []
     for shard in block:
         read = shard_at(work, shard, bits)
-        for head, (packed, teaching) in enumerate(read.of_heads):
+        for head, packed, teaching in read.parts:
             matrix, calibrating = packed.matrix(2**bits), read.rows["calibrating"][packed.of, head]
             for fold in range(weights.shape[2]):
                 at = np.flatnonzero((calibrating > 0) & (teaching.fold == fold))

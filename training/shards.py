@@ -96,7 +96,7 @@ def make_shard(work: Work, chunk: str, rows: str, hosts: str, recipe: Recipe) ->
 
     Of each head those rows are kept that teach it, by place.
     """
-    teaches = work.load("taught", rows)["weight"] > 0
+    teaches = work.load_record("taught", rows)["weight"] > 0
     name = shard_name(chunk, hosts, teaches, recipe)
     if work.has("shards", name):
         return name
@@ -111,51 +111,49 @@ def make_shard(work: Work, chunk: str, rows: str, hosts: str, recipe: Recipe) ->
     urls = [lent_url(e, lendable, recipe.lent_share, recipe.seed) for e in examples]
     lent = [_signed(s, url=url) for s, url in zip(sent, urls, strict=True) if url is not None]
     matrix = _matrix([*sent, *bare, *lent], recipe.spec)
-    work.save(
-        "shards",
-        name,
-        **{
-            f"{head} {field}": array
-            for head in range(len(HEADS))
-            for field, array in _of_head(matrix, teaches, head).arrays().items()
-        },
-    )
+    arrays = {
+        f"{head} {part} {field}": array
+        for head in range(len(HEADS))
+        for part, packed in enumerate(Packed.parts(matrix, np.flatnonzero(teaches[:, head])))
+        for field, array in packed.arrays().items()
+    }
+    work.save_record("shards", name, arrays)
     return name
-
-
-def _of_head(matrix: sparse.csr_matrix, teaches: NDArray[np.bool_], head: int) -> Packed:
-    return Packed.chosen(matrix, np.flatnonzero(teaches[:, head]))
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A shard as it was read: of each head its rows and what they teach, and `Rows` as arrays."""
+    """A shard as it was read: parts of a head's rows with what they teach, and `Rows` as arrays."""
 
-    of_heads: tuple[tuple[Packed, Teaching], ...]
+    parts: tuple[tuple[int, Packed, Teaching], ...]
     rows: dict[str, NDArray[Any]]
 
     @classmethod
     def of(cls, work: Work, shard: Shard, bits: int) -> "Read":
         """Read it. Raises DamagedRows."""
-        found, rows = work.load("shards", shard.matrix), work.load("taught", shard.rows)
-        of_heads = []
-        for head in range(len(HEADS)):
-            fields = {name: found[f"{head} {name}"] for name in Packed.__slots__}
+        found = work.load_record("shards", shard.matrix)
+        rows = work.load_record("taught", shard.rows)
+        by_part: dict[tuple[int, int], dict[str, NDArray[Any]]] = {}
+        for told, array in found.items():
+            head, part, field = told.split()
+            by_part.setdefault((int(head), int(part)), {})[field] = array
+        parts = []
+        for (head_at, _), fields in by_part.items():
             packed = Packed(**fields).checked(2**bits)
             of = packed.of
             teaching = Teaching(
-                rows["weight"][of, head],
-                rows["truth"][of, head],
+                rows["weight"][of, head_at],
+                rows["truth"][of, head_at],
                 rows["fold"][of],
                 rows["source"][of],
             )
-            of_heads.append((packed, teaching))
-        return cls(tuple(of_heads), rows)
+            parts.append((head_at, packed, teaching))
+        return cls(tuple(parts), rows)
 
     @property
     def nbytes(self) -> int:
         """What it takes in memory, about."""
-        return sum(packed.nbytes for packed, _ in self.of_heads) + 2 * sum(
+        return sum(packed.nbytes for _, packed, _ in self.parts) + 2 * sum(
             column.nbytes for column in self.rows.values()
         )
 
@@ -204,7 +202,7 @@ def having(shared: tuple[Work, int, int, tuple[int, ...]], block: Sequence[Shard
     each = folds + len(sources)
     told = np.zeros((2**bits, len(HEADS) * (each + 2)))
     for shard in block:
-        for head, (packed, teaching) in enumerate(shard_at(work, shard, bits).of_heads):
+        for head, packed, teaching in shard_at(work, shard, bits).parts:
             apart = np.full(teaching.source.size, -1)
             for at, source in enumerate(sources):
                 apart[teaching.source == source] = head * each + folds + at
@@ -224,8 +222,7 @@ def slopes(asked: Asked, block: Sequence[Shard]) -> Floats:
     into, at = asked.apart(whole), asked.apart(asked.points)
     sides = [_sides(asked.fits, head) for head in range(len(HEADS))]
     for shard in block:
-        of_heads = shard_at(asked.work, shard, asked.bits).of_heads
-        for head, (packed, teaching) in enumerate(of_heads):
+        for head, packed, teaching in shard_at(asked.work, shard, asked.bits).parts:
             if sides[head].fold.size:
                 add_slopes(into[head], at[head], packed, teaching, sides[head])
     return whole

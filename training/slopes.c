@@ -29,16 +29,17 @@ enum { MOST_FITS = 64 };
 enum { DONE, IMPOSSIBLE };
 
 /* Rows of one head by place, as training/slopes.py packs them: of each place how far it is from the
- * one before it, and how many rows have it; of each of those which row, and which of the values.
- * What is too far takes several steps, without rows. */
+ * one before it, and how many rows have it; of each of those which pair of a row and a value. What
+ * is too far takes several steps, without rows. */
 typedef struct {
     int64_t rows;
     int64_t stops;
+    int64_t pairs;
     const uint16_t *steps;      /* (stops,) */
     const uint16_t *counts;     /* (stops,) */
-    const uint16_t *row;        /* (sum of counts,) */
-    const uint16_t *codes;      /* alike */
-    const double *values;
+    const uint16_t *entries;    /* (sum of counts,) */
+    const uint16_t *row;        /* (pairs,) */
+    const double *values;       /* alike */
 } Matrix;
 
 /* What those rows teach the head: a value each. */
@@ -106,16 +107,16 @@ INLINE double logarithm(double x)
  * is called, so that the loops over it are unrolled. */
 INLINE void weigh(const Matrix *m, const Fits *f, int64_t fits)
 {
-    const uint16_t *row = m->row, *code = m->codes;
+    const uint16_t *entry = m->entries;
     const double *weights = f->weights;
     int64_t stop, k;
     memset(f->odds, 0, (size_t)(m->rows * fits) * sizeof(double));
     for (stop = 0; stop < m->stops; stop++) {
-        const uint16_t *end = row + m->counts[stop];
+        const uint16_t *end = entry + m->counts[stop];
         weights += m->steps[stop] * fits;
-        for (; row < end; row++, code++) {
-            const double value = m->values[*code];
-            double *odds = f->odds + *row * fits;
+        for (; entry < end; entry++) {
+            const double value = m->values[*entry];
+            double *odds = f->odds + m->row[*entry] * fits;
             for (k = 0; k < fits; k++)
                 odds[k] += value * weights[k];
         }
@@ -144,18 +145,18 @@ INLINE void compare(const Matrix *m, const Taught *taught, const Fits *f, int64_
 
 INLINE void gather(const Matrix *m, const Fits *f, int64_t fits)
 {
-    const uint16_t *row = m->row, *code = m->codes;
+    const uint16_t *entry = m->entries;
     double *gradient = f->gradient;
     int64_t stop, k;
     for (stop = 0; stop < m->stops; stop++) {
-        const uint16_t *end = row + m->counts[stop];
+        const uint16_t *end = entry + m->counts[stop];
         double sum[MOST_FITS];
         gradient += m->steps[stop] * fits;
         for (k = 0; k < fits; k++)
             sum[k] = 0.0;
-        for (; row < end; row++, code++) {
-            const double value = m->values[*code];
-            const double *odds = f->odds + *row * fits;
+        for (; entry < end; entry++) {
+            const double value = m->values[*entry];
+            const double *odds = f->odds + m->row[*entry] * fits;
             for (k = 0; k < fits; k++)
                 sum[k] += value * odds[k];
         }
@@ -191,19 +192,22 @@ EXPORTED int duyet_slopes(const Matrix *m, const Taught *taught, const Fits *f)
 EXPORTED void duyet_having(const Matrix *m, const int64_t *of, const double *weight,
                            int64_t columns, double *counts)
 {
-    const uint16_t *row = m->row, *code = m->codes;
+    const uint16_t *entry = m->entries;
     int64_t stop;
     for (stop = 0; stop < m->stops; stop++) {
-        const uint16_t *end = row + m->counts[stop];
+        const uint16_t *end = entry + m->counts[stop];
         counts += m->steps[stop] * columns;
-        for (; row < end; row++, code++)
-            if (of[*row] >= 0)
-                counts[of[*row]] += weight ? weight[*row] * m->values[*code] * m->values[*code] : 1.0;
+        for (; entry < end; entry++) {
+            const int64_t row = m->row[*entry];
+            const double value = m->values[*entry];
+            if (of[row] >= 0)
+                counts[of[row]] += weight ? weight[row] * value * value : 1.0;
+        }
     }
 }
 
 /* Whether all places, rows and values that are named are there: a shard may be a damaged file. */
-EXPORTED int duyet_rows_are_whole(const Matrix *m, int64_t places, int64_t entries, int64_t values)
+EXPORTED int duyet_rows_are_whole(const Matrix *m, int64_t places, int64_t entries)
 {
     int64_t at, place = 0, sum = 0;
     for (at = 0; at < m->stops; at++) {
@@ -212,8 +216,11 @@ EXPORTED int duyet_rows_are_whole(const Matrix *m, int64_t places, int64_t entri
     }
     if ((m->stops && place >= places) || sum != entries)
         return 0;
+    for (at = 0; at < m->pairs; at++)
+        if (m->row[at] >= m->rows)
+            return 0;
     for (at = 0; at < entries; at++)
-        if (m->row[at] >= m->rows || m->codes[at] >= values)
+        if (m->entries[at] >= m->pairs)
             return 0;
     return 1;
 }

@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 LONGEST_STEP = 2**16 - 1
 """Places further apart than that take several steps, all but the last without rows."""
 
-MOST_VALUES = 2**16
+MOST_PAIRS = 2**16
+"""Of a row and a value: an entry is the number of one."""
 
 MOST_FITS = 64
 """Of one head that are gone over together."""
@@ -33,10 +34,11 @@ class _Matrix(ctypes.Structure):
     _fields_ = (
         ("rows", _int64),
         ("stops", _int64),
+        ("pairs", _int64),
         ("steps", _pointer),
         ("counts", _pointer),
+        ("entries", _pointer),
         ("row", _pointer),
-        ("codes", _pointer),
         ("values", _pointer),
     )
 
@@ -74,7 +76,7 @@ def _opened() -> ctypes.CDLL:
     library.duyet_slopes.restype = ctypes.c_int
     library.duyet_having.argtypes = (matrix, _pointer, _pointer, _int64, _pointer)
     library.duyet_having.restype = None
-    library.duyet_rows_are_whole.argtypes = (matrix, _int64, _int64, _int64)
+    library.duyet_rows_are_whole.argtypes = (matrix, _int64, _int64)
     library.duyet_rows_are_whole.restype = ctypes.c_int
     return library
 
@@ -88,25 +90,39 @@ class DamagedRows(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """Rows of a matrix by place, in a little more than 4 bytes a value.
+    """Rows of a matrix by place, in a little more than 2 bytes a value.
 
     `of` (uint32) says which rows of a shard they are. `steps` and `counts` (uint16) say of each
-    place how far it is from the one before it, and how many rows have it; `row` and `codes`
-    (uint16) of each of those which row it is, and which of `values` (float64).
+    place how far it is from the one before it, and how many rows have it; `entries` (uint16) of
+    each of those which pair of a row and a value it is. A comment has many features and few values
+    that they count: of pair p `row` (uint16) and `values` (float64) are told once.
     """
 
     of: NDArray[np.uint32]
     steps: NDArray[np.uint16]
     counts: NDArray[np.uint16]
+    entries: NDArray[np.uint16]
     row: NDArray[np.uint16]
-    codes: NDArray[np.uint16]
     values: Floats
 
     @classmethod
-    def chosen(cls, matrix: sparse.csr_matrix, rows: NDArray[np.intp]) -> "Packed":
-        """Some rows of a matrix, at most `MOST_ROWS`. More than `MOST_VALUES` lose digits."""
-        by_place = matrix[rows].tocsc()
-        counts = np.diff(by_place.indptr)
+    def parts(cls, matrix: sparse.csr_matrix, rows: NDArray[np.intp]) -> "list[Packed]":
+        """Some rows of a matrix of float32, in order: in as many parts as keep to `MOST_PAIRS`.
+
+        Raises ValueError for one row that has more values than that.
+        """
+        chosen = sparse.csr_matrix(matrix[rows], dtype=np.float32)
+        of_entry = np.repeat(np.arange(rows.size, dtype=np.int64), np.diff(chosen.indptr))
+        named = of_entry << 32 | chosen.data.view(np.uint32)
+        pairs = np.unique(named)
+        if pairs.size > MOST_PAIRS or rows.size > MOST_ROWS:
+            if rows.size < 2:
+                raise ValueError(f"a row has more than {MOST_PAIRS} values")
+            halves = np.array_split(rows, 2)
+            return [part for half in halves for part in cls.parts(matrix, half)]
+        numbers = np.searchsorted(pairs, named)
+        entries = sparse.csr_matrix((numbers, chosen.indices, chosen.indptr), chosen.shape).tocsc()
+        counts = np.diff(entries.indptr)
         places = np.flatnonzero(counts)
         steps = np.diff(places, prepend=0)
         far = steps // (LONGEST_STEP + 1)
@@ -114,15 +130,16 @@ class Packed:
         stops = int(at[-1]) + 1 if at.size else 0
         told_steps, told_counts = np.full(stops, LONGEST_STEP), np.zeros(stops, np.int64)
         told_steps[at], told_counts[at] = steps - far * LONGEST_STEP, counts[places]
-        values, codes = _coded(by_place.data.astype(np.float64))
-        return cls(
-            rows.astype(np.uint32),
-            told_steps.astype(np.uint16),
-            told_counts.astype(np.uint16),
-            by_place.indices.astype(np.uint16),
-            codes.astype(np.uint16),
-            values,
-        )
+        return [
+            cls(
+                rows.astype(np.uint32),
+                told_steps.astype(np.uint16),
+                told_counts.astype(np.uint16),
+                entries.data.astype(np.uint16),
+                (pairs >> 32).astype(np.uint16),
+                pairs.astype(np.uint32).view(np.float32).astype(np.float64),
+            )
+        ]
 
     @property
     def nbytes(self) -> int:
@@ -143,8 +160,8 @@ class Packed:
         }
         right = right and all(array.ndim == 1 for array in told.values())
         right = right and self.steps.size == self.counts.size
-        right = right and self.row.size == self.codes.size
-        sizes = (places, self.row.size, self.values.size)
+        right = right and self.row.size == self.values.size
+        sizes = (places, self.entries.size)
         if not (right and _LIBRARY.duyet_rows_are_whole(self._c(), *sizes)):
             raise DamagedRows("rows that a training has kept are damaged")
         return self
@@ -152,7 +169,7 @@ class Packed:
     def matrix(self, places: int) -> sparse.csr_matrix:
         """The rows as a matrix of float64."""
         by_place = np.repeat(np.cumsum(self.steps, dtype=np.int64), self.counts)
-        entries = (self.values[self.codes], (self.row, by_place))
+        entries = (self.values[self.entries], (self.row[self.entries], by_place))
         return sparse.csr_matrix(entries, shape=(self.of.size, places))
 
     def count_into(
@@ -178,22 +195,9 @@ class Packed:
         )
 
     def _c(self) -> _Matrix:
-        arrays = (self.steps, self.counts, self.row, self.codes, self.values)
-        return _Matrix(self.of.size, self.steps.size, *(array.ctypes.data for array in arrays))
-
-
-def _coded(data: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """The distinct values, and which of them each is."""
-    values, codes = np.unique(data, return_inverse=True)
-    for digits in (24, 16, 10):
-        if values.size <= MOST_VALUES:
-            break
-        # Of 2**16 values two are less than a part in a thousand apart: this is far finer.
-        mantissa, exponent = np.frexp(data)
-        values, codes = np.unique(
-            np.ldexp(np.round(mantissa * 2.0**digits) / 2.0**digits, exponent), return_inverse=True
-        )
-    return values, codes.reshape(-1)
+        arrays = (self.steps, self.counts, self.entries, self.row, self.values)
+        sizes = (self.of.size, self.steps.size, self.row.size)
+        return _Matrix(*sizes, *(array.ctypes.data for array in arrays))
 
 
 @dataclass(frozen=True, slots=True)

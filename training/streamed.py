@@ -17,9 +17,10 @@ from scipy import sparse
 
 from model.classifier import HEADS, Classifier
 from model.decision import LabelledExample
+from model.features import FEATURES_VERSION
 from model.outcome import Head
 from model.promise import Promise
-from training.chunks import CHUNK_ROWS, canonical, chunks_of, examples_in, looked, spelled
+from training.chunks import CHUNK_ROWS, VERSION, canonical, chunks_of, examples_in, looked, spelled
 from training.evaluation import JudgedRow
 from training.fit import Calibration, Fitted, Ham, Linear, Sheet, classifier_of, tuned
 from training.held_out import failures, measured_held_out
@@ -195,7 +196,7 @@ def read(
     del body["inverse_penalty"], body["rarity_power"]
     told = {key: sorted(v) if isinstance(v, frozenset) else v for key, v in body.items()}
     told["label_weights"] = sorted([*key, w] for key, w in recipe.label_weights.items())
-    name = name_of(everything.names, hosts_name, told)
+    name = name_of(VERSION, FEATURES_VERSION, everything.names, hosts_name, told)
     counts = Counts(recipe.folds, len(everything.sources))
     rows_names = []
     ham = np.zeros(len(everything.sources), np.int64)
@@ -204,7 +205,7 @@ def read(
         ham += np.bincount(rows.source[: rows.genuine.size][rows.genuine], minlength=ham.size)
         rows_names.append(f"{name}.{at}")
         if not work.has("taught", rows_names[-1]):
-            work.save("taught", rows_names[-1], **rows.arrays())
+            work.save_record("taught", rows_names[-1], rows.arrays())
     counts.require_enough()
     names, ends, sources = everything.names, everything.ends, everything.sources
     tasks = (
@@ -303,7 +304,7 @@ class _Draw:
         for at, (begin, end) in enumerate(zip((0, *kept.ends), kept.ends, strict=False)):
             drawn_ones = drawn(kept.ends[-1], begin, end, most=of_all, seed=self.seed)
             if self.held < folds:
-                fold = kept.work.load("taught", kept.shards[at].rows)["fold"]
+                fold = kept.work.load_record("taught", kept.shards[at].rows)["fold"]
                 drawn_ones = drawn_ones[fold[drawn_ones] < self.held]
             yield at, drawn_ones
 
@@ -348,7 +349,7 @@ def _columns(
 
 def _part(kept: Kept, at: int, chosen: NDArray[np.intp], found: Scored) -> dict[str, NDArray[Any]]:
     """What a chunk's scored comments give: the rows made of them, and those that are genuine."""
-    told = kept.work.load("taught", kept.shards[at].rows)
+    told = kept.work.load_record("taught", kept.shards[at].rows)
     place = np.full(told["genuine"].size, -1)
     place[chosen] = np.arange(chosen.size)
     rows = np.flatnonzero(place[told["example"]] >= 0)
@@ -410,7 +411,7 @@ def _compared(draw: _Draw, *, most: int) -> tuple[tuple[LabelledExample, ...], t
     for at, chosen in draw.chosen(most):
         if chosen.size:
             examples = examples_in(kept.work, kept.chunks[at])
-            fold = kept.work.load("taught", kept.shards[at].rows)["fold"]
+            fold = kept.work.load_record("taught", kept.shards[at].rows)["fold"]
             found += [examples[row] for row in chosen.tolist()]
             folds += [int(fold[row]) for row in chosen.tolist()]
     return tuple(found), tuple(folds)

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,24 @@ class Work:
                 allow_pickle=False,
                 **{name: np.asarray(one) for name, one in arrays.items()},
             )
+
+    def save_record(self, kind: str, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put arrays there as one record, at most 2 GiB: what is read again and again.
+
+        Reading an archive of arrays costs several times as much.
+        """
+        fields = [(field, one.dtype, one.shape) for field, one in arrays.items()]
+        record = np.zeros((), np.dtype(fields, align=True))
+        for field, one in arrays.items():
+            record[field] = one
+        with self._placing(self.path(kind, name)) as building, building.open("wb") as stream:
+            np.save(stream, record, allow_pickle=False)
+
+    def load_record(self, kind: str, name: str) -> dict[str, NDArray[Any]]:
+        """The arrays of the record that was put there, views of one array. Raises ValueError."""
+        with self.path(kind, name).open("rb") as stream:
+            record = np.load(stream, allow_pickle=False)
+        return {field: record[field] for field in record.dtype.names or ()}
 
     def load(self, kind: str, name: str) -> dict[str, NDArray[Any]]:
         """The arrays that were put there."""
