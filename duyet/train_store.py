@@ -123,8 +123,9 @@ def train_from_store(  # noqa: PLR0913  each is a part of what is moved, or of h
     version = registry.add(own.manifest, own.moved.final.table, extra={CARD: card_of(own.manifest)})
     why = f"{base} moved by {len(own.examples):,} labels"
     registry.move(CHALLENGER, version, who="duyet train", why=why, at=datetime.now(UTC))
-    progress("comparing", 0.0)
+    how = replace(how, told=lambda done: progress("comparing", done))
     comparison = compared_with_champion(registry, version, own, examples, how)
+    progress("comparing", 1.0)
     return Trained(version, own, registry.names(), comparison)
 
 

@@ -358,7 +358,7 @@ def test_the_riskiest_come_first_by_a_link(newsroom: Newsroom) -> None:
         page = client.get("/queue?order=riskiest").text
 
     assert shown(page) == [ids[1], ids[2], ids[0]]
-    assert "90.0 %" in page
+    assert "90.0\N{NO-BREAK SPACE}%" in page
 
 
 @pytest.mark.parametrize(

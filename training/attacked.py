@@ -33,10 +33,12 @@ def attack_table(
         rows = np.flatnonzero(both.of(Head.SPAM, positive=positive))
         chosen[random.permutation(rows)[: options.attacked]] = True
     sample = both.where(chosen)
-    for name, attack in ATTACKS.items():
+    of_each = replace(options, told=lambda _: None)
+    for done, (name, attack) in enumerate(ATTACKS.items()):
+        options.told(done / len(ATTACKS))
         disguised, changed = _disguised(sample, name, attack, options.seed)
         if changed.any():
-            judged = _judged_again(sample.where(changed), disguised, names, options)
+            judged = _judged_again(sample.where(changed), disguised, names, of_each)
             yield Attacked(
                 name=name,
                 spam_caught=_flagged("spam_caught", judged, random, positive=True),

@@ -42,6 +42,9 @@ LENGTHS = ((40, "short"), (200, "medium"), (1000, "long"))
 CURVE_RATES = tuple(round(float(rate), 6) for rate in np.geomspace(1e-4, 1, 41))
 _DECIMALS = 6
 
+_JUDGED, _SERVED = 0.3, 0.6
+"""About what share of the time is gone when all are judged, and judged as sites serve it."""
+
 
 def compare(
     champion: Contender,
@@ -63,8 +66,13 @@ def compare(
     if not labelled.examples:
         raise ValueError("there are no labelled comments to compare on")
     options = options or Options()
-    both = judged_by_both(champion, challenger, labelled, options)
+    told = options.told
+    both = judged_by_both(
+        champion, challenger, labelled, replace(options, told=lambda done: told(_JUDGED * done))
+    )
     both = as_served(both, (champion, challenger), labelled, options)
+    told(_SERVED)
+    attacked = replace(options, told=lambda done: told(_SERVED + (1 - _SERVED) * done))
     real, random = both.real(), np.random.default_rng(options.seed)
     genuine, spam = (int(real.of(Head.SPAM, positive=truth).sum()) for truth in (False, True))
     clean, toxic = (int(real.of(Head.TOXICITY, positive=truth).sum()) for truth in (False, True))
@@ -89,7 +97,7 @@ def compare(
         flips=tuple(flips_of(real)),
         curves=tuple(_curve(real, head) for head in heads),
         calibration=tuple(_calibration(real, head) for head in heads),
-        attacks=tuple(attack_table(real, (champion, challenger), options, random)),
+        attacks=tuple(attack_table(real, (champion, challenger), attacked, random)),
         drift=tuple(drift_of(real, manifest.histogram if manifest else {})),
         data=data_card(real, labelled),
         notes=tuple(_notes(both, challenger, options.policy, manifest)),

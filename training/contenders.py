@@ -4,7 +4,7 @@ Knows how a comment is judged as it was when it came, and what it weighs. Knows 
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -78,13 +78,15 @@ class Options:
     """How to compare. `jobs` is a number of processes, -1 for one a core.
 
     `attacked` spam comments, and genuine ones, are disguised in every way, drawn by lot from
-    those there are: 100 of each take some ten seconds, 0 leaves the table out.
+    those there are: 100 of each take some ten seconds, 0 leaves the table out. `told` hears what
+    share is done.
     """
 
     policy: Policy = field(default_factory=Policy)
     seed: int = 0
     jobs: int = 1
     attacked: int = 100
+    told: Callable[[float], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +152,12 @@ def judged_by_both(
     rows = _rows(examples, weights_of(labelled))
     folds = (champion.judge_of(len(examples)), challenger.judge_of(len(examples)))
     sides = []
-    for contender, which in zip((champion, challenger), folds, strict=True):
-        said = judgements(contender, examples, which, options)
+    for at, (contender, which) in enumerate(zip((champion, challenger), folds, strict=True)):
+
+        def told(done: float, at: int = at) -> None:
+            options.told((at + done) / 2)
+
+        said = judgements(contender, examples, which, replace(options, told=told))
         sides.append(replace(rows, score=said.score, outcome=said.outcome))
     head = np.array([e.label.head.value for e in examples], np.str_)
     return Compared(examples, Pair(*sides), head, folds)
@@ -204,21 +210,26 @@ def judgements(
     which: NDArray[np.intp],
     options: Options,
 ) -> Judgements:
-    """What a version says of each example, by the classifier of that number, under the policy."""
+    """What a version says of each example, by the classifier of that number, under the policy.
+
+    What share of them is judged `options.told` hears.
+    """
     score, outcome = np.full(len(examples), np.nan), np.zeros(len(examples), np.int8)
     chunks = [
         (number, rows)
         for number in range(len(contender.classifiers))
         for rows in _chunks(np.flatnonzero(which == number))
     ]
-    done = Parallel(n_jobs=options.jobs, max_nbytes="1M")(
+    work = Parallel(n_jobs=options.jobs, max_nbytes="1M", return_as="generator")
+    judged = work(
         delayed(_judged)(
             contender.classifiers[number], [examples[row] for row in rows], options.policy
         )
         for number, rows in chunks
     )
-    for (_, rows), (scores, outcomes) in zip(chunks, done, strict=True):
+    for at, ((_, rows), (scores, outcomes)) in enumerate(zip(chunks, judged, strict=True), 1):
         score[rows], outcome[rows] = scores, outcomes
+        options.told(at / len(chunks))
     return Judgements(score, outcome)
 
 

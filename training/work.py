@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,10 @@ class Work:
         record = np.zeros((), np.dtype(fields, align=True))
         for field, one in arrays.items():
             record[field] = one
-        with self._placing(self.path(kind, name)) as building, building.open("wb") as stream:
-            np.save(stream, record, allow_pickle=False)
+        # Through memory: to a file NumPy writes past Python, and does not tell that a disk is full.
+        content = BytesIO()
+        np.save(content, record, allow_pickle=False)
+        self.write(kind, name, content.getvalue())
 
     def load_record(self, kind: str, name: str) -> dict[str, NDArray[Any]]:
         """The arrays of the record that was put there, views of one array. Raises ValueError."""

@@ -5,6 +5,7 @@ and puts it into words; decides nothing itself. Works without JavaScript, which 
 progress up to date.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +18,11 @@ from starlette.responses import HTMLResponse, Response
 
 from model.promotion import Reason, Ruling, Shadowed, ruling_on
 from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
+from service.first_start import ADOPTED
 from service.storage import Role
 from service.storage.grounds import advice
 from service.storage.jobs import AlreadyAsked, Job, Jobs, Nightly
-from service.web.card import Pieces, pieces_of, plain_name
+from service.web.card import Piece, Pieces, pieces_of, plain_name
 from service.web.desk import Admin, Caller, Desk, TheDesk
 from service.web.rendering import PageRoute, Refusal, page, see_other
 from service.web.texts import Texts, texts_for
@@ -28,6 +30,15 @@ from service.web.texts import Texts, texts_for
 MOVES_SHOWN = 20
 JOBS_SHOWN = 8
 LONGEST_WHY = 500
+
+_OWN_WORDS = {
+    "models.why.moved": re.compile(r"(?P<parent>[0-9a-f]+) moved by (?P<count>[\d,]+) labels"),
+    "models.why.rule": re.compile("the rule allowed it"),
+    "models.why.trained": re.compile("trained"),
+    "models.why.adopted": re.compile(re.escape(ADOPTED)),
+}
+"""What the program itself writes down of a move."""
+
 _DONE = frozenset({"asked", "stopped", "promoted", "rolled_back", "nightly"})
 _SHARES = frozenset({"champion", "challenger", "change", "low", "high", "risk", "allowed", "share"})
 # Styles of a report stand in it; nothing else of it is let do anything. Its links lead to comments:
@@ -300,7 +311,7 @@ def _shown(t: Texts, move: Mapping[str, Any]) -> ShownMove:
         name=str(move["name"]),
         to=str(move["to"]),
         who=plain_name(str(move["who"])),
-        why=pieces_of(str(move["why"])),
+        why=_why(t, str(move["why"])),
         is_roll_back=bool(move.get("is_roll_back")),
         overrode=tuple(
             t(f"ruling_short.{code}")
@@ -308,6 +319,16 @@ def _shown(t: Texts, move: Mapping[str, Any]) -> ShownMove:
             if f"ruling_short.{code}" in t.sentences
         ),
     )
+
+
+def _why(t: Texts, why: str) -> Pieces:
+    """A move's reason: a person's as it was typed, the program's own in the page's language."""
+    for key, words in _OWN_WORDS.items():
+        if found := words.fullmatch(why):
+            said = found.groupdict()
+            count = int(said.pop("count", "0").replace(",", ""))
+            return (Piece(t(key, count=count, **said)),)
+    return pieces_of(why)
 
 
 def _said(t: Texts, reason: Reason) -> str:

@@ -258,7 +258,7 @@ def _chips(place: Place, t: Texts, sites: dict[str, str]) -> list[Chip]:
     ]
     if look.has_range:
         path = Place(place.order, "", look.without("above", "below")).path()
-        value = f"{look.low}–{look.high} %"
+        value = f"{look.low}–{look.high}\N{NO-BREAK SPACE}%"
         chips.append(Chip("range", f"{t('head.' + (look.head or 'spam'))} {value}", path))
     return chips
 

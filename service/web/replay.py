@@ -225,7 +225,7 @@ def _number(text: str) -> float | None:
     """A number as people write it, None for nothing. Raises ValueError for what is none."""
     if not text.strip():
         return None
-    number = float(text.strip()[:20].rstrip("% ").replace(",", "."))
+    number = float(text.strip()[:20].rstrip("% \N{NO-BREAK SPACE}").replace(",", "."))
     if not (math.isfinite(number) and number >= 0):
         raise ValueError("no number from 0")
     return number

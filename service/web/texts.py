@@ -125,7 +125,10 @@ def _read() -> dict[str, Texts]:
             language = parts.pop("language.json")
             sentences: dict[str, str] = {}
             for part in parts.values():
-                sentences |= part
+                # A number and its sign stay on one line.
+                sentences |= {
+                    key: said.replace(" %", "\N{NO-BREAK SPACE}%") for key, said in part.items()
+                }
             found[language["tag"]] = Texts(language["tag"], language["name"], sentences)
     return dict(sorted(found.items()))
 

@@ -191,7 +191,7 @@ def test_a_range_is_shown_with_its_count_and_five_samples(newsroom: Newsroom) ->
 
     text = re.sub("[\u2068\u2069]", "", page.text)
     assert len(cards_in(page)) == 7
-    assert "7 comments from 90 to 100 %" in text
+    assert "7 comments from 90 to 100\N{NO-BREAK SPACE}%" in text
     assert len(re.findall("<li><b>", text)) == 5
     assert "style=" not in text
 

@@ -60,7 +60,14 @@ def test_an_admin_reads_the_report_and_what_is_probably_wrong(newsroom: Newsroom
     with newsroom.moderator("lan", Role.ADMIN) as client:
         page = client.get("/labels").text
 
-    for said in ("1234", "0.75", "50.0 %", "598", "97 %", f"/log?comment={comment}"):
+    for said in (
+        "1234",
+        "0.75",
+        "50.0\N{NO-BREAK SPACE}%",
+        "598",
+        "97\N{NO-BREAK SPACE}%",
+        f"/log?comment={comment}",
+    ):
         assert said in page
     assert "/queue?order=teaches" in page
     assert "&lt;b&gt;" in page

@@ -146,7 +146,8 @@ def test_what_there_was_no_time_for_is_said(newsroom: Newsroom, admin: httpx.Cli
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("0,5 %", 0.5), (" 1 ", 1), ("", None), ("1e-2", 0.01)]
+    ("text", "number"),
+    [("0,5 %", 0.5), ("0,5\N{NO-BREAK SPACE}%", 0.5), (" 1 ", 1), ("", None), ("1e-2", 0.01)],
 )
 def test_numbers_are_read_as_people_write_them(text: str, number: float | None) -> None:
     assert _number(text) == number

@@ -87,7 +87,7 @@ def test_alerts_are_shown_to_whoever_sees_their_site_and_to_nobody_else(
 
     assert seen.count('<li id="alert-') == 3
     assert "comments of the last seven days are unlike those before (index \u20680.50\u2069" in seen
-    assert "About \u206850 %\u2069 of genuine comments were rejected" in seen
+    assert "About \u206850\N{NO-BREAK SPACE}%\u2069 of genuine comments were rejected" in seen
     assert "Something began to want a look." in line
     for page in (elsewhere, unseen):
         assert "What wants a look" not in page
