@@ -14,7 +14,7 @@ from itertools import islice
 from model.addresses import registered_domain
 from model.facts import Facts
 from model.links import host_of
-from model.memory import ALIKE, COPIES, TELLING_RUNS, Sketch, SketchIndex, sketch_of
+from model.memory import ALIKE, COPIES, TELLING_RUNS, Sketch, TwinIndex, sketch_of
 
 LEAST_ALIKE = 3
 """So many comments of nearly the same words are a campaign."""
@@ -32,7 +32,7 @@ NAME_LETTERS = 8
 """A pattern of names has so many letters: many readers are called "minh95"."""
 
 MOST_WAITING = 50_000
-"""Comments of one site that are looked at, the newest: each takes about a kilobyte."""
+"""Comments of one site that are looked at, the newest: each takes some two kilobytes."""
 
 # Where readers link to as well; that two do says nothing of either.
 COMMON_DOMAINS = frozenset(
@@ -106,7 +106,7 @@ class Trait(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a comment is grouped by: 1 kB, no text but domains and its author's folded name.
+    """What a comment is grouped by: 1.5 kB, no text but domains and its author's folded name.
 
     `domains` are the registered domains that it or its author links to, without common ones
     and the site's own. `name` is the pattern of the author's name when that has digits in it
@@ -195,7 +195,7 @@ class Grouping:
     def __init__(self, *, most: int = MOST_WAITING) -> None:
         self._most = most
         self._looks: dict[str, Look] = {}
-        self._index = SketchIndex(only_twins=True)
+        self._index = TwinIndex()
         self._groups: dict[tuple[Trait, str], Group] = {}
         self._in: dict[str, list[Group]] = {}
         self._known: dict[str, set[str]] = {}
@@ -265,7 +265,7 @@ class Grouping:
             for group in self._in.pop(comment_id, ()):
                 self._leave(group, comment_id)
         if self._index.size > 2 * len(self._looks) + 1000:  # an index forgets nothing by itself
-            self._index = SketchIndex(only_twins=True)
+            self._index = TwinIndex()
             for group in self._groups.values():
                 for comment_id in group.shown:
                     self._index.put(comment_id, self._looks[comment_id].sketch)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.facts import gather
-from model.memory import COPIES, LEAST_RUNS, READ, Memory, sketch_of
+from model.memory import ALIKE, COPIES, LEAST_RUNS, READ, Memory, TwinIndex, sketch_of
 from model.outcome import Outcome
 from model.submission import Author, Submission
 
@@ -240,6 +240,25 @@ def test_unrelated_comments_are_no_twins():
         memory.remember(str(n), a_sketch(words(random)), positive=True)
 
     assert not any(memory.twin(a_sketch(words(random))) for _ in range(100))
+
+
+def test_of_many_texts_the_twins_are_found_and_next_to_nothing_else():
+    random = Random(5)
+    texts = [words(random) for _ in range(300)]
+    sketches = [a_sketch(text) for text in texts]
+    twins = [a_sketch(text.rsplit(" ", 2)[0]) for text in texts]
+    index = TwinIndex()
+    for n, sketch in enumerate(sketches):
+        index.put(str(n), sketch)
+    index.put("says too little", a_sketch("ok"))
+
+    found = [list(index.like(twin)) for twin in twins]
+
+    assert index.size == 300
+    assert all(a.likeness(b) >= ALIKE for a, b in zip(sketches, twins, strict=True))
+    assert all(str(n) in ids for n, ids in enumerate(found))
+    assert sum(map(len, found)) < 300 + 300 * 300 / 1_000
+    assert not list(index.like(a_sketch("ok")))
 
 
 @given(st.text(max_size=200), st.text(max_size=200))
