@@ -26,6 +26,13 @@ CONNECTIONS = 8
 HOT_CONNECTIONS = 2
 """Of those, what is the hot path's own: for its one thread, and for one that takes its place."""
 
+HOT_PAGES_KIB, PAGES_KIB = 32_768, 8_192
+"""Pages that a connection to SQLite keeps in memory, the hot path's and others.
+
+Keys of authors, texts and twins lie anywhere in their indexes: with the 2 MiB that are usual, a
+commit over a million comments took twice as long. Others read what the system keeps of the file.
+"""
+
 PLANNED_SECONDS = 1.0
 """How long the hot path uses a plan. Made when a table was empty, it reads all of it later."""
 
@@ -64,11 +71,11 @@ def open_engines(url: str, *, connections: int = CONNECTIONS) -> tuple[sa.Engine
     """Engines as of `open_engine`, the second for the hot path alone, which `directly` takes.
 
     To PostgreSQL both together open at most `connections`, 3 or more, so that the hot path
-    finds one whatever others do. On SQLite they are the same.
+    finds one whatever others do. To SQLite the hot path's keep more pages in memory.
     """
     engine = open_engine(url, connections=max(1, connections - HOT_CONNECTIONS))
     if engine.dialect.name == "sqlite":
-        return engine, engine
+        return engine, _open_sqlite(engine.url, pages_kib=HOT_PAGES_KIB)
     return engine, _open_postgres(engine.url, HOT_CONNECTIONS, plans="force_generic_plan")
 
 
@@ -87,11 +94,11 @@ def open_engine(url: str, *, connections: int = CONNECTIONS, read_only: bool = F
         raise ValueError("the database URL must be sqlite:///PATH or postgresql://USER@HOST/NAME")
     parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
     if parsed.get_backend_name() == "sqlite":
-        return _open_sqlite(parsed)
+        return _open_sqlite(parsed, pages_kib=PAGES_KIB)
     return _open_postgres(parsed, connections, read_only=read_only)
 
 
-def _open_sqlite(url: sa.URL) -> sa.Engine:
+def _open_sqlite(url: sa.URL, *, pages_kib: int) -> sa.Engine:
     if not url.database or url.database == ":memory:" or url.query:
         raise ValueError("the database URL must name a file: sqlite:///PATH, without options")
     engine = sa.create_engine(
@@ -121,9 +128,7 @@ def _open_sqlite(url: sa.URL) -> sa.Engine:
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA trusted_schema = OFF")
-        # Keys of authors, texts and twins lie anywhere in their indexes: with the 2 MiB that are
-        # usual, a commit over a million comments took twice as long.
-        cursor.execute("PRAGMA cache_size = -32768")
+        cursor.execute(f"PRAGMA cache_size = -{pages_kib}")
         cursor.close()
 
     @sa.event.listens_for(engine, "begin")
