@@ -19,6 +19,7 @@ from training.examples import read_examples, submission_of
 from training.fit import fit
 from training.held_out import failures, gathered, judged_held_out
 from training.recipes import RECIPES
+from training.shards import _AtHand
 from training.train_command import (
     PROBES,
     Options,
@@ -341,3 +342,26 @@ def test_a_full_disk_is_told_and_the_training_goes_on_from_there(data, tmp_path)
 
     assert read
     assert {path: path.stat().st_mtime_ns for path in read} == read
+
+
+@pytest.mark.parametrize("what", ["shards", "taught"])
+@pytest.mark.parametrize("content", [b"", b"\0" * 5_000, None], ids=["empty", "zeros", "cut off"])
+def test_a_damaged_file_is_named_and_without_it_the_training_goes_on(
+    data, tmp_path, monkeypatch, what, content
+):
+    examples = gathered(read_examples(Path(data)), SMALL).examples
+    options = Options(research=False, promote=False, jobs=1, work=tmp_path)
+    fitted_and_measured(examples, SMALL, options)
+    [one, *_] = sorted((tmp_path / what).iterdir())
+    whole = one.read_bytes()
+    one.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    for path in (tmp_path / "fits").iterdir():
+        path.unlink()
+    monkeypatch.setattr("training.shards._at_hand", _AtHand())  # as in a process of its own
+
+    with pytest.raises(ClickException, match=f"{one} is damaged: delete it"):
+        fitted_and_measured(examples, SMALL, options)
+
+    one.unlink()
+    fitted_and_measured(examples, SMALL, options)
+    assert one.read_bytes() == whole

@@ -6,7 +6,7 @@ is what is worked on.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,7 +24,7 @@ from training.chunks import VERSION, examples_in
 from training.examples import submission_of
 from training.lending import lent_url
 from training.recipes import Recipe
-from training.slopes import Packed, Sides, Sums, Teaching, add_slopes, sums_in
+from training.slopes import DamagedRows, Packed, Sides, Sums, Teaching, add_slopes, sums_in
 from training.work import Work, name_of
 
 Floats = NDArray[np.float64]
@@ -130,25 +130,13 @@ class Read:
 
     @classmethod
     def of(cls, work: Work, shard: Shard, bits: int) -> "Read":
-        """Read it. Raises DamagedRows."""
+        """Read it. Raises Damaged."""
         found = work.load_record("shards", shard.matrix)
         rows = work.load_record("taught", shard.rows)
-        by_part: dict[tuple[int, int], dict[str, NDArray[Any]]] = {}
-        for told, array in found.items():
-            head, part, field = told.split()
-            by_part.setdefault((int(head), int(part)), {})[field] = array
-        parts = []
-        for (head_at, _), fields in by_part.items():
-            packed = Packed(**fields).checked(2**bits)
-            of = packed.of
-            teaching = Teaching(
-                rows["weight"][of, head_at],
-                rows["truth"][of, head_at],
-                rows["fold"][of],
-                rows["source"][of],
-            )
-            parts.append((head_at, packed, teaching))
-        return cls(tuple(parts), rows)
+        try:
+            return cls(tuple(_parts_of(found, rows, bits)), rows)
+        except (DamagedRows, IndexError, KeyError, TypeError):
+            raise work.damaged("shards", shard.matrix) from None
 
     @property
     def nbytes(self) -> int:
@@ -156,6 +144,25 @@ class Read:
         return sum(packed.nbytes for _, packed, _ in self.parts) + 2 * sum(
             column.nbytes for column in self.rows.values()
         )
+
+
+def _parts_of(
+    found: Mapping[str, NDArray[Any]], rows: Mapping[str, NDArray[Any]], bits: int
+) -> Iterator[tuple[int, Packed, Teaching]]:
+    by_part: dict[tuple[str, str], dict[str, NDArray[Any]]] = {}
+    for told, array in found.items():
+        head, part, field = told.split()
+        by_part.setdefault((head, part), {})[field] = array
+    for (of_head, _), fields in by_part.items():
+        packed = Packed(**fields).checked(2**bits)
+        head_at, of = int(of_head), packed.of
+        teaching = Teaching(
+            rows["weight"][of, head_at],
+            rows["truth"][of, head_at],
+            rows["fold"][of],
+            rows["source"][of],
+        )
+        yield head_at, packed, teaching
 
 
 class _AtHand:

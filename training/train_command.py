@@ -39,7 +39,7 @@ from training.reading import examples_of, files_argument, tell_left_out
 from training.recipes import RECIPES, Recipe
 from training.sources import Digests
 from training.streamed import STAGES, WITH_SEARCH, Streamed, streamed
-from training.work import Work, remove_if_left
+from training.work import Damaged, Work, remove_if_left
 from training.workers import Local, Workers, WorkStopped
 
 CARD = "card.md"
@@ -288,7 +288,7 @@ def fitted_and_measured(
                 say=lambda told: click.echo(told, err=True),
                 search=options.search,
             )
-        except (NotEnough, WorkStopped, ClusterError) as problem:
+        except (NotEnough, WorkStopped, ClusterError, Damaged) as problem:
             raise click.ClickException(str(problem)) from None
         except OSError as problem:
             if problem.errno not in NO_ROOM:

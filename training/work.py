@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,10 @@ def name_of(*parts: object) -> str:
     """A name for what depends on some parts, each plain JSON."""
     told = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(told.encode()).hexdigest()[:LENGTH]
+
+
+class Damaged(Exception):
+    """A file of the work directory is not as it was written. The message says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +115,25 @@ class Work:
         self.write(kind, name, content.getvalue())
 
     def load_record(self, kind: str, name: str) -> dict[str, NDArray[Any]]:
-        """The arrays of the record that was put there, views of one array. Raises ValueError."""
+        """The arrays of the record that was put there, views of one array. Raises Damaged."""
         with self.path(kind, name).open("rb") as stream:
-            record = np.load(stream, allow_pickle=False)
+            try:
+                record = np.load(stream, allow_pickle=False)
+            except (ValueError, EOFError):
+                raise self.damaged(kind, name) from None
         return {field: record[field] for field in record.dtype.names or ()}
 
+    def damaged(self, kind: str, name: str) -> Damaged:
+        """What is said of a file that cannot be used: without it the training makes it anew."""
+        return Damaged(f"{self.path(kind, name)} is damaged: delete it and start again")
+
     def load(self, kind: str, name: str) -> dict[str, NDArray[Any]]:
-        """The arrays that were put there."""
-        with np.load(self.path(kind, name), allow_pickle=False) as arrays:
-            return dict(arrays)
+        """The arrays that were put there. Raises Damaged."""
+        try:
+            with np.load(self.path(kind, name), allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (ValueError, EOFError, BadZipFile):
+            raise self.damaged(kind, name) from None
 
     def forget(self, kind: str, name: str) -> None:
         """Take something away, if it is there."""
