@@ -7,7 +7,7 @@ no store and decides nothing. Likeness of texts is that of `model.memory`.
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
 
@@ -299,6 +299,9 @@ class Grouping:
             ),
             default=(0.0, ""),
         )
+        if likeness == 1.0 and look.sketch.says_as_much_as(self._looks[nearest].sketch):
+            # A copy needs no sketch of its own: of a flood most are.
+            self._looks[comment_id] = replace(look, sketch=self._looks[nearest].sketch)
         group = self.of_text(nearest) if likeness >= ALIKE else None
         if group is None:
             group = self._group(Trait.TEXT, comment_id)

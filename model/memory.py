@@ -68,6 +68,10 @@ class Sketch:
             return 0.0
         return float(self.minhash.jaccard(other.minhash))
 
+    def says_as_much_as(self, other: "Sketch") -> bool:
+        """Whether all but the hashes of both is equal."""
+        return self.runs == other.runs and self.hosts == other.hosts
+
 
 @dataclass(frozen=True, slots=True)
 class Twin:
