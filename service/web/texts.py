@@ -6,6 +6,7 @@ means is worded in `model.reasons`, next to the codes.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ COOKIE = "duyet_language"
 DEFAULT = "en"
 _YEAR_SECONDS = 365 * 24 * 3600
 _COMMAS = str.maketrans(",.", ".,")
+_PERCENT, _KEPT = re.compile(r" %(?![a-zA-Z])"), "\N{NO-BREAK SPACE}%"  # "%H" is a part of a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +127,9 @@ def _read() -> dict[str, Texts]:
             language = parts.pop("language.json")
             sentences: dict[str, str] = {}
             for part in parts.values():
-                # A number and its sign stay on one line.
-                sentences |= {
-                    key: said.replace(" %", "\N{NO-BREAK SPACE}%") for key, said in part.items()
-                }
+                sentences |= part
+            # A number and its sign stay on one line.
+            sentences = {key: _PERCENT.sub(_KEPT, said) for key, said in sentences.items()}
             found[language["tag"]] = Texts(language["tag"], language["name"], sentences)
     return dict(sorted(found.items()))
 
