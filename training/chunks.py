@@ -26,7 +26,7 @@ CHUNK_ROWS = 2_048
 CHUNK_BYTES = 8 * 1024 * 1024
 """A chunk ends with the row that reaches one of the two."""
 
-VERSION = 3
+VERSION = 4
 """Changes whenever the same rows would give other files in the work directory."""
 
 COLUMNS = np.dtype(

