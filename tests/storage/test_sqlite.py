@@ -81,7 +81,7 @@ def test_a_full_disk_is_unavailable_and_loses_nothing(
     (before,) = record(store, asked(site, clock()))
     late = asked(site, clock())
     (known,) = store.gather([late])
-    with store.reads() as connection:  # the pool's only connection so far
+    with store._hot.connect() as connection:  # the only one of its pool so far
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
 
