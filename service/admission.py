@@ -1,10 +1,11 @@
 """Who may wait to be judged: all that can be answered in time, and when those are not all, few.
 
 A queue that stands answers nobody sooner, it makes everybody wait. So a burst may wait for some
-time: most of it is there at once, and then it shrinks. Where ever more wait, batch after batch, it
-is a flood: those that wait leave but for the few that came last, and who comes next waits for a few
-comments at most, until nobody has been turned away for a while. That is what RFC 8289 (CoDel)
-does, which drops at the head of a queue that stands, with two batches in place of its interval.
+time: most of it is there at once, and then it shrinks. Where ever more wait, batch after batch, or
+more were turned away than wait, it is a flood: those that wait leave but for the few that came
+last, and who comes next waits for a few comments at most, until nobody has been turned away for a
+while. That is what RFC 8289 (CoDel) does, which drops at the head of a queue that stands, with two
+batches in place of its interval.
 Knows work, seconds and sites, no protocol. Called on one event loop.
 """
 
@@ -113,6 +114,7 @@ class Admission:
         self._together = 0  # submissions of the last batch
         self._waited = 0  # callers, after that before it
         self._grew = 0  # batches in a row after which more callers waited than before
+        self._refused = 0  # callers, since nobody had been turned away
 
     @property
     def is_turning_away(self) -> bool:
@@ -138,7 +140,7 @@ class Admission:
             if not is_calm:
                 most = min(most, WAITS_OF_TOO_MANY * self._alone)
             if seconds > most:
-                self._calm_from = now + CALM_SECONDS
+                self._turns_away(now)
                 return _retry_after(seconds)
         if not self._all_expected:
             self._soon(self._forget_expected)  # they are here by then, or will not come
@@ -162,8 +164,12 @@ class Admission:
             return
         seconds = self._wait(submissions)
         if seconds > self._most_wait_seconds:
-            self._calm_from = self._clock() + CALM_SECONDS
+            self._turns_away(self._clock())
             raise Overloaded(seconds)
+
+    def _turns_away(self, now: float) -> None:
+        self._refused = self._refused + 1 if now < self._calm_from else 1
+        self._calm_from = now + CALM_SECONDS
 
     def _wait(self, submissions: int, expected: int = 0) -> float:
         """Seconds until those ahead are answered, and `expected` that nobody has seen yet."""
@@ -227,9 +233,10 @@ class Admission:
 
     @property
     def is_flooded(self) -> bool:
-        """Whether many wait, for long, and ever more do."""
+        """Whether many wait, for long, and ever more do, or would if they were let in."""
+        would_grow = self.is_turning_away and self._refused > self._all_callers
         return (
-            self._grew >= GROWING_BATCHES
+            (would_grow or self._grew >= GROWING_BATCHES)
             and self._all_callers > ALWAYS_ADMITTED
             and self.seconds > STANDING_SHARE * self._most_wait_seconds
         )

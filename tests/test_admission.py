@@ -91,6 +91,22 @@ def test_of_a_burst_nobody_is_turned_away() -> None:
     assert sizes == [8, 16, 32, 24]  # short at first, in case that ever more come
 
 
+def test_where_more_were_turned_away_than_wait_it_is_a_flood_though_no_more_come_in() -> None:
+    door = Door()
+    admitted = door.let_in(3_000)  # at once, so that it never grows from batch to batch
+
+    assert 3_000 - admitted > admitted
+    assert door.admission.is_flooded
+
+
+def test_a_burst_that_is_a_little_too_large_is_none() -> None:
+    door = Door()
+    admitted = door.let_in(100)
+
+    assert 0 < 100 - admitted < admitted
+    assert not door.admission.is_flooded
+
+
 def test_one_that_brings_many_has_the_largest_batches() -> None:
     door = Door()
     door.admission.enters("a", 500, 500 * SIZE)
