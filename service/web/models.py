@@ -32,7 +32,9 @@ JOBS_SHOWN = 8
 LONGEST_WHY = 500
 
 _OWN_WORDS = {
-    "models.why.moved": re.compile(r"(?P<parent>[0-9a-f]+) moved by (?P<count>[\d,]+) labels"),
+    "models.why.moved": re.compile(
+        r"(?P<parent>[0-9a-f]+) moved by (?P<count>[0-9][0-9,]*) labels"
+    ),
     "models.why.rule": re.compile("the rule allowed it"),
     "models.why.trained": re.compile("trained"),
     "models.why.adopted": re.compile(re.escape(ADOPTED)),

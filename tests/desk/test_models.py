@@ -116,7 +116,12 @@ def test_reasons_of_the_program_are_told_in_the_language_of_the_page(
 ) -> None:
     _, challenger = contested(registry)
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    for why in ("0123456789ab moved by 1,234 labels", "the rule allowed it", "vì spam tháng 5"):
+    for why in (
+        "0123456789ab moved by 1,234 labels",
+        "the rule allowed it",
+        "vì spam tháng 5",
+        "a moved by , labels",
+    ):
         registry.move(CHAMPION, challenger, who="duyet train", why=why, at=at)
 
     shown = owner.get("/models?lang=vi").text
@@ -124,6 +129,7 @@ def test_reasons_of_the_program_are_told_in_the_language_of_the_page(
     assert "\u20680123456789ab\u2069, được dịch chuyển bởi 1.234 nhãn" in shown
     assert "quy tắc cho phép" in shown
     assert "vì spam tháng 5" in shown
+    assert "a moved by , labels" in shown
 
 
 def test_what_the_rule_allows_needs_no_reason(
