@@ -9,7 +9,7 @@ learnt from, each judged by the challenger's fold that has not either.
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 from scipy.special import betaincinv
@@ -147,8 +147,7 @@ class Loop:
         except NotEnough:
             return
         self.made += 1
-        until = max(datetime.fromisoformat(e.provenance.at) for e in labels.examples)
-        classifier = replace(moved.final, version=f"own {self.made}", learnt_until=until)
+        classifier = replace(moved.final, version=f"own {self.made}")
         learnt = frozenset(example.id for example in labels.examples)
         comparison = self._compared(classifier.version, moved, labels.examples, day)
         self.challenger = Challenger(classifier, learnt, comparison, day + 1)

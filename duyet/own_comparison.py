@@ -6,7 +6,7 @@ time, and is compared on the later ones.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from model.classifier import Classifier
@@ -50,13 +50,11 @@ def compared_with_champion(
     measured = labelled_of(given, jobs=1)
     weight = dict(zip(map(_key, measured.examples), measured.weights, strict=True))
     examples = tuple(own.examples[row] for row in fair)
-    until = own.manifest.learnt_until
     return against.compared_with_champion(
         registry,
         version,
         _Fair(
-            # What moved it is no lesson of the layer over it, of a fold as of the version.
-            tuple(replace(fit, learnt_until=until) for fit in own.moved.classifiers),
+            own.moved.classifiers,
             tuple(own.moved.fold_of[row] for row in fair),
         ),
         Labelled(

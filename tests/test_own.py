@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -108,6 +109,21 @@ def test_has_the_same_bytes_whatever_the_jobs(moved, labels, champion, rehearsed
     assert again.final.table.tobytes() == moved.final.table.tobytes()
     assert again.final.bias.tobytes() == moved.final.bias.tobytes()
     assert again.final.promise == moved.final.promise
+
+
+def test_its_fits_know_until_when_people_spoke(moved, labels, champion, rehearsed):
+    last = "2026-03-09T23:30:00-02:00"
+    times = [last, *("2026-03-10T01:00:00Z", "of no time", "") * 20]
+    said = [
+        replace(label, provenance=replace(label.provenance, at=at))
+        for label, at in zip(labels, times, strict=False)
+    ]
+
+    later = own_model(said, champion, rehearsed, jobs=1)
+
+    until = {fit.learnt_until for fit in (later.final, *later.classifiers)}
+    assert until == {datetime(2026, 3, 10, 1, 30, tzinfo=UTC)}
+    assert moved.final.learnt_until is None  # nobody knows when those labels were given
 
 
 def test_each_fold_s_classifier_has_not_seen_its_fold(moved, labels, champion, rehearsed):

@@ -15,6 +15,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -35,6 +36,7 @@ from training.fit import NotEnough, content_key
 from training.logistic import Shard, fitted
 from training.own_promise import site_first
 from training.rehearsal import topic_of
+from training.resolving import time_of
 from training.shifted import Moves, shifted
 from training.umbrella import Genuine, estimated, promise_of
 
@@ -77,8 +79,9 @@ class Moved:
     """What moving gives.
 
     `final` saw everything; `classifiers` has for each fold the one that has not seen it, promise
-    included, and `fold_of` the fold of each example. `heads` are those that were moved.
-    `held_out` is what the promise was made of.
+    included, and `fold_of` the fold of each example. All of them say that they learnt until the
+    last example was labelled, those of the folds too: they are judged as the final one is served.
+    `heads` are those that were moved. `held_out` is what the promise was made of.
     """
 
     final: Classifier
@@ -133,8 +136,9 @@ def own_model(
     for task, found in zip(tasks, done, strict=True):
         fits[task] = found
         progress("fits", len(fits) / len(tasks))
+    until = _last_of(examples)
     classifiers = [
-        _classifier({head: fits[head, fold] for head in heads}, champion)
+        replace(_classifier({h: fits[h, fold] for h in heads}, champion), learnt_until=until)
         for fold in (*range(recipe.folds), None)
     ]
     held_out = _held_out(own, texts, champion, classifiers[:-1], progress)
@@ -150,6 +154,11 @@ def own_model(
         heads=heads,
         held_out=held_out,
     )
+
+
+def _last_of(examples: Sequence[LabelledExample]) -> datetime | None:
+    times = (time_of(example.provenance.at) for example in examples)
+    return max((at for at in times if at is not None), default=None)
 
 
 def units_of(examples: Sequence[LabelledExample]) -> NDArray[np.str_]:

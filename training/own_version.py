@@ -92,6 +92,7 @@ def own_version(  # noqa: PLR0913  each is a part of what is moved, or of how
 def _recipe(
     labels: Resolved, moved: Moved, champion: Classifier, recipe: OwnRecipe, *, rehearsed: int
 ) -> dict[str, Any]:
+    until = moved.final.learnt_until
     return asdict(recipe) | {
         "parent": champion.version,
         "moved": [head.value for head in moved.heads],
@@ -99,7 +100,7 @@ def _recipe(
         "conflicts": len(labels.conflicts),
         "campaigns": len(labels.campaigns),
         "left_out": dict(sorted(labels.left_out.items())),
-        "labels_until": max((e.provenance.at for e in labels.examples), default=""),
+        "labels_until": until.isoformat() if until else "",
     }
 
 
