@@ -17,8 +17,9 @@ spread on a site it has never seen. It is made to do no harm first:
   caution that fades as the site's own ham is heard, and by a share of the limit that grows
   with that; it lowers them only beyond what it would take from nearly all of our spam;
 * of the site's own genuine comments, as far as people spoke of them, it may hold no larger a share
-  than the site allows: each is foretold before it is learnt from, and counts for as many as its
-  chance of having been reviewed says (Horvitz and Thompson, JASA 47, 1952);
+  than the site allows, the next one counted among the held (by exchangeability, as in Wilks, Ann.
+  Math. Statist. 12, 1941): each is foretold before it is learnt from, and counts for as many as
+  its chance of having been reviewed says (Horvitz and Thompson, JASA 47, 1952);
 * it counts as far as it has foretold decisions better than the champion alone, each before it
   was learnt from (prequential log-loss, Dawid 1984): while it has not, it adds nothing.
 """
@@ -212,7 +213,7 @@ class SiteLayer:
     nothing. `gain` is how much better than the champion decisions were foretold, in nats;
     `heard` counts the lessons of each class, (ham, spam), as far as not faded. `risk` is what
     share of genuine comments the site allows to be held, 1 for any, and `genuine` the last that
-    were heard of. One that `waits` raises nothing before these leave room for one more: over a
+    were heard of. One that `waits` raises nothing before these leave room for the next: over a
     champion that knows the site there is no hurry.
     """
 
@@ -377,12 +378,12 @@ class SiteLayer:
 
         What the champion holds by itself uses up its part of that.
         """
-        allowed = self.risk * sum(one.weight for one in self.genuine)
+        # Of n alike, k of them held, the next one is held with a chance of (k + 1) / (n + 1).
+        allowed = self.risk * (1 + sum(one.weight for one in self.genuine)) - 1
         allowed -= sum(one.weight for one in self.genuine if one.margin > 0)
-        if self.waits:
-            allowed -= 1  # the next one may be held as well
-            if allowed < 0:
-                return inf
+        if self.waits and allowed < 0:
+            return inf
+        allowed = max(allowed, 0.0)
         raised = sorted(
             ((one.reach, one.weight) for one in self.genuine if one.margin <= 0 < one.reach),
             reverse=True,

@@ -33,6 +33,9 @@ QUEUE_COUNT_SECONDS = 15.0
 SHARE_SECONDS = 1.0
 """How often one of several workers leaves what it has counted for the others."""
 
+CHECKPOINT_SECONDS = 0.5
+"""How often what was committed to SQLite is moved out of its log, beside the commits."""
+
 REPLAY_SECONDS = 1.0
 DELIVER_SECONDS = 2.0
 """How often a worker looks for late verdicts to tell."""
@@ -124,6 +127,7 @@ def chores_of(  # noqa: PLR0913  each part has a chore
 
     chores = [
         Chore(REFRESH_SECONDS, serving.refresh),
+        Chore(CHECKPOINT_SECONDS, store.checkpoint),
         Chore(DELIVER_SECONDS, partial(_deliver, late, store, metrics)),
         Chore(FIND_SECONDS, finder.turn),
         Chore(QUEUE_COUNT_SECONDS, count_queue),

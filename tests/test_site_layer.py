@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from importlib.resources import files
 from math import inf
 from random import Random
@@ -18,6 +19,7 @@ from model.site_layer import (
     LOWERED,
     MODERATOR_LIMIT,
     Anchors,
+    Heard,
     Lesson,
     SiteLayer,
     margin_of,
@@ -437,12 +439,22 @@ def test_of_a_sites_own_genuine_comments_no_more_are_held_than_it_allows():
 def test_one_that_waits_raises_nothing_before_the_site_s_comments_leave_it_room():
     fresh = SiteLayer.fresh("champion-1", ANCHORS, risk=0.02, waits=True)
     taught = lessons(80, margin=-1.0)
-    few, enough = ([*taught, *as_genuine(count - 40)] for count in (49, 51))
+    few, enough = ([*taught, *as_genuine(count - 40)] for count in (48, 50))
     spam = next(one.row for one in taught if one.positive)
 
     assert fresh.after(few).held[1] == inf
     assert fresh.after(few).added(spam) <= 0
     assert fresh.after(enough).held[1] < inf
+
+
+def test_the_next_genuine_comment_counts_among_the_held():
+    fresh = SiteLayer.fresh("champion-1", ANCHORS, risk=0.02)
+    heard = [Heard(-1.0, reach, 1.0) for reach in (3.0, 2.0, *[-1.0] * 97)]
+    few, enough = (replace(fresh, genuine=tuple(heard[:count])) for count in (98, 99))
+
+    assert few._allowed_by_own() == 3.0  # one of them held, and the next: 2 of 99
+    assert enough._allowed_by_own() == 2.0  # 2 of 100
+    assert replace(enough, risk=1.0)._allowed_by_own() == 0.0
 
 
 def as_genuine(count: int) -> list[Lesson]:

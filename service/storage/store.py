@@ -466,6 +466,13 @@ class Store:
             judged = inserts.judged_rows(self._keyring, batch, self._engine.dialect.name)
         database.directly(self._hot, lambda driver: inserts.insert(driver, judged), writes=True)
 
+    def checkpoint(self) -> None:
+        """Move what was committed to where it stays, so that no commit has to: for a chore.
+
+        Raises StoreUnavailable.
+        """
+        database.checkpoint(self._engine)
+
     def unrecorded(self, batch: Sequence[Asked]) -> list[Known]:
         """What is known of each submission while the database is away: its keys, no history."""
         return [spooled.known_of_nobody(self._keyring, asked) for asked in batch]

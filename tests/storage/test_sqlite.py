@@ -75,6 +75,33 @@ def test_a_read_goes_on_while_another_process_writes(store: Store, site: Site, p
     assert names == ["blog"]
 
 
+def test_what_was_committed_is_moved_out_of_the_log_beside_the_commits(
+    store: Store, site: Site, clock: Clock, path: Path
+) -> None:
+    reader = sqlite3.connect(path, isolation_level=None)
+    log = path.with_name("duyet.db-wal")
+    while log.stat().st_size < 5_000_000:  # more than SQLite would leave there by itself
+        record(store, *(asked(site, clock()) for _ in range(100)))
+    before = path.stat().st_size
+
+    store.checkpoint()
+
+    assert before < 1_000_000 < path.stat().st_size
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")  # nobody waits for anybody
+    store.checkpoint()
+    writer.execute("ROLLBACK")
+    reader.execute("BEGIN")
+    seen = reader.execute("SELECT count(*) FROM comments").fetchone()
+    size = log.stat().st_size
+    record(store, asked(site, clock()))
+    assert log.stat().st_size == size  # it began anew
+    store.checkpoint()
+    assert reader.execute("SELECT count(*) FROM comments").fetchone() == seen
+    for one in (reader, writer):
+        one.close()
+
+
 def test_a_full_disk_is_unavailable_and_loses_nothing(
     store: Store, site: Site, clock: Clock, path: Path
 ) -> None:
