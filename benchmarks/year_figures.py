@@ -6,6 +6,7 @@ Knows arithmetic and drawing. Does not know how an arm was run.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, floor, log10
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,8 +163,8 @@ def drawn(panels: Sequence[Panel], spans: Sequence[tuple[str, float, float]]) ->
 
 def _panel(panel: Panel, top: int, spans: Sequence[tuple[str, float, float]]) -> list[str]:
     weeks = max(len(curve) for curve in panel.curves.values())
-    most = max([panel.line or 0.0, *(v for curve in panel.curves.values() for v in curve)]) or 1.0
-    most = 1.05 * most
+    ticks = _ticks(max([panel.line or 0.0, *(v for c in panel.curves.values() for v in c)]))
+    most = ticks[-1]
 
     def x(week: float) -> float:
         return LEFT + WIDE * week / max(weeks - 1, 1)
@@ -182,11 +183,11 @@ def _panel(panel: Panel, top: int, spans: Sequence[tuple[str, float, float]]) ->
             f'fill="#000" opacity=".06"/><text x="{left + 3:.0f}" y="{line}" '
             f'font-size="10" fill="#666">{name}</text>'
         )
-    for value in (0.0, most / 2.1, most / 1.05):
+    for value in ticks:
         parts.append(
             f'<path d="M{LEFT} {y(value):.1f}h{WIDE}" stroke="#ddd"/>'
             f'<text x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end" fill="#555">'
-            f"{value:.3g}{panel.unit}</text>"
+            f"{value:g}{panel.unit}</text>"
         )
     if panel.line is not None:
         parts.append(
@@ -204,6 +205,14 @@ def _panel(panel: Panel, top: int, spans: Sequence[tuple[str, float, float]]) ->
             f'font-size="10">{week + 1}</text>'
         )
     return parts
+
+
+def _ticks(most: float) -> list[float]:
+    """Round numbers from 0 to `most` or more, 0 or more, of which there are 3 to 5."""
+    exponent = floor(log10(most / 4)) if most > 0 else 0
+    step = next(s for s in (1, 2, 5, 10) if s * 10.0**exponent * 4 >= most)
+    count = max(2, ceil(most / (step * 10.0**exponent)))
+    return [float(f"{at * step}e{exponent}") for at in range(count + 1)]
 
 
 def smoothed(part: NDArray[np.float64], whole: NDArray[np.float64]) -> list[float]:
