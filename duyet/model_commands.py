@@ -17,6 +17,8 @@ import click
 
 from duyet.cli import LazyCommand
 from duyet.promoting import champion_of, ruling_in, tell_refusal
+from model.moves import LONGEST_WHY
+from model.one_line import one_line
 from model.refusals import RegistryError
 from model.registry import CHAMPION, Registry
 from model.signing import Signer
@@ -35,7 +37,18 @@ OPERATOR = "operator"
 """Who moves a name on the command line when nobody else is named."""
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="Answer as JSON.")
-_why_option = click.option("--why", required=True, help="Written down with the move.")
+
+
+def _seen(_: click.Context, __: click.Parameter, why: str) -> str:
+    said = one_line(why, longest=LONGEST_WHY)
+    if not said:
+        raise click.BadParameter("must say something")
+    return said
+
+
+_why_option = click.option(
+    "--why", required=True, callback=_seen, help="Written down with the move."
+)
 _who_option = click.option("--who", default=OPERATOR, show_default=True, help="Who moves it.")
 
 
@@ -127,7 +140,8 @@ def show(*, name: str, models: Path | None, as_json: bool) -> None:
     click.echo(f"Version {manifest.version}{named} in {place(registry)}\n")
     click.echo(card_of(manifest))
     for move in moves:
-        click.echo(f"{move['at'][:16]}  {move['name']} by {move['who']}: {move['why']}")
+        who, why = (one_line(str(move[key]), longest=LONGEST_WHY) for key in ("who", "why"))
+        click.echo(f"{move['at'][:16]}  {move['name']} by {who}: {why}")
 
 
 @models.command("promote")

@@ -46,6 +46,7 @@ ONLY_WITH_FILES = {
     "recipe_name": "--recipe",
     "research": "--research",
     "promote": "--promote",
+    "why": "--why",
     "skip_bad": "--skip-bad",
     "memory": "--memory",
     "work": "--work",

@@ -14,6 +14,9 @@ from typing import Any
 from model.refusals import RegistryError
 from model.signing import Signature
 
+LONGEST_WHY = 500
+"""Characters of why a name was moved."""
+
 _KEYS = {"at", "name", "from", "to", "who", "why"}
 
 

@@ -123,3 +123,23 @@ def test_a_database_that_cannot_be_asked_does_not_keep_a_bad_champion(settings, 
     assert "unknown" in refused[1]
     assert overridden[0] == 0
     assert registry.moves()[-1]["overrode"] == ["not_shadowed"]
+
+
+@pytest.mark.parametrize("command", [("promote", CHALLENGER, "--override"), ("rollback",)])
+@pytest.mark.parametrize("why", ["", "  ", "\u200b", "\n"])
+def test_a_reason_that_nobody_sees_is_none(registry, capsys, command, why):
+    before = registry.moves()
+
+    assert run(["models", *command, "--why", why]) == 2
+    assert "--why" in capsys.readouterr().err
+    assert registry.moves() == before
+
+
+def test_a_reason_is_one_line_and_passes_for_no_move(registry, capsys):
+    forged = "ok\n2026-11-27T00:00 champion by eve: forged"
+
+    assert run(["models", "promote", CHALLENGER, "--override", "--why", forged]) == 0
+    assert registry.moves()[-1]["why"] == forged.replace("\n", " ")
+    capsys.readouterr()
+    assert run(["models", "show", CHALLENGER]) == 0
+    assert not [x for x in capsys.readouterr().out.splitlines() if x.startswith("2026-11-27T00:00")]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click import ClickException
+from click import ClickException, UsageError
 
 from duyet.cli import run
 from model.features import Spec
@@ -139,15 +139,27 @@ def test_a_later_version_is_champion_only_when_asked_for(twice, data, promote):
     examples = gathered(read_examples(Path(data)), SMALL).examples
     other = replace(SMALL, seed=8 + promote)
 
-    _, names = trained_into(
-        registry, examples, other, Options(research=False, promote=promote, jobs=1)
-    )
+    options = Options(research=False, promote=promote, jobs=1, why="it is only tried")
+    _, names = trained_into(registry, examples, other, options)
 
     assert names[CHALLENGER] not in (champion, None)
     assert names[CHAMPION] == (names[CHALLENGER] if promote else champion)
-    compared = registry.report(CHALLENGER)
-    assert (compared is None) is promote
-    assert promote or (compared.judged, compared.champion) == ("held_out", champion)
+    compared = registry.report(CHALLENGER, champion)
+    assert (compared.judged, compared.champion) == ("held_out", champion)
+    if promote:
+        move = registry.moves()[-1]
+        assert (move["from"], move["why"]) == (champion, "it is only tried")
+        assert "not_shadowed" in move["overrode"]
+
+
+def test_nobody_takes_a_champion_s_place_without_a_word(twice):
+    registry = twice[0]
+    before = registry.names(), registry.moves()
+
+    with pytest.raises(UsageError, match="is champion there: --promote goes past the rule"):
+        trained_into(registry, [], SMALL, Options(research=False, promote=True, jobs=1))
+
+    assert (registry.names(), registry.moves()) == before
 
 
 def test_the_manifest_tells_the_data_by_source(trained, data):

@@ -19,11 +19,15 @@ from typing import Any
 import click
 from joblib import cpu_count
 
+from model.comparison import Comparison
 from model.decision import LabelledExample
 from model.language import LANGUAGES, UNKNOWN
+from model.moves import LONGEST_WHY
+from model.one_line import one_line
 from model.outcome import Head
 from model.policy import Policy
 from model.promise import ANY
+from model.promotion import ruling_on
 from model.registry import CHALLENGER, CHAMPION, Manifest, Registry, RegistryError
 from training.against import compared_with_champion
 from training.card import card_of, is_research_only, threshold_text
@@ -43,6 +47,9 @@ from training.work import Damaged, Work, remove_if_left
 from training.workers import Local, Workers, WorkStopped
 
 CARD = "card.md"
+TRAINER = "duyet train"
+"""Who moves names when a version was trained."""
+
 _USUAL = {"reject_risk": Policy().reject_risk, "queue_risk": Policy().queue_risk}
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What is said where a disk, a quota or a bound on files is full."""
@@ -65,7 +72,8 @@ class Options:
 
     `memory` in bytes bounds all processes of this machine together. `work` is a directory to keep
     what is finished in; None for one that is gone afterwards. `cluster` is the address of a Dask
-    scheduler whose workers see that directory. `search` tries hyper-parameters first.
+    scheduler whose workers see that directory. `search` tries hyper-parameters first. To
+    `promote` in the place of another champion takes a `why`: that goes past the rule.
     """
 
     research: bool
@@ -75,6 +83,7 @@ class Options:
     work: Path | None = None
     cluster: str | None = None
     search: bool = False
+    why: str = ""
 
 
 PASSING = ".training-"
@@ -136,7 +145,12 @@ Then: duyet models show challenger --models models""",
     is_flag=True,
     help="Also use sources that are for research only. The model must not be given away then.",
 )
-@click.option("--promote", is_flag=True, help="Make the new version the champion as well.")
+@click.option(
+    "--promote",
+    is_flag=True,
+    help="Make the new version the champion as well; in the place of another only with --why.",
+)
+@click.option("--why", default="", help="Written down with --promote, which goes past the rule.")
 @click.option(
     "--jobs", type=click.IntRange(min=1), help="Processes to work with.  [default: one a core]"
 )
@@ -186,6 +200,7 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
     seed: int | None,
     research: bool,
     promote: bool,
+    why: str,
     jobs: int | None,
     memory: int,
     work: Path | None,
@@ -211,7 +226,8 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
         raise click.UsageError("--cluster goes with --work: a directory that all workers see")
     if cluster and not ADDRESS.fullmatch(cluster):
         raise click.UsageError("--cluster is an address like dask://host:8786")
-    options = Options(research, promote, jobs, memory, work, cluster, search)
+    said = one_line(why, longest=LONGEST_WHY)
+    options = Options(research, promote, jobs, memory, work, cluster, search, said)
     left_out: Counter[str] = Counter()
     with shown(form, WITH_SEARCH if search else STAGES) as progress:
         rows = examples_of(
@@ -243,13 +259,26 @@ def trained_into(
 ) -> tuple[Manifest, dict[str, str]]:
     """Fit, measure, add to a registry: the manifest, and where its names point then.
 
-    The version is what `challenger` points at. Raises click's error.
+    The version is what `challenger` points at. Raises click's error, before anything is fitted
+    where another champion is to give way and nobody says why.
     """
+    _may_promote(registry, options)
     done = fitted_and_measured(examples, recipe, options, beside=registry.root, progress=progress)
     manifest = described(done)
-    names = _added(registry, manifest, done.fitted, options)
-    _compare(registry, names, done, options)
+    names = _added(registry, manifest, done.fitted)
+    compared = _compared(registry, names, done, options)
+    if options.promote and names[CHAMPION] != names[CHALLENGER]:
+        names = _promoted(registry, names, compared, options.why)
     return manifest, names
+
+
+def _may_promote(registry: Registry, options: Options) -> None:
+    with _said_plainly():
+        serves = registry.names().get(CHAMPION) if registry.root.exists() else None
+    if options.promote and serves and not options.why:
+        raise click.UsageError(
+            f"{serves} is champion there: --promote goes past the rule, so it takes --why"
+        )
 
 
 def fitted_and_measured(
@@ -359,37 +388,57 @@ def blind_spots(manifest: Manifest) -> list[str]:
     ]
 
 
-def _added(
-    registry: Registry, manifest: Manifest, fitted: Fitted, options: Options
-) -> dict[str, str]:
+def _added(registry: Registry, manifest: Manifest, fitted: Fitted) -> dict[str, str]:
     """Write the version, move the names, and give where they point."""
-    try:
+    with _said_plainly():
         had_champion = CHAMPION in registry.names()
         version = registry.add(manifest, fitted.final.table, extra={CARD: card_of(manifest)})
         why = "trained" + (" with research-only data" if is_research_only(manifest) else "")
-        names = [CHALLENGER, *([CHAMPION] if options.promote or not had_champion else [])]
-        for name in names:
-            registry.move(name, version, who="duyet train", why=why, at=datetime.now(UTC))
+        for name in [CHALLENGER, *([] if had_champion else [CHAMPION])]:
+            registry.move(name, version, who=TRAINER, why=why, at=datetime.now(UTC))
         return registry.names()
+
+
+def _promoted(
+    registry: Registry, names: dict[str, str], compared: Comparison | None, why: str
+) -> dict[str, str]:
+    """Put the new version in the champion's place, with all that the rule says against that."""
+    before, version = names[CHAMPION], names[CHALLENGER]
+    against = ruling_on(before, version, compared, None).against
+    with _said_plainly():
+        registry.move(
+            CHAMPION,
+            version,
+            who=TRAINER,
+            why=why,
+            at=datetime.now(UTC),
+            overrode=[reason.code.value for reason in against],
+            instead_of=before,
+        )
+        return registry.names()
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    try:
+        yield
     except RegistryError as problem:
         raise click.ClickException(str(problem)) from None
 
 
-def _compare(
-    registry: Registry,
-    names: dict[str, str],
-    done: Streamed,
-    options: Options,
-) -> None:
+def _compared(
+    registry: Registry, names: dict[str, str], done: Streamed, options: Options
+) -> Comparison | None:
     """Keep a report on the new version against the champion, unless it is that itself."""
     jobs = jobs_for(options.jobs or cpu_count(), options.memory)
     at, how = datetime.now(UTC), Comparing(jobs=jobs)
     try:
-        compared_with_champion(
+        return compared_with_champion(
             registry, names[CHALLENGER], done.fitted, done.drawn, at=at, options=how
         )
     except RegistryError as problem:
         click.echo(f"warning: not compared with the champion: {problem}", err=True)
+        return None
 
 
 def _answer(manifest: Manifest, version: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TextIO
 import click
 
 from model.lists import MOST_ENTRIES, Act, Entry, EntryProblem, Kind, read_domain, read_word
+from model.one_line import one_line
 from service.commands.moderate import OPERATOR
 from service.commands.opening import (
     NAME,
@@ -154,7 +155,7 @@ def _changed(
     end: Callable[[StoredRule], bool],
     ends: int = 0,
 ) -> RuleChange:
-    reason = " ".join("".join(c if c.isprintable() else " " for c in why).split())[:LONGEST_WHY]
+    reason = one_line(why, longest=LONGEST_WHY)
     if not reason:
         raise click.BadParameter("must say something", param_hint="--why")
     with installation() as at:

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from model.one_line import one_line
 from service.storage import BadCursor, Event, NothingToUndo, Role, UnknownComment
 from service.storage.log import Log, Seen, Sought, masked
 from service.web.card import Pieces, pieces_of, plain_name
@@ -147,7 +148,7 @@ class Asked(BaseModel):
 
 
 def _plain(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST]
+    return one_line(text, longest=LONGEST)
 
 
 def _day(text: str) -> datetime | None:

@@ -16,6 +16,9 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from model.comparison import Comparison
+from model.moves import LONGEST_WHY
+from model.one_line import one_line
 from model.promotion import Reason, Ruling, Shadowed, ruling_on
 from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 from service.first_start import ADOPTED
@@ -29,7 +32,6 @@ from service.web.texts import Texts, texts_for
 
 MOVES_SHOWN = 20
 JOBS_SHOWN = 8
-LONGEST_WHY = 500
 
 _OWN_WORDS = {
     "models.why.moved": re.compile(
@@ -100,7 +102,8 @@ class ShownReason:
 class Standing:
     """What there is: the versions that names point at, what the rule says, and every move.
 
-    `earlier` is the champion that a roll back would bring back, "" where there is none.
+    `earlier` is the champion that a roll back would bring back, "" where there is none. What is
+    `unbelieved` is the comparison, and why; `problem` is what is wrong with the whole registry.
     """
 
     champion: str = ""
@@ -109,6 +112,7 @@ class Standing:
     ruling: Ruling | None = None
     has_report: bool = False
     moves: Sequence[ShownMove] = ()
+    unbelieved: str = ""
     problem: str = ""
 
     @property
@@ -190,7 +194,7 @@ def promote(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Resp
     if not standing.is_contested or sent.version != f"{standing.champion}>{standing.challenger}":
         raise Refusal(409, "models_moved")
     assert standing.ruling is not None, "there is a challenger"
-    why = " ".join(sent.why.split())[:LONGEST_WHY]
+    why = one_line(sent.why, longest=LONGEST_WHY)
     overrode: list[str] = []
     if not standing.ruling.may:
         if not sent.override or not why:
@@ -214,7 +218,7 @@ def promote(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Resp
 def roll_back(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Response:
     """Make the version that was champion before the champion again."""
     _own(caller)
-    why = " ".join(sent.why.split())[:LONGEST_WHY]
+    why = one_line(sent.why, longest=LONGEST_WHY)
     registry = _registry(request)
     try:
         if registry.names().get(CHAMPION) != sent.version:
@@ -299,12 +303,29 @@ def _standing(request: Request, t: Texts) -> Standing:
         earlier = (registry.earlier_champion() or "") if champion else ""
         if challenger in ("", champion):
             return Standing(champion, challenger, earlier, moves=moves)
-        comparison = registry.report(challenger, champion) if champion else None
+        comparison, unbelieved = _compared(registry, challenger, champion)
         shadowed = _shadow_of(request)(champion, challenger)
         ruling = ruling_on(champion or None, challenger, comparison, shadowed)
-        return Standing(champion, challenger, earlier, ruling, comparison is not None, moves)
+        has_report = comparison is not None
+        return Standing(champion, challenger, earlier, ruling, has_report, moves, unbelieved)
     except RegistryError as problem:
         return Standing(problem=str(problem))
+
+
+def _compared(registry: Registry, challenger: str, champion: str) -> tuple[Comparison | None, str]:
+    """How the two compare, and why that is not believed.
+
+    One that is not believed is none: else whoever may write reports could keep a champion where it
+    is. Raises RegistryError where a version is not here.
+    """
+    if not champion:
+        return None, ""
+    for version in (challenger, champion):
+        registry.resolve(version)
+    try:
+        return registry.report(challenger, champion), ""
+    except RegistryError as problem:
+        return None, str(problem)
 
 
 def _shown(t: Texts, move: Mapping[str, Any]) -> ShownMove:

@@ -16,6 +16,7 @@ from model.lists import (
     read_domain,
     read_word,
 )
+from model.one_line import one_line
 from model.site_rules import Standing
 from service.storage.rule_records import NewRule, RuleKind
 from service.web.place import ID
@@ -53,10 +54,8 @@ def id_of(text: str) -> str:
 
 
 def why_of(text: str) -> str:
-    """A reason as it is kept: no control characters, which databases take offence at."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:2000]).split())[
-        :LONGEST_WHY
-    ]
+    """A reason as it is kept."""
+    return one_line(text[:2000], longest=LONGEST_WHY)
 
 
 def back_to(path: str, otherwise: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from model.guard import Guard
 from model.promotion import Shadowed
 from model.registry import CHALLENGER, CHAMPION, Registry
 from service.storage import Role
@@ -89,7 +90,8 @@ def test_the_rule_is_gone_past_only_with_a_reason(owner: httpx.Client, registry:
     assert "It was not compared with the champion." in shown
     assert HOSTILE not in shown
     assert "Go back to the one before" not in shown  # there is none
-    for refused in ({}, {"override": "yes"}, {"why": "because"}):
+    unseen = {"override": "yes", "why": "\u200b \u202e\x07"}
+    for refused in ({}, {"override": "yes"}, {"why": "because"}, unseen):
         assert send(owner, "/models/promote", version=pair, **refused).status_code == 422
     for old in ("", challenger, f"{challenger}>{champion}"):
         told = send(owner, "/models/promote", version=old, override="yes", why="w")
@@ -159,6 +161,33 @@ def test_what_the_rule_allows_needs_no_reason(
     assert "A report" in report.text
     assert "sandbox" in report.headers["content-security-policy"]
     assert "script-src" not in report.headers["content-security-policy"]
+
+
+def test_a_comparison_that_is_not_believed_is_none_and_hides_nothing_else(
+    newsroom: Newsroom, owner: httpx.Client, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "signed", Guard.open(tmp_path / "keys", ()))
+    newsroom.app.state.registry = registry
+    champion, challenger = contested(registry)
+    pair = {"champion": champion, "challenger": challenger}
+    registry.add_report(replace(a_comparison(), **pair), {})
+    report = registry.root / "reports" / challenger / champion / "comparison.json"
+    report.write_text(report.read_text() + " ")
+    registry.move(CHAMPION, challenger, who="an", why="w", at=datetime(2026, 1, 2, tzinfo=UTC))
+    registry.roll_back(who="an", why="w", at=datetime(2026, 1, 3, tzinfo=UTC))
+    registry.move(CHALLENGER, challenger, who="an", why="w", at=datetime(2026, 1, 4, tzinfo=UTC))
+
+    shown = owner.get("/models").text
+
+    assert "The comparison is not believed" in shown
+    assert "is not what was written" in shown
+    assert "It was not compared with the champion." in shown
+    assert "cannot be used" not in shown
+    assert 'action="/models/promote"' in shown
+    told = {"version": f"{champion}>{challenger}", "override": "yes", "why": "seen by hand"}
+    assert send(owner, "/models/promote", **told).status_code == 303
+    assert registry.names()[CHAMPION] == challenger
+    assert 'action="/models/rollback"' in owner.get("/models").text
 
 
 def test_what_is_done_at_night_is_kept_and_nonsense_is_not(
