@@ -6,11 +6,15 @@ version measured is in `training`.
 
 import copy
 import json
+import os
+import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import click
@@ -173,8 +177,17 @@ Then: duyet models show challenger""",
     is_flag=True,
     help="Without FILE, leave the table of disguises out of the report on it: half as long.",
 )
+@click.option("--ends-with-input", is_flag=True, hidden=True)  # for a service that starts it
 @click.pass_context
-def train(context: click.Context, /, *, form: str, no_attacks: bool, **options: Any) -> None:
+def train(
+    context: click.Context,
+    /,
+    *,
+    form: str,
+    no_attacks: bool,
+    ends_with_input: bool,
+    **options: Any,
+) -> None:
     """Fit a model, and add it to a registry as `challenger`.
 
     Without FILE, to the installation's own labels, which are what its moderators decided, its
@@ -190,6 +203,8 @@ def train(context: click.Context, /, *, form: str, no_attacks: bool, **options: 
     are written into the version's card. The same rows in the same order, recipe and seed give
     the same bytes of weights, whatever --jobs.
     """
+    if ends_with_input:
+        Thread(target=_end_with_input, daemon=True).start()
     if options["files"]:
         if options["out"] is None:
             raise click.UsageError("--out says where a model fitted to FILE goes", context)
@@ -199,6 +214,12 @@ def train(context: click.Context, /, *, form: str, no_attacks: bool, **options: 
         if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
             raise click.UsageError(f"{option} goes with FILE", context)
     _from_store(options, form, attacks=not no_attacks)
+
+
+def _end_with_input() -> None:
+    """End this process and those that work for it when nothing holds its input any more."""
+    sys.stdin.buffer.read()
+    os.killpg(os.getpgrp(), signal.SIGTERM)
 
 
 def _params() -> list[click.Parameter]:

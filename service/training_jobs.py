@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,9 @@ from service.storage.jobs import CLOCK, AlreadyAsked, Job, Jobs, Nightly
 
 log = logging.getLogger(__name__)
 
-COMMAND = (sys.executable, "-m", "duyet", "train", "--progress", "json")
+COMMAND = (sys.executable, "-m", "duyet", "train", "--progress", "json", "--ends-with-input")
+"""A service that is killed cannot end it; the pipe to its input ends with the service."""
+
 NICENESS = 10
 """Comments come first: the process gets what is left of the processors."""
 
@@ -41,16 +44,17 @@ class _Running:
     complained: IO[bytes]
 
     def end(self) -> None:
-        """End the process, if it has not, and let go of what it said."""
+        """End the process and those that work for it, if they have not; let go of what it said."""
         if self.process.poll() is None:
-            self.process.terminate()
+            os.killpg(self.process.pid, signal.SIGTERM)
             try:
                 self.process.wait(END_SECONDS)
             except subprocess.TimeoutExpired:
-                self.process.kill()
+                os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
-        self.said.close()
-        self.complained.close()
+        for pipe in (self.process.stdin, self.said, self.complained):
+            if pipe is not None:
+                pipe.close()
 
 
 class TrainingJobs:
@@ -131,10 +135,11 @@ class TrainingJobs:
         try:
             process = subprocess.Popen(
                 self._command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=said,
                 stderr=complained,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                start_new_session=True,
             )
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         except OSError as problem:

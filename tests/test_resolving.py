@@ -177,6 +177,32 @@ def test_a_label_weighs_by_the_chance_of_being_asked_and_by_its_age(chance, days
     assert found.weights == pytest.approx((weight, 1.0))
 
 
+def test_a_label_from_a_future_makes_no_other_one_old():
+    comments = [said("ham", id=str(n), text=words_of(n), day=n) for n in range(9)]
+    ahead = said("spam", id="ahead", text=words_of(99))
+    ahead = replace(ahead, provenance=replace(ahead.provenance, at="9999-12-31T00:00:00+00:00"))
+
+    alone, together = resolved(comments).weights, resolved([*comments, ahead]).weights
+
+    assert together == (*alone, 1.0)
+
+
+def test_two_files_that_count_from_one_are_not_about_the_same_comments():
+    one, other = (
+        [
+            said(word, kind=WordOf.FILE, id=str(n), text=words_of(seed + n), source="", extra={})
+            for n in range(3)
+        ]
+        for word, seed in (("ham", 0), ("spam", 50))
+    )
+    again = [replace(label, label=LABELS["spam"]) for label in one[:1]]
+
+    found = resolved([*one, *other, *again])
+
+    assert len(found.examples) == 5  # nobody knows of the first what it is
+    assert len(found.conflicts) == 1
+
+
 def words_of(seed: int, number: int = 12) -> str:
     """A text that no other seed's is like."""
     draw = random.Random(seed)

@@ -1,9 +1,12 @@
 """Training chunk by chunk: the same model as in memory, whatever the memory, and after a kill."""
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -268,3 +271,49 @@ def test_fewer_work_where_the_memory_is_little():
     assert jobs_for(8, MEMORY) == 5
     assert jobs_for(64, 10 * MEMORY) == 64
     assert memory_for_fits(jobs_for(8, MEMORY), MEMORY) > 0
+
+
+WORKS = """
+import time
+from training.workers import Local
+if __name__ == "__main__":
+    list(Local(2).each(time.sleep, [(600,)] * 4))
+"""
+
+
+def test_workers_end_with_a_training_that_was_killed(tmp_path):
+    program = tmp_path / "works.py"
+    program.write_text(WORKS)
+    with subprocess.Popen(
+        [sys.executable, str(program)], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    ) as training:
+        until(lambda: len(below(training.pid)) >= 4)  # two workers, and who starts them
+        started = below(training.pid)
+        training.kill()
+
+    until(lambda: not any(map(is_there, started)))
+
+
+def until(is_so) -> None:
+    for _ in range(600):
+        if is_so():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never was so")
+
+
+def below(pid: int) -> set[int]:
+    """The processes that one started, and those that they did."""
+    found = {pid}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            if parent == pid:
+                found |= below(int(path.parent.name))
+    return found
+
+
+def is_there(pid: int) -> bool:
+    with suppress(OSError):
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    return False

@@ -139,6 +139,33 @@ def test_parquet_that_cannot_be_read_says_so(arrow):
             read(data, "a.parquet")
 
 
+def test_parquet_of_odd_columns_and_times_is_refused_by_row_or_whole(arrow):
+    import pyarrow.parquet  # noqa: F401, PLC0415  optional: duyet[parquet] brings it
+
+    def written(date, extra=None) -> bytes:
+        columns = {"text": ["canary"], "label": ["ham"], "date": date, "extra": extra or [None]}
+        table, out = arrow.table(columns), io.BytesIO()
+        arrow.parquet.write_table(table, out)
+        return out.getvalue()
+
+    far = arrow.array([300_000_000_000_000], arrow.timestamp("ms"))
+    fine = arrow.array([1_700_000_000_000_000_001], arrow.timestamp("ns"))
+    listed = written(arrow.array([None], arrow.string()), [[1, 2]])
+    out = io.BytesIO()
+    twice = arrow.Table.from_arrays([arrow.array(["canary"])] * 2, names=["text", "text"])
+    arrow.parquet.write_table(twice, out)
+
+    for data, says in (
+        (written(far), "9999"),
+        (written(fine), "microseconds"),
+        (listed, "extra"),
+        (out.getvalue(), "more than one column `text`"),
+    ):
+        with pytest.raises(ExampleError, match=says) as caught:
+            read(data, "a.parquet")
+        assert "canary" not in str(caught.value)
+
+
 def test_without_pyarrow_it_is_said_what_brings_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
 

@@ -132,7 +132,7 @@ def _parent_lines(manifest: Manifest) -> Iterator[str]:
         *((count, f"labels were left out: {why}") for why, count in recipe["left_out"].items()),
     ):
         if count:
-            yield f"* {count:,} {_cell(what)}."
+            yield f"* {count:,} {_plain(what)}."
     if erased := recipe.get("erased_comments"):
         yield f"* {erased:,} comments of people who were erased are gone since that version came."
         yield f"  {recipe['erased']:,} of them were labelled, and are labels no longer."
@@ -334,10 +334,12 @@ def _words(total: Mapping[str, Any]) -> tuple[str, str]:
 
 def _cell(text: object) -> str:
     """A name of someone else's making, as a table's cell."""
-    plain = "".join(
-        char if char.isprintable() and char not in "|`<>" else "�" for char in str(text)
-    )
+    plain = _plain(text)
     return plain if len(plain) <= 60 else plain[:59] + "…"
+
+
+def _plain(text: object) -> str:
+    return "".join(char if char.isprintable() and char not in "|`<>" else "�" for char in str(text))
 
 
 def _value(estimate: Mapping[str, Any]) -> str:

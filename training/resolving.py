@@ -26,7 +26,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -34,6 +34,7 @@ from model.decision import Label, LabelledExample, Provenance, WordOf
 from model.memory import COPIES
 from model.outcome import Head
 from training.alike import Alike, Unions, alike
+from training.fit import content_key
 from training.shares import Family, bound, by, parts
 
 
@@ -218,6 +219,8 @@ def _comment_of(example: LabelledExample, place: int) -> tuple[str, str]:
     known = example.extra.get("comment_id")
     if isinstance(known, str) and known:
         return example.source, known
+    if not example.source and example.id:  # of two files, each may count its own from 1
+        return example.source, f"{example.id}\0{content_key(example.text)}"
     return example.source, example.id or f"\0{place:012}"
 
 
@@ -360,7 +363,9 @@ def _last_word(words: Sequence[_Word]) -> tuple[datetime, bool | None]:
 
 
 def _own_weights(words: Sequence[_Word], bounds: Bounds, reliance: Reliance) -> list[float]:
-    newest = max((word.at for word in words), default=_LONG_AGO)
+    # A clock that was ahead, or a file that says anything, would make all others old.
+    soon = datetime.now(UTC) + timedelta(days=1)
+    newest = max((word.at for word in words if word.at <= soon), default=_LONG_AGO)
     return [
         _own_weight(word, newest, bounds)
         * reliance.get(
@@ -381,7 +386,7 @@ def _own_weight(word: _Word, newest: datetime, bounds: Bounds) -> float:
     weight *= 1.0 if chance is None else min(1 / chance, bounds.most_inverse)
     if word.at == _LONG_AGO:
         return weight
-    age = (newest - word.at).total_seconds() / 86_400
+    age = max(0.0, (newest - word.at).total_seconds() / 86_400)
     return weight * max(math.pow(0.5, age / bounds.half_life_days), bounds.least_of_age)
 
 

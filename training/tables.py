@@ -155,13 +155,16 @@ def parquet_rows(stream: BinaryIO, columns: frozenset[str]) -> Iterator[tuple[in
         names = [name for name in schema.names if name in columns]
         if "text" not in names:
             raise TableError("it has no column `text`")
+        for name in names:
+            if names.count(name) > 1:
+                raise TableError(f"it has more than one column `{name}`")
         # Texts that the file has once stay so in memory, or a small file would fill all of it.
         texts = [name for name in names if arrow.types.is_string(schema.field(name).type)]
         file = parquet.ParquetFile(stream, read_dictionary=texts)
         for batch in file.iter_batches(_many(file.metadata), columns=names, use_threads=False):
             for at in range(batch.num_rows):
                 number += 1
-                yield number, _plain(batch.slice(at, 1).to_pylist()[0])
+                yield number, _row_of(batch.slice(at, 1))
     except (arrow.ArrowException, OSError, UnicodeDecodeError):
         raise TableError("the Parquet data is damaged, or not to be read", number + 1) from None
 
@@ -173,6 +176,14 @@ def _many(metadata: Any) -> int:
     return max(1, min(ROWS_AT_A_TIME, int(BYTES_AT_A_TIME / max(each, 1.0))))
 
 
+def _row_of(part: Any) -> Body | BadRow:
+    """The one row of a part; times that Python has not, as of year 10000, cannot be read."""
+    try:
+        return _plain(part.to_pylist()[0])
+    except (ValueError, OverflowError):
+        return BadRow("holds a time out of reach: years go to 9999, fractions to microseconds")
+
+
 def _plain(row: Mapping[str, Any]) -> Body | BadRow:
     body: dict[str, object] = {}
     for name, value in row.items():
@@ -180,7 +191,7 @@ def _plain(row: Mapping[str, Any]) -> Body | BadRow:
             return BadRow("is too long", name)
         try:
             body[name] = _of_json(name, value)
-        except (ValueError, RecursionError):
+        except (ValueError, TypeError, RecursionError):
             return BadRow("must be JSON" if name in _OBJECTS else "must be text", name)
     return body
 

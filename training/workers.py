@@ -4,11 +4,14 @@ Knows how tasks are handed out so that results come back in order, no more are u
 and sums of arrays have the same bytes whoever did the parts. Does not know what is done.
 """
 
+import multiprocessing
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
+from threading import Thread
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -95,6 +98,18 @@ def added(*parts: Floats) -> Floats:
     return whole
 
 
+def _end_with_parent() -> None:
+    """End this process when the training is gone, however it went: nobody else would ask it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "called in a process of a pool"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
+
+
 class Local:
     """This machine: `jobs` processes make rows and scores, as many threads add up gradients.
 
@@ -116,7 +131,7 @@ class Local:
         # memory along, and a fresh one imports for seconds.
         context = get_context("forkserver")
         context.set_forkserver_preload(list(LOADED))
-        pool = ProcessPoolExecutor(self._jobs, mp_context=context)
+        pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_end_with_parent)
         try:
             with pool:
                 yield from in_order(pool.submit, function, tasks, 2 * self._jobs)

@@ -119,7 +119,9 @@ def _provenance(comment: StoredComment, row: sa.RowMapping, reported: list[Repor
         return Provenance(WordOf.REPORT, site, reported[-1].at.isoformat())
     # Decisions that came with a site's history are numbered downwards from 0.
     kind = WordOf.IMPORT if row["decision_change"] <= 0 else WordOf.DECISION
-    who, at = mask_addresses(decision.moderator), decision.at.isoformat()
+    who = mask_addresses(decision.moderator)
+    # Of what came with a history nobody says when it was decided, and then is not now.
+    at = (comment.received_at if kind is WordOf.IMPORT else decision.at).isoformat()
     # What a report, an appeal or a moderator's own eye brought up, no draw did.
     drawn = kind is WordOf.DECISION and row["decision_was_why"] in _DRAWN
     chance = comment.review_probability if drawn and comment.review_probability > 0 else None

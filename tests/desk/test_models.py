@@ -169,8 +169,7 @@ def test_a_comparison_that_is_not_believed_is_none_and_hides_nothing_else(
     registry = Registry(tmp_path / "signed", Guard.open(tmp_path / "keys", ()))
     newsroom.app.state.registry = registry
     champion, challenger = contested(registry)
-    pair = {"champion": champion, "challenger": challenger}
-    registry.add_report(replace(a_comparison(), **pair), {})
+    registry.add_report(replace(a_comparison(), champion=champion, challenger=challenger), {})
     report = registry.root / "reports" / challenger / champion / "comparison.json"
     report.write_text(report.read_text() + " ")
     registry.move(CHAMPION, challenger, who="an", why="w", at=datetime(2026, 1, 2, tzinfo=UTC))

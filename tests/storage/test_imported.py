@@ -110,6 +110,7 @@ def test_labels_come_of_what_was_decided_and_trash_gives_none(run: Run) -> None:
     assert {e.extra["decided_by"] for e in labels} == {"import wxr"}
     assert {e.extra["reviewed_because"] for e in labels} == {"import"}
     assert {(e.provenance.kind, e.provenance.chance) for e in labels} == {(WordOf.IMPORT, None)}
+    assert all(e.provenance.at == e.date for e in labels)  # nobody says when it was decided
 
 
 def test_an_imported_author_is_known_when_the_next_comment_comes(run: Run) -> None:

@@ -21,6 +21,14 @@ open(sys.argv[1], "w").close()
 while __import__("os").path.exists(sys.argv[1]): time.sleep(0.01)
 print(json.dumps({"stage": "added", "done": 1, "version": "abc", "parent": "p"}))
 """
+HELPED = (
+    """
+import subprocess, sys
+helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+open(sys.argv[2], "w").write(str(helper.pid))
+"""
+    + SAYS
+)
 FAILS = "import sys; sys.exit('nothing to learn: lan@mail.example said so')"
 
 
@@ -100,6 +108,25 @@ def test_it_is_stopped_or_given_back_and_no_process_is_left(
 
     assert [job.state for job in jobs.last()] == [JobState.WAITING, JobState.STOPPED]
     assert children() <= before
+
+
+def test_whoever_works_for_one_that_is_stopped_ends_with_it(store: Store, tmp_path: Path) -> None:
+    jobs, flag, pid = Jobs(store), tmp_path / "flag", tmp_path / "pid"
+    running = runner(store, tmp_path, HELPED, str(flag), str(pid))
+    job_id = jobs.ask(by="an")
+    until(running, jobs, JobState.RUNNING, "features")
+    helper = Path(f"/proc/{pid.read_text()}/status")
+    assert helper.exists()
+
+    jobs.stop(job_id, by="mai")
+    running.turn()
+
+    for _ in range(1000):
+        if not helper.exists() or "(zombie)" in helper.read_text():
+            break
+        time.sleep(0.01)
+    else:
+        pytest.fail("the helper goes on")
 
 
 def children() -> set[str]:
