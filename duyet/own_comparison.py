@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from model.classifier import Classifier
-from model.comparison import Comparison
+from model.comparison import Comparison, Note
 from model.decision import LabelledExample
 from model.registry import CHAMPION, Registry
 from training import against
@@ -33,11 +33,12 @@ def compared_with_champion(
     own: OwnVersion,
     given: Sequence[LabelledExample],
     how: Options,
+    notes: Sequence[Note] = (),
 ) -> Comparison | None:
     """The comparison, kept in the registry; None where no label is fair to both.
 
-    `given` are the labels as they came, of which `own` took what it was moved by. Raises
-    RegistryError.
+    `given` are the labels as they came, of which `own` took what it was moved by; `notes` are
+    told with it. Raises RegistryError.
     """
     seen_until = registry.manifest(CHAMPION).learnt_until
     fair = [
@@ -64,6 +65,7 @@ def compared_with_champion(
             campaigns=measured.campaigns,
             left_out=measured.left_out,
             lessons=measured.lessons,
+            notes=tuple(notes),
         ),
         at=datetime.now(UTC),
         options=how,

@@ -21,7 +21,7 @@ import click
 
 from duyet.label_audit import OPERATOR, keep, looked_at
 from duyet.own_comparison import compared_with_champion
-from model.comparison import Comparison
+from model.comparison import Comparison, Note
 from model.decision import LabelledExample
 from model.registry import (
     CHALLENGER,
@@ -81,6 +81,12 @@ class Gone:
             return {}
         return {"erased": self.labelled, "erased_comments": self.comments}
 
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """As a comparison tells it, which is made anew when a training gives the same version."""
+        told = {"comments": self.comments, "labelled": self.labelled}
+        return (Note("erased", told),) if self.comments else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
@@ -129,7 +135,7 @@ def train_from_store(  # noqa: PLR0913  each is a part of what is moved, or of h
     why = f"{base} moved by {len(own.examples):,} labels"
     registry.move(CHALLENGER, version, who="duyet train", why=why, at=datetime.now(UTC))
     how = replace(how, told=lambda done: progress("comparing", done))
-    comparison = compared_with_champion(registry, version, own, examples, how)
+    comparison = compared_with_champion(registry, version, own, examples, how, gone.notes)
     progress("comparing", 1.0)
     return Trained(version, own, registry.names(), comparison)
 

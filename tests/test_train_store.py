@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from duyet.train_store import Gone, gone_since, train_from_store
+from model.comparison import Note
 from model.features import Spec
 from model.registry import CHALLENGER, CHAMPION, Registry
 from service.serving import registry_of
@@ -97,6 +98,10 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog, tmp_
     assert Jobs(blog.store).new_labels() == 0
     report = models(blog).report(CHALLENGER)
     assert (report.judged, report.rows, last["compared"]) == ("held_out", 90, True)
+    assert report.notes[0] == Note("erased", {"comments": 4, "labelled": 4})
+    assert "4 bình luận của những người đã được xóa" in models(blog).report_page(
+        CHALLENGER, language="vi"
+    )
     _, card, _ = blog("models", "show", "challenger")
     assert f"Version `{before}`, its head for spam moved" in card
     assert "duyet:blog" in card

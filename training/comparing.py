@@ -100,7 +100,7 @@ def compare(
         attacks=tuple(attack_table(real, (champion, challenger), attacked, random)),
         drift=tuple(drift_of(real, manifest.histogram if manifest else {})),
         data=data_card(real, labelled),
-        notes=tuple(_notes(both, challenger, options.policy, manifest)),
+        notes=(*labelled.notes, *_notes(both, challenger, options.policy, manifest)),
     )
 
 

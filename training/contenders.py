@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from model.classifier import Classifier
+from model.comparison import Note
 from model.decision import LabelledExample, WordOf
 from model.judging import Case, judge
 from model.language import language_of
@@ -62,7 +63,7 @@ class Labelled:
 
     `weights` are what each counts; by default its own weight by the inverse of its chance of
     review. `lessons` are the labels that sites learn from by themselves; by default those among
-    the examples.
+    the examples. `notes` are what whoever has them knows, to be told with the comparison.
     """
 
     examples: tuple[LabelledExample, ...]
@@ -71,6 +72,7 @@ class Labelled:
     campaigns: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
     lessons: tuple[LabelledExample, ...] | None = None
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
