@@ -43,7 +43,7 @@ ADMITTED_OF_TOO_MANY = 3
 """The same while callers are being turned away: one batch is in work, these are the next. Each
 waits for one batch and is answered with another, so that as few make both short."""
 
-WAITS_OF_TOO_MANY = 4.0
+WAITS_OF_TOO_MANY = 2.0
 """Times a comment alone takes that a caller may wait for others while some are turned away."""
 
 FIRST_TOGETHER = 8
