@@ -86,6 +86,12 @@ class Chore:
     do: Callable[[], object]
     at_once: bool = False
 
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        done = self.do.func if isinstance(self.do, partial) else self.do
+        return getattr(done, "__name__", "").strip("_")
+
 
 def chores_of(  # noqa: PLR0913  each part has a chore
     settings: Settings,
@@ -152,14 +158,24 @@ def learning_chores(trainings: TrainingJobs, promoting: Promoting) -> list[Chore
 
 
 async def every(chore: Chore) -> None:
-    """Do a chore again and again. One that fails is tried again next time."""
+    """Do a chore again and again. One that fails is tried again next time.
+
+    Of the same failure in a row the first is logged, and that it is over.
+    """
     if not chore.at_once:
         await asyncio.sleep(chore.seconds)
+    failing = ""
     while True:
+        failed = ""
         try:
             await asyncio.to_thread(chore.do)
         except (StoreError, OSError) as problem:
-            log.warning("a chore failed", extra={"problem": type(problem).__name__})
+            failed = type(problem).__name__
+        if failed and failed != failing:
+            log.warning("a chore failed", extra={"chore": chore.name, "problem": failed})
+        elif failing and not failed:
+            log.info("a chore works again", extra={"chore": chore.name})
+        failing = failed
         await asyncio.sleep(chore.seconds)
 
 
