@@ -1,6 +1,7 @@
 """What holds of labels that disagree, and how much anybody may weigh."""
 
 import random
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.decision import Label, LabelledExample, Provenance, WordOf
 from model.outcome import Head
-from training.resolving import Bounds, Clash, Resolved, resolved
+from training.resolving import Bounds, Clash, Resolved, resolved, settled
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 TEXT = "Vay tiền nhanh trong ngày, không cần thế chấp, lãi suất thấp, giải ngân tận nhà, gọi ngay"
@@ -185,6 +186,31 @@ def test_a_label_from_a_future_makes_no_other_one_old():
     alone, together = resolved(comments).weights, resolved([*comments, ahead]).weights
 
     assert together == (*alone, 1.0)
+
+
+def test_an_export_teaches_what_its_installation_s_labels_do():
+    files = [
+        said(
+            word, kind=WordOf.FILE, id=f"f{n}", text=words_of(n), day=None, source="blog", extra={}
+        )
+        for n, word in enumerate(("ham", "spam"))
+    ]
+    people = [said("spam", id=str(n), text=words_of(50 + n), chance=0.5) for n in range(3)]
+    turned = [said("ham", "bob", id="0", text=words_of(50), day=1)]
+    clash = [said(word, id="x", text=OTHER) for word in ("ham", "spam")]
+    left_out: Counter[str] = Counter()
+
+    found = list(settled([people[0], *files, *people[1:], *turned, *clash], left_out))
+
+    assert found[:2] == files
+    own = resolved([*people, *turned, *clash])
+    assert [(e.id, e.label, e.weight) for e in found[2:]] == [
+        (e.id, e.label, weight) for e, weight in zip(own.examples, own.weights, strict=True)
+    ]
+    assert {e.provenance.chance for e in found} == {None}  # it is in the weight
+    assert [e.label.positive for e in found[2:]].count(True) == 2  # of the first, bob's word holds
+    assert left_out == own.left_out
+    assert sum(left_out.values()) == 3
 
 
 def test_two_files_that_count_from_one_are_not_about_the_same_comments():

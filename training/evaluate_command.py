@@ -21,6 +21,7 @@ from training.progress import FORMS, shown
 from training.reading import examples_of, files_argument, rows_of, tell_left_out
 from training.recipes import RECIPES, Recipe
 from training.report import Measured, json_report, text_report, write_report
+from training.resolving import settled
 from training.streamed import STAGES
 from training.train_command import Options, fitted_and_measured
 
@@ -147,7 +148,7 @@ def _held_out(
             left_out=left_out,
             told=lambda done: progress("reading", done),
         )
-        usable = allowed(rows, recipe, left_out, research=research)
+        usable = settled(allowed(rows, recipe, left_out, research=research), left_out)
         try:
             return fitted_and_measured(usable, recipe, options, progress=progress).measured
         finally:

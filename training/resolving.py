@@ -24,7 +24,7 @@ By these rules, in this order:
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -133,6 +133,28 @@ class Resolved:
         """The examples with these weights as their own."""
         both = zip(self.examples, self.weights, strict=True)
         return [replace(example, weight=weight) for example, weight in both]
+
+
+def settled(
+    examples: Iterable[LabelledExample], left_out: Counter[str]
+) -> Iterator[LabelledExample]:
+    """Examples of files for a fit: what people of an installation said, held against each other.
+
+    So an export teaches what its installation's labels do: each of what is left has its chance of
+    review in its weight, and no chance. What a file alone says passes as it comes; the others
+    follow when all are read, and are held in memory until then, some 3 KB each. `left_out`
+    counts those that do not hold.
+    """
+    said = []
+    for example in examples:
+        if example.provenance.kind is WordOf.FILE:
+            yield example
+        else:
+            said.append(example)
+    found = resolved(said)
+    left_out.update(found.left_out)
+    for example in found.weighed():
+        yield replace(example, provenance=replace(example.provenance, chance=None))
 
 
 Reliance: TypeAlias = Mapping[tuple[Head, WordOf, str], float]

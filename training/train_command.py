@@ -41,6 +41,7 @@ from training.models_option import registry_to_write
 from training.progress import FORMS, Tell, shown, write_line
 from training.reading import examples_of, files_argument, tell_left_out
 from training.recipes import RECIPES, Recipe
+from training.resolving import settled
 from training.sources import Digests
 from training.streamed import STAGES, WITH_SEARCH, Streamed, streamed
 from training.work import Damaged, Work, remove_if_left
@@ -233,7 +234,7 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
         rows = examples_of(
             files, skip_bad=skip_bad, left_out=left_out, told=lambda done: progress("reading", done)
         )
-        usable = allowed(rows, recipe, left_out, research=research)
+        usable = settled(allowed(rows, recipe, left_out, research=research), left_out)
         try:
             manifest, names = trained_into(
                 registry_to_write(out), usable, recipe, options, progress=progress
