@@ -62,6 +62,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "doctor": LazyCommand(
             "service.commands.doctor:doctor", "Check a deployment, and say what to do."
         ),
+        "backup": LazyCommand(
+            "service.commands.backup:backup", "Copy the database while it is in use."
+        ),
         "forget": LazyCommand("service.commands.keep:forget", "Forget comments that are too old."),
         "erase": LazyCommand("service.commands.erase:erase", "Erase a person and their comments."),
         "sites": LazyCommand(
