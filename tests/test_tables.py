@@ -69,7 +69,13 @@ def test_what_guards_a_cell_against_spreadsheets_is_no_part_of_the_text(text):
         (b"text,label,weight\ncanary,ham,canary\n", 2, "number"),
         (b"text,label,weight\ncanary,ham,nan\n", 2, "1,000,000,000"),
         (b"text,label,extra\ncanary,ham,{canary\n", 2, "JSON"),
+        (b'text,label,extra\ncanary,ham,"{""n"": Infinity}"\n', 2, "JSON"),
         (b"text,label,provenance\ncanary,ham,[]\n", 2, "object"),
+        (
+            b'text,label,provenance\ncanary,ham,"{""kind"": ""file"", ""at"": ""canary""}"\n',
+            2,
+            "a time as at",
+        ),
         (gzip.compress(b"text,label\n" + b"canary,ham\n" * 99, mtime=0)[:-6], 0, "gzip"),
     ],
 )

@@ -13,6 +13,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
@@ -452,12 +453,23 @@ def _provenance(body: Mapping[str, object], name: str) -> Provenance:
     who, at = value.get("who", ""), value.get("at", "")
     if not (isinstance(kind, str) and isinstance(who, str) and isinstance(at, str)):
         raise _Problem("must have texts as kind, who and at", "provenance")
+    if not _is_time(at):
+        raise _Problem(
+            "must have a time as at, as 2026-03-01T08:00:00+00:00, or none", "provenance"
+        )
     if kind not in _WORDS_OF:
         raise _Problem("must be of a decision, report, import or file", "provenance")
     if not (chance is None or _is_chance(chance)):
         raise _Problem("must have a chance above 0 and up to 1, or null", "provenance")
     drawn = None if chance is None else float(chance)
     return Provenance(_WORDS_OF[kind], mask_addresses(who), at, drawn)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return not text or bool(datetime.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _is_chance(value: object) -> bool:

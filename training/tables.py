@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import PurePath
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NoReturn, TypeAlias
 
 from model.spreadsheet import unguarded
 
@@ -132,7 +132,7 @@ def _body(header: list[str], cells: list[str]) -> Body | BadRow:
 
 def _value(name: str, cell: str) -> object:
     if name in _OBJECTS:
-        return json.loads(cell)
+        return json.loads(cell, parse_constant=_refused)
     return float(cell) if name in _NUMBERS else cell
 
 
@@ -196,6 +196,10 @@ def _plain(row: Mapping[str, Any]) -> Body | BadRow:
     return body
 
 
+def _refused(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
 def _of_json(name: str, value: object) -> object:
     """A value as a JSON line would have it."""
     match value:
@@ -204,7 +208,7 @@ def _of_json(name: str, value: object) -> object:
         case bytes():
             return value.decode()
         case str() if name in _OBJECTS:
-            return json.loads(value) if value else None
+            return json.loads(value, parse_constant=_refused) if value else None
         case float() if math.isnan(value):
             return None  # how tables write that there is none
         case list() if name in _OBJECTS:  # a map
