@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -116,6 +117,10 @@ class HeadLimited(HttpToolsProtocol):
     unread_seconds = 30.0
 
     _in_head = True
+    _has_begun = False  # some of a head or body is there that is not complete
+    _is_upgrading = False  # the request of which the parser tells asks for another protocol
+    _has_said_all = False  # the caller sends nothing more, and may still read
+    _last: bytes | None = None  # what is said when those before it are answered
     # Since the last thing the parser made sense of. It keeps an unfinished header, or one that
     # follows a chunked body, until that is complete.
     _arrived = 0
@@ -174,9 +179,12 @@ class HeadLimited(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The connection is idle, unless the next request has begun to arrive."""
+        goes_on = bool(self.pipeline)
         super().on_response_complete()
         if self.transport.is_closing():
             self._abort_if_unread()
+        elif self._last is not None and not goes_on:
+            self._say_the_last(self._last)
         elif not self._in_head:
             # Answered before its body was complete; nobody reads that, and it must end as well.
             self._timer = self.loop.call_later(self.head_seconds, self.transport.close)
@@ -215,15 +223,68 @@ class HeadLimited(HttpToolsProtocol):
             self._does(self._open.talking)
         if self._in_head and self._timer is None:
             self._start_clock()
-        super().data_received(data)
-        if self._arrived > self.max_head_bytes and not self._refused:
+        self._parse(data)
+        if self._refused:
+            return
+        if self._has_begun and self._in_head and not self._arrived:
+            # The end of these bytes is the beginning of another head.
+            self._arrived = 1
+            if self._timer is None:
+                self._start_clock()
+        if self._arrived > self.max_head_bytes:
             self._refuse(_head_too_large(self.max_head_bytes))
 
-    def eof_received(self) -> None:
-        """The caller has said all; after a refusal there is nothing left to wait for."""
-        if self._refused:
+    def _parse(self, data: bytes) -> None:
+        """As uvicorn does, but for requests that offer another protocol, which it drops."""
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._is_upgrading = False
+            self._read_as_it_is(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+
+    def _read_as_it_is(self, rest: bytes) -> None:
+        """Read a request that offers to speak another protocol as if it did not: RFC 9110, 7.8.
+
+        The parser leaves its body unread, which would pass for the next request.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version().encode()
+        if method == b"CONNECT":
+            self.send_400_response("")
+            return
+        head = [b"%b %b HTTP/%b" % (method, self.url, version)]
+        for name, value in self.headers:
+            if name not in _OFFERS:
+                head.append(name + b": " + (_kept(value) if name == b"connection" else value))
+        self.parser = _parser_for(self)
+        self._kept = 0
+        self._parse(b"\r\n".join((*head, b"", rest)))
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # uvicorn's hangs up
+        """The caller has said all: it hears the answers that it waits for, then that is the end."""
+        is_waited_for = self._is_taken_over or self._is_answering()
+        if self._refused and not is_waited_for:
             self.transport.close()
-        super().eof_received()
+        if not is_waited_for:
+            return None
+        self._has_said_all = True
+        if not self._is_taken_over:
+            last = self.pipeline[0][0] if self.pipeline else self.cycle
+            last.keep_alive = False
+        return True
+
+    def _is_answering(self) -> bool:
+        """Whether a request that came whole is not answered yet."""
+        return bool(self.pipeline) or (
+            self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+        )
+
+    def on_message_begin(self) -> None:
+        """Another head begins."""
+        self._has_begun = True
+        super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
@@ -237,6 +298,9 @@ class HeadLimited(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is read; the body has limits of its own."""
+        if self.parser.should_upgrade():
+            self._is_upgrading = True
+            return
         if self._is_turned_away():
             return  # its clock goes on: the body has to come as well
         self._in_head, self._arrived = False, 0
@@ -257,6 +321,9 @@ class HeadLimited(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The next byte, if any comes, begins another head."""
+        if self._is_upgrading:
+            return
+        self._has_begun = False
         if self._answer is not None:
             self._turn_away(self._answer)
             return
@@ -379,12 +446,25 @@ class HeadLimited(HttpToolsProtocol):
         self._stop_clock()
         if count := self.app_state.get("refused"):
             count(problem.code)
-        answering = self.cycle is not None and not self.cycle.response_complete
-        if answering or self.transport.is_closing():
-            # An earlier request of this connection is being answered; two answers would mix.
-            self.transport.close()
+        if self.transport.is_closing():
             return
-        self._say_the_last(_raw(problem))
+        is_waited_for = bool(self.pipeline)  # what is queued waits for one that is being answered
+        if not self._in_head:
+            self._drop_unfinished()
+        if is_waited_for or self._is_answering():
+            self._last = _raw(problem)  # after their answers
+        else:
+            self._say_the_last(_raw(problem))
+
+    def _drop_unfinished(self) -> None:
+        """The request whose body is broken: what answers it is told that its caller has left."""
+        cycle = self.cycle
+        if cycle.response_complete:
+            return
+        if self.pipeline:
+            self.pipeline.popleft()
+        cycle.disconnected = True
+        cycle.message_event.set()
 
     def _say_the_last(self, answer: bytes) -> None:
         """Answer although more is being sent, let the caller read that, hang up."""
@@ -418,6 +498,7 @@ class HeadLimited(HttpToolsProtocol):
             (self._doing is self._open.idle or self._doing is self._open.talking)
             and self._in_head
             and not self._arrived
+            and not self._has_begun
             and self._answer is None
             and not self.flow.write_paused
             and not self._ends
@@ -447,7 +528,8 @@ class HeadLimited(HttpToolsProtocol):
             parts.append(b"connection: close\r\n")
         self.transport.write(b"".join((*parts, b"\r\n", reply.body)))
         self.server_state.total_requests += 1
-        self._has_answered(keeps_open=self._keeps_open)
+        goes_on = bool(self._early) or not self._has_said_all
+        self._has_answered(keeps_open=self._keeps_open and goes_on)
         if self._early:
             self.loop.call_soon(self._read_early)
 
@@ -500,6 +582,22 @@ class HeadLimited(HttpToolsProtocol):
             self._wait_for_next()
         else:
             self.transport.close()
+
+
+_OFFERS = frozenset((b"upgrade", b"http2-settings"))
+
+
+def _kept(tokens: bytes) -> bytes:
+    """What a connection is to do, without offers."""
+    said = (token.strip() for token in tokens.split(b","))
+    return b", ".join(token for token in said if token.lower() not in _OFFERS)
+
+
+def _parser_for(protocol: HttpToolsProtocol) -> httptools.HttpRequestParser:
+    """As uvicorn makes it: what comes after the last request of a connection is no error."""
+    parser = httptools.HttpRequestParser(protocol)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 def _head_too_large(most: int) -> Problem:

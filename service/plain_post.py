@@ -46,10 +46,11 @@ class TakeOver(Protocol):
 
 
 # A request line and headers as every client writes them; names and values that parsers agree on.
+# No part gives back what it took: whatever is sent, it is read once.
 _HEAD = re.compile(
-    rb"POST ([!-~]+) HTTP/1\.1\r\n((?:[\w-]+:[\t\x20-\x7e\x80-\xff]*\r\n)+)\r\n", re.ASCII
+    rb"POST ([!-~]++) HTTP/1\.1\r\n((?:[\w-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++)\r\n", re.ASCII
 )
-_LINE = re.compile(rb"([^:]+):[ \t]*([^\r]*?)[ \t]*\r\n")
+_LINE = re.compile(rb"([^:]++):([^\r]*+)\r\n")
 _OUT_OF_THE_WAY = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"))
 _KEEPS_OPEN = {b"keep-alive": True, b"close": False}
 
@@ -59,7 +60,7 @@ def plain_post(data: bytes) -> PlainPost | None:
     head = _HEAD.match(data)
     if head is None:
         return None
-    headers = [(name.lower(), value) for name, value in _LINE.findall(head[2])]
+    headers = [(name.lower(), value.strip(b" \t")) for name, value in _LINE.findall(head[2])]
     last = dict(headers)
     keeps_open = _KEEPS_OPEN.get(last.get(b"connection", b"keep-alive").lower())
     body = data[head.end() :]

@@ -2,8 +2,11 @@
 
 import gc
 import json
+import re
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -242,3 +245,94 @@ def test_a_plain_post_is_read_whole() -> None:
     assert read is not None
     assert (read.target, read.body, read.keeps_open) == (b"/a?b", b"\r\n", True)
     assert read.first_headers() == {b"host": b"x", b"x-a": b"1 2", b"content-length": b"2"}
+
+
+# ------------------------------------------------------------------ one parser decides
+
+
+def said(port: int, *parts: bytes, half_close: bool = False) -> bytes:
+    """All that is answered to parts that are sent one after another, until nothing more comes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(0.15)  # so that each is read by itself
+        if half_close:
+            connection.shutdown(socket.SHUT_WR)
+        found = b""
+        connection.settimeout(1.0)
+        with suppress(TimeoutError):
+            while part := connection.recv(65_536):
+                found += part
+        return found
+
+
+def statuses(answer: bytes) -> list[bytes]:
+    return re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)
+
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.mark.parametrize("way", [STRAIGHT, USUAL])
+def test_what_goes_on_with_a_head_is_no_request(both: Both, way: bool) -> None:
+    begun = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nX-Junk: "
+
+    for before in (b"", GET, GET + post(both.key, a_comment(), close=False)):
+        answer = said(both.ports[way], before + begun, post(both.key, a_comment()))
+
+        assert statuses(answer)[-1] == b"404", before
+
+
+@pytest.mark.parametrize("way", [STRAIGHT, USUAL])
+@pytest.mark.parametrize(
+    "offer",
+    [
+        ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"),
+        ("Connection: keep-alive, upgrade", "Upgrade: websocket"),
+    ],
+)
+def test_an_offer_of_another_protocol_is_passed_over_and_its_body_read(
+    both: Both, way: bool, offer: tuple[str, ...]
+) -> None:
+    whole = post(both.key, a_comment(), *offer, close=False)
+    inner = post(both.key, a_comment(), close=False)
+    outer = post(both.key, inner, *offer, close=False)
+    head = len(outer) - len(inner)
+
+    port = both.ports[way]
+    assert statuses(said(port, whole, whole + whole)) == [b"200"] * 3
+    assert statuses(said(port, whole[:60], whole[60:200], whole[200:])) == [b"200"]
+    assert statuses(said(port, outer[:head], outer[head:])) == [b"400"]  # that body is no JSON
+    assert statuses(said(port, b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n")) == [b"400"]
+
+
+@pytest.mark.parametrize("way", [STRAIGHT, USUAL])
+def test_who_has_said_all_hears_the_answers(both: Both, way: bool) -> None:
+    one = post(both.key, a_comment(), close=False)
+
+    for parts, answers in (((one,), 1), ((one + one,), 2), ((GET + one,), 2), ((one, GET), 2)):
+        assert statuses(said(both.ports[way], *parts, half_close=True)) == [b"200"] * answers
+    assert statuses(said(both.ports[way], one[:-3], half_close=True)) == []
+
+
+@pytest.mark.parametrize("way", [STRAIGHT, USUAL])
+def test_what_was_accepted_is_answered_before_what_is_broken(both: Both, way: bool) -> None:
+    port, one = both.ports[way], post(both.key, a_comment(), close=False)
+    chunked = b"POST /v1/comments HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+    assert statuses(said(port, one + one + b"BAD\r\n\r\n")) == [b"200", b"200", b"400"]
+    assert statuses(said(port, one, b"XXXX")) == [b"200", b"400"]
+    assert statuses(said(port, one + b"XXXX")) == [b"200", b"400"]
+    for broken in (b"zz\r\n", b"5\nhello\n0\n\n", b"3\r\nabcdef\r\n"):
+        assert statuses(said(port, chunked + broken)) == [b"400"]
+        assert statuses(said(port, one + chunked + broken)) == [b"200", b"400"]
+    assert statuses(said(port, one)) == [b"200"]
+
+
+def test_blanks_within_a_value_are_read_once(both: Both) -> None:
+    sent = b"POST /x HTTP/1.1\r\nX: a" + b" " * 1_000_000 + b"b\t\r\nContent-Length: 0\r\n\r\n"
+
+    found = plain_post(sent)  # read again from each blank it would take minutes
+
+    assert found is not None
+    assert found.headers[0] == (b"x", b"a" + b" " * 1_000_000 + b"b")

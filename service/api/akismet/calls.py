@@ -142,6 +142,6 @@ def _seconds(begun: str, sent: str) -> float | None:
     """How long the form was being filled in, by the milliseconds that a script noted."""
     try:
         seconds = (int(sent) - int(begun)) / 1000
-    except ValueError:
+    except (ValueError, OverflowError):  # of thousands of digits, or of hundreds
         return None
     return seconds if 0 <= seconds <= _LONGEST_FILLING else None
