@@ -18,6 +18,7 @@ from service.known_sites import KnownSites
 from service.problems import Problem
 from service.spool import Spool
 from service.storage import AkismetSite, CoralSite, Site, Store, StoreUnavailable
+from service.storage.review import may_be_id
 
 REMEMBERED_SECONDS = 2.0
 MOST_REMEMBERED = 4096
@@ -96,7 +97,7 @@ class SiteKeys:
 
     async def coral_site(self, site_id: str) -> CoralSite | None:
         """A site that Coral asks, None for any other. Raises StoreUnavailable."""
-        return await self._coral_sites.of(site_id) if len(site_id) <= LONGEST_KEY else None
+        return await self._coral_sites.of(site_id) if may_be_id(site_id) else None
 
     async def perspective_stores(self, site: Site) -> bool:
         """Whether Perspective's clients have comments kept there. Raises StoreUnavailable."""

@@ -166,6 +166,7 @@ def build(
         most_listeners=listeners_beside(settings.max_connections),
         registry=registry,
         shadow_of=shadow_of,
+        public_url=settings.public_url or "",
     )
     app.state.digests = post
     akismet_door = akismet.AkismetDoor(keys, rates, moderation, store, now=now)

@@ -33,6 +33,7 @@ from service.mail import WHAT_IT_LOOKS_LIKE, Mailer, Server, sender_of
 
 PREFIX = "DUYET_"
 
+_PATH = re.compile(r"[\w.~!$&'()*+,;=:%/-]*", re.ASCII)
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]*)(\.[A-Za-z0-9-]+)*\Z")
 # A value is shown back only when it cannot hold a secret or an address: short, plain, no "@".
 _PLAIN_VALUE = re.compile(r"[\w+-][\w.+-]{0,31}\Z", re.ASCII)
@@ -215,7 +216,10 @@ class Settings(BaseSettings):
             return None
         if "\0" in str(value):
             _wrong("a path without NUL")
-        path = value.expanduser().absolute()
+        try:
+            path = value.expanduser().absolute()
+        except RuntimeError:
+            _wrong("a path; of a user that it names there is no home")
         if path.exists() and not path.is_dir():
             _wrong("a directory; what is there is a file")
         return path
@@ -379,9 +383,9 @@ def _expected(field: str, detail: ErrorDetails) -> str:
 
 def _names_a_database(url: str) -> bool:
     if url.startswith("sqlite:///"):
-        path = url.removeprefix("sqlite:///").partition("?")[0]
+        path, options, _ = url.removeprefix("sqlite:///").partition("?")
         # A database in memory would forget acknowledged verdicts.
-        return bool(path.strip("/")) and path != ":memory:"
+        return bool(path.strip("/")) and ":memory:" not in path and not options
     if not url.startswith(_POSTGRES):
         return False
     try:
@@ -402,6 +406,7 @@ def _is_plain_web_address(url: str) -> bool:
         and parts.scheme in ("http", "https")
         and bool((parts.hostname and _HOST_NAME.match(parts.hostname)) or "[" in parts.netloc)
         and "@" not in url
+        and bool(_PATH.fullmatch(parts.path))
         and not parts.query
         and not parts.fragment
     )

@@ -202,7 +202,9 @@ def _whose(store: Store, name: str | None, role: str | None, site_name: str | No
     try:
         return store.add_moderator(name, Role(role), site_id=site_id)
     except NameTaken:
-        raise click.ClickException("there is a moderator of that name already") from None
+        raise click.ClickException(
+            "that name is taken, by a moderator or by what else decides here"
+        ) from None
 
 
 def moderator_named(store: Store, name: str) -> Moderator:

@@ -55,10 +55,14 @@ def folded(name: str) -> str:
 def add_moderator(
     connection: sa.Connection, name: str, role: Role, *, site_id: str = EVERY_SITE, actor: Actor
 ) -> Moderator:
-    """A new moderator. Raises NameTaken, UnknownSite."""
+    """A new moderator. Raises NameTaken, UnknownSite.
+
+    Names by which sites and imports decide are taken: what a site takes back is known by them.
+    """
     wanted = folded(name)
     names = connection.execute(sa.select(moderators.c.name)).scalars()
-    if wanted == _OPERATOR or any(folded(one) == wanted for one in names):
+    is_of_another_kind = wanted == _OPERATOR or wanted.startswith(("site ", "import "))
+    if is_of_another_kind or any(folded(one) == wanted for one in names):
         raise NameTaken("this name is taken")
     moderator = Moderator(new_id(actor.at), name, {site_id: role})
     everywhere = role.value if site_id == EVERY_SITE else ""

@@ -232,7 +232,10 @@ def _account_of(desk: Desk, ticket: str) -> Account | None:
     account = desk.accounts.of(found[1]) if found else None
     if found is None or account is None:
         return None
-    until = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(found[2]))
+    try:
+        until = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(found[2]))
+    except OverflowError:  # a year that there is none of
+        return None
     is_ours = hmac.compare_digest(_ticket(desk, account, until), ticket)
     return account if is_ours and desk.now() < until else None
 

@@ -84,8 +84,11 @@ def install(
     passwords: Passwords | None = None,
     registry: Registry = Registry(SHIPPED),  # noqa: B008  frozen
     shadow_of: models.ShadowOf = models.no_shadow,
+    public_url: str = "",
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
+
+    `public_url` is where people reach them, in links that go elsewhere; "" for where each asked.
 
     `histograms` gives those of models' manifests, and `shadow_of` what a challenger would have
     said; `registry` is where models are promoted, and tried on what is stored. `poll_seconds` is
@@ -96,6 +99,7 @@ def install(
     """
     app.state.histograms = histograms
     app.state.registry = registry
+    app.state.public_url = public_url
     app.state.shadow_of = shadow_of
     app.state.replay_seconds = SECONDS
     app.state.desk = Desk(

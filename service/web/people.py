@@ -138,7 +138,8 @@ def _site(text: str) -> str:
 
 
 def _link_page(request: Request, person_id: str, name: str, token: str) -> Response:
-    base = f"{request.url.scheme}://{request.url.netloc}{root(request)}"
+    asked = f"{request.url.scheme}://{request.url.netloc}{root(request)}"
+    base = request.app.state.public_url or asked
     return page(
         request,
         "people_link.html",

@@ -206,7 +206,10 @@ def page(
 def _here(request: Request) -> str:
     """Where a change of language leads: this page, unless its address has a part made up."""
     is_fixed = request.method == "GET" and "{" not in route_of(request.scope)
-    return request.url.path if is_fixed else root(request) + "/queue"
+    path = request.url.path
+    # What begins with two slashes is the address of another host to a browser.
+    is_here = "//" not in path and "\\" not in path
+    return path if is_fixed and is_here else root(request) + "/queue"
 
 
 def see_other(request: Request, path: str) -> Response:

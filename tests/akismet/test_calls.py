@@ -31,6 +31,18 @@ def test_a_good_comment_is_false_to_the_byte_and_stored(client: Client):
     assert not [n for n in answer.headers if n.startswith(("x-akismet-alert", "x-akismet-debug"))]
 
 
+@pytest.mark.parametrize("sent", ["9" * 400, "-" + "9" * 5000, "1e999", ""])
+def test_a_form_s_clock_that_says_anything_is_no_clock(client: Client, sent: str):
+    fields = {"POST_ak_bib": "1", "POST_ak_bfs": sent}
+
+    answer = client.check(f"Một bình luận hay, lần {len(sent)}.", **fields)
+
+    assert answer.text in ("true", "false")
+    assert answer.headers.get("x-akismet-error") != "unavailable"
+    assert client.store.comment([client.service.site.id], answer.headers[GUID]) is not None
+    assert client.form("/1.1/submit-spam", user_ip="203.0.113.7", **fields).text == THANKS
+
+
 @pytest.mark.parametrize(
     ("name", "email"),
     [

@@ -233,7 +233,9 @@ def test_a_link_needs_a_code_as_well_and_is_not_used_up_without(newsroom: Newsro
     assert [one.status_code for one in (without, with_it, other)] == [403, 303, 403]
 
 
-@pytest.mark.parametrize("change", ["late", "forged", "of another", "password changed"])
+@pytest.mark.parametrize(
+    "change", ["late", "forged", "of no year", "of another", "password changed"]
+)
 def test_a_ticket_is_good_for_its_owner_for_a_while(newsroom: Newsroom, change: str) -> None:
     with with_codes(newsroom) as (owner, key, _), newsroom.visitor() as client:
         found = re.search(r'name="ticket" value="([^"]+)"', enter(client).text)
@@ -244,6 +246,9 @@ def test_a_ticket_is_good_for_its_owner_for_a_while(newsroom: Newsroom, change: 
         elif change == "forged":
             person, stamp, mac = ticket.split(".")
             ticket = f"{person}.{int(stamp) + 10**9}.{mac}"
+        elif change == "of no year":
+            person, _, mac = ticket.split(".")
+            ticket = f"{person}.{'9' * 18}.{mac}"
         elif change == "of another":
             other = newsroom.store.add_moderator("an", Role.ADMIN)
             ticket = f"{other.id}{ticket[36:]}"
@@ -418,6 +423,20 @@ def link_on(answer: httpx.Response) -> str:
 @pytest.fixture
 def site(newsroom: Newsroom) -> Site:
     return newsroom.site
+
+
+def test_links_lead_where_people_reach_the_service(newsroom: Newsroom, site: Site) -> None:
+    newsroom.app.state.public_url = "https://pub.example/mod"
+
+    with newsroom.moderator("boss", Role.ADMIN) as boss:
+        invited = post(boss, "/people", name="Lan", role="viewer", site=site.id)
+        for odd in ("//evil.example/x", "/%2f/evil.example", "/\\evil.example"):
+            url = f"{str(boss.base_url).rstrip('/')}{odd}"
+            missing = boss.get(url, headers={"accept": "text/html"})
+            assert missing.status_code == 404
+            assert 'href="//' not in missing.text
+
+    assert link_on(invited).startswith("https://pub.example/mod/sign-in?token=")
 
 
 def test_an_admin_invites_somebody_who_sets_a_password(newsroom: Newsroom, site: Site) -> None:

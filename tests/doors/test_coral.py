@@ -123,6 +123,7 @@ def test_another_secret_body_or_site_is_refused_alike(shared: Service) -> None:
         call(shared, body, right, shared.other_site.id),
         call(shared, body, right, "01890000-0000-7000-8000-000000000000"),
         call(shared, body, right, "x" * 3000),
+        call(shared, body, right, "%00"),
     ]
 
     assert {answer.status_code for answer in refused} == {401}

@@ -66,7 +66,9 @@ def test_a_name_is_found_however_it_is_written(
     assert accounts.named(written) == own
 
 
-@pytest.mark.parametrize("taken", ["lan", "LAN", "ｌａｎ", "operator", "Operator"])
+@pytest.mark.parametrize(
+    "taken", ["lan", "LAN", "ｌａｎ", "operator", "Operator", "Site  blog", "import wxr"]
+)
 def test_a_name_that_people_take_for_another_is_taken(store: Store, taken: str) -> None:
     account_of(store)
 
