@@ -6,6 +6,7 @@ Know files, the registry and where pages go; what stands on them is in `training
 
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -125,11 +126,24 @@ def compare(  # noqa: PLR0913  a parameter is an option of the command
         manifest=old[1],
     )
     if not no_keep and registry.root != SHIPPED:
-        keep(registry_to_write(registry.root), found)
+        _keep(registry, found)
     if out is not None:
         out.write_text(comparison_page(found, language), "utf-8")
         click.echo(f"wrote {out}", err=True)
     click.echo(found.to_json().rstrip() if as_json else "\n".join(told(found)))
+
+
+def _keep(registry: Registry, found: Comparison) -> None:
+    """Keep a comparison, unless one that says more of the two is there: on what was not seen."""
+    with suppress(RegistryError):
+        earlier = registry.report(found.challenger, found.champion)
+        if earlier is not None and earlier.judged != "unknown" and found.judged == "unknown":
+            click.echo(
+                "not kept: the comparison there is was on labels that the challenger had not seen",
+                err=True,
+            )
+            return
+    keep(registry_to_write(registry.root), found)
 
 
 def told(comparison: Comparison) -> Iterable[str]:

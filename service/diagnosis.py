@@ -345,7 +345,12 @@ def model(at: Patient) -> Findings:
         champion = registry.load(CHAMPION)
         registry.moves()
     except KeyringError as problem:
-        yield _fail("model", str(problem), "restore it, or let `duyet serve` make a new one")
+        yield _fail(
+            "model",
+            str(problem),
+            "restore it; or start `duyet serve`, which makes a new key, and vouch for what lies "
+            "there by `duyet models sign --all --why …` (docs/promotion.md)",
+        )
     except RegistryError as problem:
         yield _fail("model", str(problem), _AGAINST[problem.refusal])
     except (OSError, ArithmeticError, LookupError, TypeError, ValueError) as problem:

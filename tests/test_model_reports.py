@@ -98,6 +98,9 @@ def test_whoever_says_unseen_may_promote_by_it(call, registry, labelled):
     call("compare", "challenger", labelled, *QUICK, "--unseen")
 
     assert registry.report(CHALLENGER).judged == "unseen"
+    _, _, said = call("compare", "challenger", labelled, *QUICK)
+    assert "not kept" in said
+    assert registry.report(CHALLENGER).judged == "unseen"
 
 
 def test_nothing_is_kept_when_that_is_wanted(call, registry, labelled):

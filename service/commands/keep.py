@@ -136,7 +136,12 @@ def rotate(*, finish: bool, as_json: bool) -> None:
         click.echo(json_text(body))
         return
     click.echo(f"address-{newest}.key seals addresses now; {count:,} were sealed again.")
-    if unused:
+    if not finish:
+        click.echo(
+            "A service that was running seals with the key it knew: start it again, then "
+            "`duyet keys rotate --finish` says which keys nothing needs any more."
+        )
+    elif unused:
         click.echo(f"Nothing in the database needs {', '.join(unused)} any more.")
 
 
