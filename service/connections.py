@@ -89,6 +89,10 @@ class HeadTooLarge(Exception):
     """Stops the parser; never seen outside."""
 
 
+class UnknownCoding(Exception):
+    """Stops it as well, at a body that comes in another way than in plain chunks."""
+
+
 class HeadLimited(HttpToolsProtocol):
     """uvicorn's HTTP protocol, with limits on heads (line and headers) and on connections.
 
@@ -301,6 +305,9 @@ class HeadLimited(HttpToolsProtocol):
         if self.parser.should_upgrade():
             self._is_upgrading = True
             return
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and [value.strip().lower() for value in codings] != [b"chunked"]:
+            raise UnknownCoding
         if self._is_turned_away():
             return  # its clock goes on: the body has to come as well
         self._in_head, self._arrived = False, 0

@@ -251,6 +251,15 @@ def test_what_is_not_http_is_a_bad_request(port: int, sent: bytes) -> None:
     assert problem_of(answer)["code"] == "broken_request"
 
 
+@pytest.mark.parametrize("coding", ["gzip, chunked", "gzip", "chunked, chunked", "xchunked"])
+def test_a_body_in_a_coding_that_is_not_read_is_refused(port: int, coding: str) -> None:
+    whole = in_chunks(1000, ended=True)
+
+    answer = exchanged(port, whole.replace(b"chunked", coding.encode()))
+
+    assert problem_of(answer)["code"] == "broken_request"
+
+
 def test_the_clock_runs_for_a_head_that_begins_behind_a_request(impatient_port: int) -> None:
     first = b"POST /measure HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
 
