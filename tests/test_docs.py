@@ -8,16 +8,18 @@ import shlex
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import pytest
+from pydantic import BaseModel
 from starlette.routing import Route
 
 from duyet.cli import COMMANDS
 from model.policy import Policy
 from model.promise import RISKS, comments_needed
 from model.rules import RULES
+from service.api.schemas import CommentIn
 from service.metrics import Metrics
 from service.problems import KINDS
 from service.settings import Settings, variable
@@ -370,6 +372,20 @@ def test_every_route_is_documented_and_every_documented_route_exists(tmp_path: P
 
     assert len(real) > 15
     assert written == real
+
+
+def fields_of(model: type[BaseModel], before: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        kinds = [kind for kind in get_args(field.annotation) if isinstance(kind, type)]
+        inner = [kind for kind in kinds if issubclass(kind, BaseModel)]
+        yield from fields_of(inner[0], f"{before}{name}.") if inner else [before + name]
+
+
+def test_every_field_of_a_comment_has_its_row_and_every_row_its_field() -> None:
+    table = text_of("docs/api.md").partition("| field | |")[2].partition("\n## ")[0]
+    first = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+
+    assert sorted(re.findall(r"`([\w.]+)`", " ".join(first))) == sorted(fields_of(CommentIn))
 
 
 def test_the_examples_of_the_api_page_are_answered_as_it_says() -> None:

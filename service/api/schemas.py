@@ -475,6 +475,15 @@ class FieldErrorOut(BaseModel):
     message: str
 
 
+class StandingOut(BaseModel):
+    """The decision that stands on a comment."""
+
+    outcome: Literal["accept", "reject"]
+    reason: Literal["spam", "toxic", "off_topic", "other"] | None
+    moderator: str
+    at: datetime
+
+
 class ProblemOut(BaseModel):
     """An RFC 9457 problem. `type` leads to the list of all codes."""
 
@@ -488,6 +497,9 @@ class ProblemOut(BaseModel):
         None, description="There when the comment did not pass the form's rules."
     )
     error_id: str | None = Field(None, description="There with status 500: the id in the log.")
+    standing: StandingOut | None = Field(
+        None, description="There with already_decided: the decision that stands."
+    )
 
 
 class BatchItemOut(BaseModel):
@@ -503,15 +515,6 @@ class BatchOut(BaseModel):
     """The results of a batch, in the order the comments came."""
 
     items: list[BatchItemOut]
-
-
-class StandingOut(BaseModel):
-    """The decision that stands on a comment."""
-
-    outcome: Literal["accept", "reject"]
-    reason: Literal["spam", "toxic", "off_topic", "other"] | None
-    moderator: str
-    at: datetime
 
 
 class CommentOut(VerdictOut):
