@@ -5,8 +5,7 @@ in `model.guard`.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +27,7 @@ from training.models_option import (
     own_guard,
     own_models,
     place,
+    registry_said_plainly,
     registry_to_move,
     registry_to_read,
     registry_to_write,
@@ -104,7 +104,7 @@ def models() -> None:
 @_json_option
 def list_models(*, models: Path | None, as_json: bool) -> None:
     """List the versions of a registry and the names that point at them."""
-    with _said_plainly():
+    with registry_said_plainly():
         registry = registry_to_read(models)
         names, problem = _names_in(registry)
         versions = [_summary(registry, version, names) for version in registry.versions()]
@@ -127,7 +127,7 @@ def list_models(*, models: Path | None, as_json: bool) -> None:
 @_json_option
 def show(*, name: str, models: Path | None, as_json: bool) -> None:
     """Show the card of a model: its data, thresholds, figures and limits. NAME: champion."""
-    with _said_plainly():
+    with registry_said_plainly():
         registry = registry_to_read(models)
         manifest = registry.manifest(name)
         pointing = _pointing_at(manifest.version, registry.names())
@@ -161,7 +161,7 @@ def promote(
     enough of it (docs/promotion.md). --override goes on; the reasons are written down with
     --why.
     """
-    with _said_plainly():
+    with registry_said_plainly():
         registry = registry_to_move(models)
         before = champion_of(registry)
         wanted = registry.resolve(version)
@@ -187,7 +187,7 @@ def promote(
 @_json_option
 def rollback(*, why: str, who: str, models: Path | None, as_json: bool) -> None:
     """Make the version that was champion before the champion again. Nothing is asked."""
-    with _said_plainly():
+    with registry_said_plainly():
         registry = registry_to_move(models)
         before = champion_of(registry)
         now = registry.roll_back(who=who, why=why, at=datetime.now(UTC), instead_of=before)
@@ -210,7 +210,7 @@ def sign(
     as it lies there. Without VERSION only the names are signed. First see that everything is
     yours: `duyet models list`.
     """
-    with _said_plainly():
+    with registry_said_plainly():
         guard = own_guard(is_made=True)
         registry = replace(registry_to_write(models or own_models()), guard=guard)
         chosen = _all_right(registry) if is_all else versions
@@ -274,14 +274,6 @@ def _tell_champion(now: str, before: str | None, *, as_json: bool) -> None:
         click.echo(_json({"champion": now, "before": before}))
         return
     click.echo(f"champion: {now}" + (f", before {before}" if before not in (None, now) else ""))
-
-
-@contextmanager
-def _said_plainly() -> Iterator[None]:
-    try:
-        yield
-    except RegistryError as problem:
-        raise click.ClickException(str(problem)) from None
 
 
 def _json(body: object) -> str:

@@ -4,6 +4,8 @@ Knows the environment's names; the command line alone may read those. Imports no
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,15 @@ _DATA = "DUYET_DATA_DIR"
 _TRUSTED = "DUYET_TRUSTED_MODEL_KEYS"
 _URL = "DUYET_MODELS_URL"
 _USUAL_DATA = "var"
+
+
+@contextmanager
+def registry_said_plainly() -> Iterator[None]:
+    """Turn what is wrong with a registry into click's error."""
+    try:
+        yield
+    except RegistryError as problem:
+        raise click.ClickException(str(problem)) from None
 
 
 def own_models() -> Path:

@@ -37,7 +37,7 @@ from training.contenders import Options as Comparing
 from training.fit import Fitted, NotEnough, manifest_of
 from training.held_out import allowed, histograms
 from training.memory import LEAST_MEMORY, MEMORY, jobs_for, memory_for_fits
-from training.models_option import registry_to_write
+from training.models_option import registry_said_plainly, registry_to_write
 from training.progress import FORMS, Tell, shown, write_line
 from training.reading import examples_of, files_argument, tell_left_out
 from training.recipes import RECIPES, Recipe
@@ -274,7 +274,7 @@ def trained_into(
 
 
 def _may_promote(registry: Registry, options: Options) -> None:
-    with _said_plainly():
+    with registry_said_plainly():
         serves = registry.names().get(CHAMPION) if registry.root.exists() else None
     if options.promote and serves and not options.why:
         raise click.UsageError(
@@ -391,7 +391,7 @@ def blind_spots(manifest: Manifest) -> list[str]:
 
 def _added(registry: Registry, manifest: Manifest, fitted: Fitted) -> dict[str, str]:
     """Write the version, move the names, and give where they point."""
-    with _said_plainly():
+    with registry_said_plainly():
         had_champion = CHAMPION in registry.names()
         version = registry.add(manifest, fitted.final.table, extra={CARD: card_of(manifest)})
         why = "trained" + (" with research-only data" if is_research_only(manifest) else "")
@@ -406,7 +406,7 @@ def _promoted(
     """Put the new version in the champion's place, with all that the rule says against that."""
     before, version = names[CHAMPION], names[CHALLENGER]
     against = ruling_on(before, version, compared, None).against
-    with _said_plainly():
+    with registry_said_plainly():
         registry.move(
             CHAMPION,
             version,
@@ -417,14 +417,6 @@ def _promoted(
             instead_of=before,
         )
         return registry.names()
-
-
-@contextmanager
-def _said_plainly() -> Iterator[None]:
-    try:
-        yield
-    except RegistryError as problem:
-        raise click.ClickException(str(problem)) from None
 
 
 def _compared(
