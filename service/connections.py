@@ -241,30 +241,39 @@ class HeadLimited(HttpToolsProtocol):
     def _parse(self, data: bytes) -> None:
         """As uvicorn does, but for requests that offer another protocol, which it drops."""
         self._unset_keepalive_if_required()
+        rest = memoryview(data)
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._is_upgrading = False
-            self._read_as_it_is(data[upgrade.args[0] :])
+            while rest:
+                rest = rest[self._parsed(rest) :]
         except httptools.HttpParserError:
             self.send_400_response("")
 
-    def _read_as_it_is(self, rest: bytes) -> None:
-        """Read a request that offers to speak another protocol as if it did not: RFC 9110, 7.8.
+    def _parsed(self, data: memoryview) -> int:
+        """How many of some bytes are read: all, or up to the end of a head with an offer."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_without_offer()
+            return int(upgrade.args[0])
+        return len(data)
 
-        The parser leaves its body unread, which would pass for the next request.
+    def _read_without_offer(self) -> None:
+        """Read a head that offers to speak another protocol as if it did not: RFC 9110, 7.8.
+
+        The parser would leave the body unread, which would pass for the next request. Raises
+        HttpParserError for a head that is nothing without its offer.
         """
+        self._is_upgrading = False
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         if method == b"CONNECT":
-            self.send_400_response("")
-            return
+            raise httptools.HttpParserError
         head = [b"%b %b HTTP/%b" % (method, self.url, version)]
         for name, value in self.headers:
             if name not in _OFFERS:
                 head.append(name + b": " + (_kept(value) if name == b"connection" else value))
         self.parser = _parser_for(self)
         self._kept = 0
-        self._parse(b"\r\n".join((*head, b"", rest)))
+        self.parser.feed_data(b"\r\n".join((*head, b"", b"")))
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # uvicorn's hangs up
         """The caller has said all: it hears the answers that it waits for, then that is the end."""
@@ -274,7 +283,7 @@ class HeadLimited(HttpToolsProtocol):
         if not is_waited_for:
             return None
         self._has_said_all = True
-        if not self._is_taken_over:
+        if not self._is_taken_over and self._last is None:
             last = self.pipeline[0][0] if self.pipeline else self.cycle
             last.keep_alive = False
         return True
@@ -457,6 +466,9 @@ class HeadLimited(HttpToolsProtocol):
             return
         is_waited_for = bool(self.pipeline)  # what is queued waits for one that is being answered
         if not self._in_head:
+            if self.cycle.response_started and not self.cycle.response_complete:
+                self.transport.close()  # in the middle of its own answer nothing else can be said
+                return
             self._drop_unfinished()
         if is_waited_for or self._is_answering():
             self._last = _raw(problem)  # after their answers

@@ -228,6 +228,8 @@ def train(  # noqa: PLR0913  a parameter is an option of the command
     if cluster and not ADDRESS.fullmatch(cluster):
         raise click.UsageError("--cluster is an address like dask://host:8786")
     said = one_line(why, longest=LONGEST_WHY)
+    if why and not promote:
+        raise click.UsageError("--why goes with --promote")
     options = Options(research, promote, jobs, memory, work, cluster, search, said)
     left_out: Counter[str] = Counter()
     with shown(form, WITH_SEARCH if search else STAGES) as progress:
