@@ -40,7 +40,8 @@ from model.policy import Policy
 from model.registry import CHAMPION, Registry
 from training.examples import submission_of
 from training.fit import NotEnough, fit, manifest_of, usable
-from training.own import OWN, OwnRecipe, own_model, units_of
+from training.own import own_model, units_of
+from training.own_fit import OWN, OwnRecipe
 from training.recipes import RECIPES
 from training.rehearsal import own_texts
 from training.resolving import resolved

@@ -40,7 +40,7 @@ from model.classifier import Classifier
 from model.decision import LabelledExample
 from model.policy import Policy
 from model.site_layer import Anchors
-from training.own import OWN, OwnRecipe, Rows, read_texts
+from training.own_fit import OWN, OwnRecipe, Rehearsed, read_texts
 from training.rehearsal import own_texts, supporting
 
 CASINO, ADVERTS, USUAL_SPAM = "casino", "adverts", "usual spam"
@@ -150,7 +150,7 @@ class Plan:
 
     script: Script
     champion: Classifier
-    rehearsed: Rows
+    rehearsed: Rehearsed
     recipe: OwnRecipe = OWN
     policy: Policy = POLICY
     rules: Rules = RULES
@@ -303,7 +303,7 @@ def main() -> None:
     script = SHORT if options.short else YEAR
     recipe = replace(OWN, folds=options.folds)
     written = own_texts()
-    texts = read_texts(written, champion.spec, recipe, jobs=1)
+    texts = read_texts(written, champion.spec, jobs=1)
     plan = Plan(
         script,
         champion,

@@ -24,7 +24,8 @@ from training.auditing import audited
 from training.comparing import compare
 from training.contenders import MEASURING, Contender, Labelled, Options
 from training.fit import NotEnough
-from training.own import Moved, OwnRecipe, Rows, own_model
+from training.own import Moved, own_model
+from training.own_fit import OwnRecipe, Rehearsed
 from training.recipes import RECIPES
 from training.resolving import resolved
 
@@ -97,7 +98,7 @@ class Loop:
 
     site: Site
     recipe: OwnRecipe
-    rehearsed: Rows
+    rehearsed: Rehearsed
     rules: Rules
     backing: Sequence[LabelledExample] = ()
     base: Classifier = field(init=False)

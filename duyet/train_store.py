@@ -38,7 +38,7 @@ from training.card import card_of, is_research_only
 from training.contenders import Options as Comparing
 from training.fit import NotEnough
 from training.models_option import own_models, registry_to_move
-from training.own import OWN, OwnRecipe
+from training.own_fit import OWN, OwnRecipe
 from training.own_version import STAGES, OwnVersion, own_version
 from training.progress import Tell, shown, write_line
 from training.rehearsal import own_texts

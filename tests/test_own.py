@@ -14,7 +14,8 @@ from model.outcome import OFF, Head
 from model.promise import ANY, RISKS, Kept, Promise
 from model.signs import letters_as_read
 from training.fit import NotEnough, fit_once
-from training.own import OWN, own_model, units_of
+from training.own import own_model, units_of
+from training.own_fit import OWN
 from training.recipes import RECIPES
 from training.rehearsal import SUPPORTING, own_texts, supporting, topic_of
 

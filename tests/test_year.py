@@ -20,7 +20,7 @@ from model.promise import ANY, RISKS, Kept, Promise
 from model.promotion import Bounds
 from model.site_layer import Anchors
 from training.fit import fit_once
-from training.own import OWN, read_texts
+from training.own_fit import OWN, read_texts
 from training.recipes import RECIPES
 
 SMALL = replace(RECIPES["general"], spec=Spec(bits=14), folds=3)
@@ -84,7 +84,7 @@ def plan():
     promise = Promise({ANY: kept, "en": kept, "vi": kept, "und": kept})
     champion = replace(fit_once(taught, SMALL, jobs=1), version="base", promise=promise)
     recipe = replace(OWN, folds=2)
-    texts = read_texts(rehearsed, SMALL.spec, recipe, jobs=1)
+    texts = read_texts(rehearsed, SMALL.spec, jobs=1)
     return Plan(SCRIPT, champion, texts, recipe, Policy(audit_rate=0.3), RULES)
 
 

@@ -120,7 +120,8 @@ def fitted(  # noqa: PLR0913  each is a part of what is minimised, or of how
 ) -> tuple[Floats, float]:
     """The weights, shape (places,), and the bias.
 
-    `inverse_penalty` is C > 0. `scale` above 0 says of each place how freely it is fitted.
+    `inverse_penalty` is C > 0. `scale` says of each place how freely it is fitted; one of 0 stays
+    at the centre.
     `start` is a state that `noted` was given, of the same problem: it is given one before the
     first step and after each. Ends when no part of the gradient is above `tolerance` times the
     sum of weights, or after `most_steps`. A step costs one pass over the rows, rarely two, and

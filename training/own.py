@@ -14,28 +14,23 @@ Held out are groups of the site's comments, and topics of the texts, with the fi
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from scipy import sparse
-from threadpoolctl import threadpool_limits
 
 from model.classifier import HEADS, Classifier
 from model.decision import LabelledExample, WordOf
 from model.facts import gather
-from model.features import Spec, Texts, features
 from model.language import language_of
 from model.outcome import Head
 from model.promise import Promise
-from model.submission import Submission
 from training.examples import submission_of
 from training.fit import NotEnough, content_key
-from training.logistic import Shard, fitted
+from training.own_fit import OWN, Apart, OwnRecipe, Rehearsed, head_rows, moved, read_texts
 from training.own_promise import site_first
-from training.rehearsal import topic_of
 from training.resolving import time_of
 from training.shifted import Moves, shifted
 from training.umbrella import Genuine, estimated, promise_of
@@ -45,33 +40,7 @@ Progress = Callable[[str, float], None]
 """Told a stage and the share of it that is done, 0 to 1."""
 
 CHUNK = 500
-
-
-@dataclass(frozen=True, slots=True)
-class OwnRecipe:
-    """How far labels move the champion.
-
-    `inverse_penalty` is the variance of a weight's prior. `hold` is the weight of a rehearsed
-    text. `most_balance` bounds how much more the rarer label of a head weighs, so that both
-    weigh the same together. `bare_spam_weight` and `toxicity_lead` are as in
-    `training.recipes.Recipe`. A head with fewer than `least` examples of either label is the
-    champion's as it is.
-    """
-
-    name: str = "own"
-    inverse_penalty: Mapping[Head, float] = field(
-        default_factory=lambda: {Head.SPAM: 3.0, Head.TOXICITY: 3.0}
-    )
-    hold: float = 1.0
-    most_balance: float = 4.0
-    bare_spam_weight: float = 0.1
-    toxicity_lead: float = 0.5
-    least: int = 5
-    folds: int = 5
-    seed: int = 7
-
-
-OWN = OwnRecipe()
+"""Genuine comments that are judged at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +60,10 @@ class Moved:
     held_out: "HeldOut"
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Examples with their features as they were sent, and without name and URL."""
-
-    examples: Sequence[LabelledExample]
-    texts: list[Texts]
-    sent: sparse.csr_matrix
-    bare: sparse.csr_matrix
-    unit: NDArray[np.str_]
-    fold: NDArray[np.intp]
-
-
 def own_model(
     examples: Sequence[LabelledExample],
     champion: Classifier,
-    rehearsed: "Sequence[LabelledExample] | Rows",
+    rehearsed: Sequence[LabelledExample] | Rehearsed,
     recipe: OwnRecipe = OWN,
     *,
     jobs: int = -1,
@@ -118,24 +75,26 @@ def own_model(
     when no head has enough labels of both kinds to hold some out. Costs about two milliseconds
     an example and some seconds.
     """
-    own = _rows(examples, units_of(examples), champion.spec, recipe, jobs=jobs)
-    progress("features", 0.5)
+    own = _apart(examples, units_of(examples), recipe)
     heads = tuple(head for head in HEADS if _may_move(head, own, recipe))
     if not heads:
         raise NotEnough(_lacking(examples, recipe))
-    texts = (
-        replace(rehearsed, fold=_folds(rehearsed.unit, recipe))
-        if isinstance(rehearsed, Rows)
-        else read_texts(rehearsed, champion.spec, recipe, jobs=jobs)
-    )
-    progress("features", 1.0)
+    if not isinstance(rehearsed, Rehearsed):
+        rehearsed = read_texts(rehearsed, champion.spec, jobs=jobs)
+    texts = _apart(rehearsed.examples, rehearsed.unit, recipe)
+    progress("features", 0.2)
+    rows = {}
+    for head in heads:
+        rows[head] = head_rows(head, own, rehearsed, texts.fold, champion.spec, recipe, jobs=jobs)
+        progress("features", 0.2 + 0.8 * len(rows) / len(heads))
     tasks = [(head, fold) for fold in (*range(recipe.folds), None) for head in heads]
     work = Parallel(n_jobs=jobs, max_nbytes="1M", return_as="generator")
     fits: dict[tuple[Head, int | None], tuple[Floats, float]] = {}
-    done = work(delayed(_moved)(h, own, texts, champion, recipe, f) for h, f in tasks)
+    done = work(delayed(moved)(h, rows[h], champion, recipe, f) for h, f in tasks)
     for task, found in zip(tasks, done, strict=True):
         fits[task] = found
         progress("fits", len(fits) / len(tasks))
+    del rows, done, work
     until = _last_of(examples)
     classifiers = [
         replace(_classifier({h: fits[h, fold] for h in heads}, champion), learnt_until=until)
@@ -150,7 +109,7 @@ def own_model(
     return Moved(
         final=promised[-1],
         classifiers=tuple(promised[:-1]),
-        fold_of=tuple(int(fold) for fold in own.fold),
+        fold_of=tuple(own.fold.tolist()),
         heads=heads,
         held_out=held_out,
     )
@@ -174,40 +133,8 @@ def units_of(examples: Sequence[LabelledExample]) -> NDArray[np.str_]:
     return np.where(alone[codes], np.array(keys, np.str_), named)
 
 
-# ------------------------------------------------------------------ rows
-
-
-def read_texts(
-    rehearsed: Sequence[LabelledExample], spec: Spec, recipe: OwnRecipe = OWN, *, jobs: int = -1
-) -> Rows:
-    """The rehearsed texts as `own_model` takes them: for whoever moves a champion many times."""
-    topics = np.array([topic_of(example) for example in rehearsed], np.str_)
-    return _rows(rehearsed, topics, spec, recipe, jobs=jobs)
-
-
-def _rows(
-    examples: Sequence[LabelledExample],
-    unit: NDArray[np.str_],
-    spec: Spec,
-    recipe: OwnRecipe,
-    *,
-    jobs: int,
-) -> Rows:
-    chunks = [examples[at : at + CHUNK] for at in range(0, len(examples), CHUNK)]
-    parts = Parallel(n_jobs=jobs)(delayed(_read)(chunk, spec) for chunk in chunks)
-    none = sparse.csr_matrix((0, 2**spec.bits), dtype=np.float64)
-    return Rows(
-        examples=examples,
-        texts=[texts for part, _, _ in parts for texts in part],
-        sent=sparse.vstack([none, *(sent for _, sent, _ in parts)], format="csr"),
-        bare=sparse.vstack([none, *(bare for _, _, bare in parts)], format="csr"),
-        unit=unit,
-        fold=_folds(unit, recipe),
-    )
-
-
-def _folds(unit: NDArray[np.str_], recipe: OwnRecipe) -> NDArray[np.intp]:
-    return np.array([_fold(name, recipe) for name in unit.tolist()], np.intp)
+def _apart(examples: Sequence[LabelledExample], unit: NDArray[np.str_], recipe: OwnRecipe) -> Apart:
+    return Apart(examples, unit, np.array([_fold(name, recipe) for name in unit.tolist()], np.intp))
 
 
 def _fold(unit: str, recipe: OwnRecipe) -> int:
@@ -216,39 +143,11 @@ def _fold(unit: str, recipe: OwnRecipe) -> int:
     return int.from_bytes(digest[:8], "big") % recipe.folds
 
 
-def _read(
-    examples: Sequence[LabelledExample], spec: Spec
-) -> tuple[list[Texts], sparse.csr_matrix, sparse.csr_matrix]:
-    submissions = [submission_of(example) for example in examples]
-    texts = [gather(submission).texts for submission in submissions]
-    bare = [gather(_bare(submission)).texts for submission in submissions]
-    return texts, _matrix(texts, spec), _matrix(bare, spec)
-
-
-def _bare(submission: Submission) -> Submission:
-    return replace(submission, author=replace(submission.author, name="", url=""))
-
-
-def _matrix(batch: Sequence[Texts], spec: Spec) -> sparse.csr_matrix:
-    indptr, places, values = features(batch, spec).rows()
-    matrix = sparse.csr_matrix(
-        (values.astype(np.float64), places, indptr), shape=(len(batch), 2**spec.bits)
-    )
-    matrix.sum_duplicates()
-    return matrix
-
-
-# ------------------------------------------------------------------ fits
-
-
-def _may_move(head: Head, own: Rows, recipe: OwnRecipe) -> bool:
+def _may_move(head: Head, own: Apart, recipe: OwnRecipe) -> bool:
     """Whether a head has enough of both labels, and of each in two folds."""
+    of_head = own.of_head(head).tolist()
     for positive in (True, False):
-        at = [
-            i
-            for i, e in enumerate(own.examples)
-            if e.label.head is head and e.label.positive == positive and e.weight > 0
-        ]
+        at = [i for i in of_head if own.examples[i].label.positive == positive]
         if len(at) < recipe.least or np.unique(own.fold[at]).size < 2:
             return False
     return True
@@ -261,75 +160,6 @@ def _lacking(examples: Sequence[LabelledExample], recipe: OwnRecipe) -> str:
         f"too few labels to learn from: {told}. To move a head takes at least {recipe.least} of "
         "both its labels, each of them from two articles or of two texts; fifty are a beginning"
     )
-
-
-def _moved(
-    head: Head,
-    own: Rows,
-    texts: Rows,
-    champion: Classifier,
-    recipe: OwnRecipe,
-    without: int | None,
-) -> tuple[Floats, float]:
-    """Weights and bias of a head, fitted without a fold; to everything for None."""
-    column = HEADS.index(head)
-    weights, bias = champion.table[:, column].astype(np.float64), float(champion.bias[column])
-    labelled = _labelled(head, own, recipe, without)
-    # Only what the site's comments have is moved: the rest would move to make up for it, and
-    # is most of what the texts have.
-    places = np.unique(labelled.matrix.indices)
-    centre = weights[places]
-    held = _coins(texts, places, centre, bias, recipe.hold, without)
-    with threadpool_limits(1):
-        weights[places], bias = fitted(
-            [replace(labelled, matrix=labelled.matrix[:, places]), held],
-            inverse_penalty=recipe.inverse_penalty[head],
-            centre=centre,
-        )
-    return weights, bias
-
-
-def _labelled(head: Head, own: Rows, recipe: OwnRecipe, without: int | None) -> Shard:
-    """The site's comments: as sent, and those with a name or URL once more without them."""
-    at = np.array(
-        [
-            i
-            for i, e in enumerate(own.examples)
-            if e.label.head is head and e.weight > 0 and own.fold[i] != without
-        ],
-        np.intp,
-    )
-    chosen = [own.examples[i] for i in at.tolist()]
-    signed = np.flatnonzero([bool(e.author or e.author_url) for e in chosen])
-    positive = np.array([e.label.positive for e in chosen], bool)
-    weight = np.array([e.weight for e in chosen], np.float64)
-    weight[signed] /= 2
-    # Praise with a shop's URL is spam for its URL; the words alone are what readers write.
-    praise = [positive[i] and bool(chosen[i].author_url) for i in signed.tolist()]
-    both_ways = np.concatenate(
-        [weight, weight[signed] * np.where(praise, recipe.bare_spam_weight, 1.0)]
-    )
-    truth = np.concatenate([positive, positive[signed]])
-    half = both_ways.sum() / 2
-    for side in (truth, ~truth):
-        both_ways[side] *= min(recipe.most_balance, half / both_ways[side].sum())
-    matrix = sparse.vstack([own.sent[at], own.bare[at[signed]]], format="csr")
-    return Shard(matrix, truth, both_ways)
-
-
-def _coins(
-    texts: Rows,
-    places: NDArray[np.int32],
-    centre: Floats,
-    bias: float,
-    hold: float,
-    without: int | None,
-) -> Shard:
-    """The rehearsed texts, half of either label, from where the champion has them."""
-    kept = texts.sent[np.flatnonzero(texts.fold != without)][:, places]
-    rows = kept.shape[0]
-    stands = kept @ centre + bias
-    return Shard(kept, np.full(rows, 0.5), np.full(rows, hold), -stands)
 
 
 def _classifier(fits: Mapping[Head, tuple[Floats, float]], champion: Classifier) -> Classifier:
@@ -365,37 +195,35 @@ class HeldOut:
 
 
 def _held_out(
-    own: Rows,
-    texts: Rows,
+    own: Apart,
+    texts: Apart,
     champion: Classifier,
     classifiers: Sequence[Classifier],
     progress: Progress,
 ) -> HeldOut:
     """Score what is genuine: the site's ham, and of the project's texts the clean as well."""
-    parts = [
-        (own, [e.label.head is Head.SPAM and not e.label.positive for e in own.examples]),
-        (texts, [not e.label.positive for e in texts.examples]),
-    ]
-    chosen = [(rows, np.flatnonzero(genuine)) for rows, genuine in parts]
-    read = [rows.texts[i] for rows, at in chosen for i in at.tolist()]
-    fold = np.concatenate([rows.fold[at] for rows, at in chosen])
-    unit = np.concatenate([rows.unit[at] for rows, at in chosen])
-    language = np.array(
-        [language_of(rows.examples[i].text) for rows, at in chosen for i in at.tolist()], np.str_
-    )
-    odds = np.empty((len(read), len(HEADS)))
-    for at, classifier in enumerate(classifiers):
-        of_fold = np.flatnonzero(fold == at)
-        odds[of_fold] = classifier.log_odds([read[i] for i in of_fold.tolist()])
-        progress("promise", (at + 1) / (len(classifiers) + 2))
-    moves = Moves((odds - champion.log_odds(read)).T, language, unit)
-    progress("promise", (len(classifiers) + 1) / (len(classifiers) + 2))
+    ham = [e.label.head is Head.SPAM and not e.label.positive for e in own.examples]
+    clean = [not example.label.positive for example in texts.examples]
+    chosen = [(one, np.flatnonzero(which)) for one, which in ((own, ham), (texts, clean))]
+    genuine = [one.examples[i] for one, at in chosen for i in at.tolist()]
+    fold = np.concatenate([one.fold[at] for one, at in chosen])
+    unit = np.concatenate([one.unit[at] for one, at in chosen])
+    language = np.array([language_of(example.text) for example in genuine], np.str_)
+    odds, before = np.empty((len(genuine), len(HEADS))), np.empty((len(genuine), len(HEADS)))
+    for begin in range(0, len(genuine), CHUNK):
+        read = [gather(submission_of(e)).texts for e in genuine[begin : begin + CHUNK]]
+        before[begin : begin + CHUNK] = champion.log_odds(read)
+        for number, classifier in enumerate(classifiers):
+            of_fold = np.flatnonzero(fold[begin : begin + CHUNK] == number)
+            odds[begin + of_fold] = classifier.log_odds([read[i] for i in of_fold.tolist()])
+        progress("promise", begin / len(genuine))
+    moves = Moves((odds - before).T, language, unit)
     count = chosen[0][1].size
     spam, toxicity = (1 / (1 + np.exp(-odds[:count, head])) for head in range(len(HEADS)))
-    source = np.array([own.examples[i].source for i in chosen[0][1].tolist()], np.str_)
-    drawn = np.array([stands_for(own.examples[i]) for i in chosen[0][1].tolist()])
-    ham = Genuine(spam, toxicity, language[:count], unit[:count], source, drawn)
-    return HeldOut(moves, fold, ham, fold[:count])
+    source = np.array([example.source for example in genuine[:count]], np.str_)
+    drawn = np.array([stands_for(example) for example in genuine[:count]])
+    found = Genuine(spam, toxicity, language[:count], unit[:count], source, drawn)
+    return HeldOut(moves, fold, found, fold[:count])
 
 
 def stands_for(example: LabelledExample) -> float:

@@ -13,7 +13,8 @@ from model.decision import LabelledExample
 from model.features import FEATURES_VERSION, Texts
 from model.registry import Manifest
 from training.held_out import histograms, judged_held_out, measured_held_out
-from training.own import OWN, Moved, OwnRecipe, own_model
+from training.own import Moved, own_model
+from training.own_fit import OWN, OwnRecipe
 from training.progress import Tell
 from training.rehearsal import own_texts
 from training.resolving import Resolved
