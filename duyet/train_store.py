@@ -18,6 +18,7 @@ from threading import Thread
 from typing import Any
 
 import click
+from joblib import cpu_count
 
 from duyet.label_audit import OPERATOR, keep, looked_at
 from duyet.own_comparison import compared_with_champion
@@ -37,13 +38,15 @@ from service.storage.jobs import Jobs
 from training.card import card_of, is_research_only
 from training.contenders import Options as Comparing
 from training.fit import NotEnough
+from training.memory import jobs_to_move, room_for_labels
 from training.models_option import own_models, registry_to_move
 from training.own_fit import OWN, OwnRecipe
 from training.own_version import STAGES, OwnVersion, own_version
 from training.progress import Tell, shown, write_line
 from training.rehearsal import own_texts
 from training.resolving import Resolved, resolved
-from training.train_command import CARD, blind_spots
+from training.taking import taken
+from training.train_command import CARD, blind_spots, size
 from training.train_command import train as train_on_files
 
 ONLY_WITH_FILES = {
@@ -52,7 +55,6 @@ ONLY_WITH_FILES = {
     "promote": "--promote",
     "why": "--why",
     "skip_bad": "--skip-bad",
-    "memory": "--memory",
     "work": "--work",
     "search": "--search",
     "cluster": "--cluster",
@@ -247,11 +249,13 @@ train.params = [*_params(), *train.params]
 def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
     root = options["out"] or own_models()
     recipe = OWN if options["seed"] is None else replace(OWN, seed=options["seed"])
-    jobs = options["jobs"] or -1
+    memory = options["memory"]
+    jobs = jobs_to_move(options["jobs"] or cpu_count(), memory)
     with shown(form, STAGES) as progress:
         with installation() as at:
             began = at.store.now()
-            examples = list(at.store.labelled())
+            room = room_for_labels(jobs, memory)
+            examples, left = taken(at.store.labelled(), room, seed=recipe.seed)
             erasures = Erasures(at.store).since(None, None)
             labels = resolved(examples, jobs=1)
             progress("labels", 0.2)
@@ -261,6 +265,12 @@ def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
         if audit.reliance:
             # Whom everybody else contradicts is relied on less, which changes who else counts.
             labels = resolved(examples, reliance=audit.reliance, jobs=1)
+        if left:
+            left_out = {
+                **labels.left_out,
+                f"for which {size(memory)} of memory are too little": left,
+            }
+            labels = replace(labels, left_out=left_out)
         progress("labels", 1.0)
         try:
             registry = registry_to_move(options["out"])

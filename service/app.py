@@ -44,7 +44,7 @@ from service.status_links import StatusLinks
 from service.storage import Buckets, Store, StoreError, StoreUnavailable, utc_now
 from service.storage.shadows import Shadows
 from service.tracing import Tracing, are_asked_for
-from service.training_jobs import TrainingJobs
+from service.training_jobs import COMMAND, TrainingJobs
 from service.web import pages
 from service.web.live import listeners_beside
 
@@ -247,7 +247,8 @@ def _trainings(
     settings: Settings, store: Store, metrics: Metrics, promoting: Promoting
 ) -> TrainingJobs:
     folder = settings.data_dir / "jobs"
-    return TrainingJobs(store, folder, metrics, is_watching=promoting.is_watching)
+    command = (*COMMAND, "--memory", f"{settings.training_max_bytes // 10**6}MB")
+    return TrainingJobs(store, folder, metrics, command=command, is_watching=promoting.is_watching)
 
 
 async def _given_back(trainings: TrainingJobs) -> None:

@@ -55,6 +55,7 @@ _SHOWN = frozenset(
         "keep_alive_seconds",
         "spool",
         "spool_max_bytes",
+        "training_max_bytes",
     }
 )
 RATES = "0, or a number of comments a second from 0.01 to 1000000"
@@ -80,6 +81,7 @@ _RANGES: dict[str, str] = {
     "keep_alive_seconds": "a whole number of seconds from 1 to 3600",
     "spool": "on or off",
     "spool_max_bytes": "a whole number of bytes from 1048576 (1 MiB) to 1099511627776 (1 TiB)",
+    "training_max_bytes": "a whole number of bytes from 1000000000 (1 GB) to 1000000000000 (1 TB)",
 }
 
 
@@ -143,6 +145,7 @@ class Settings(BaseSettings):
     keep_alive_seconds: int = Field(default=75, ge=1, le=3600)
     spool: bool = False
     spool_max_bytes: int = Field(default=256 * 2**20, ge=2**20, le=2**40)
+    training_max_bytes: int = Field(default=2 * 10**9, ge=10**9, le=10**12)
     public_url: str = ""
     mail_from: str = ""
     smtp_url: SecretStr | None = None

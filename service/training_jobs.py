@@ -60,7 +60,8 @@ class _Running:
 class TrainingJobs:
     """Takes what waits, starts it, and notes how far it is. Safe for threads.
 
-    `folder` is where what the command says is kept meanwhile. While `is_watching` says so, the
+    `folder` is where what the command says is kept meanwhile, and what its processes share: of
+    that, `/tmp` and `/dev/shm` of a container may hold too little. While `is_watching` says so, the
     clock asks for nothing: the challenger there is has to be seen.
     """
 
@@ -138,7 +139,9 @@ class TrainingJobs:
                 stdin=subprocess.PIPE,
                 stdout=said,
                 stderr=complained,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                env={"JOBLIB_TEMP_FOLDER": str(self._folder)}
+                | os.environ
+                | {"PYTHONUNBUFFERED": "1"},
                 start_new_session=True,
             )
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)

@@ -20,6 +20,7 @@ from service.storage.label_findings import FindingKind, LabelFindings
 from tests.judging_cases import a_manifest
 from tests.test_commands import Desk
 from training.contenders import Options
+from training.memory import size_of
 from training.own_version import STAGES
 from training.rehearsal import own_texts
 from training.resolving import resolved
@@ -109,6 +110,25 @@ def test_the_store_s_labels_make_a_challenger_and_are_told_as_they_do(blog, tmp_
     assert models(blog).manifest(CHALLENGER).recipe["erased"] == 4
     refused, _, why = blog("models", "promote", "challenger", "--why", "learnt")
     assert (refused, "has not watched live comments" in why) == (1, True)
+
+
+def test_of_more_labels_than_memory_holds_some_are_drawn_and_that_is_told(blog, monkeypatch):
+    some = sum(map(size_of, blog.store.labelled())) * 7 // 10
+    monkeypatch.setattr("duyet.train_store.room_for_labels", lambda jobs, memory: some)
+
+    status, out, said = blog("train", "--jobs", "1", "--no-attacks", "--memory", "1500MB", "--json")
+
+    assert status == 0, said
+    answer = json.loads(out)
+    left = answer["left_out"]["for which 1.5GB of memory are too little"]
+    labels = answer["labels"]
+    assert sum(labels.values()) + left == 90
+    assert 60 < sum(labels.values()) < 66
+    assert labels["ham"] == labels["clean"]
+    assert models(blog).manifest(CHALLENGER).recipe["left_out"] == answer["left_out"]
+    told = f"{left} labels were left out: for which 1.5GB of memory are too little."
+    assert told in blog("train", "--jobs", "1", "--no-attacks", "--memory", "1500MB")[1]
+    assert blog("train", "--memory", "10MB")[0] == 2
 
 
 def test_what_labels_moved_is_not_moved_by_them_again(blog):

@@ -105,11 +105,12 @@ class Size(click.ParamType[int]):
             self.fail(f"{value!r} is no size; it must be like 2GB or 1500MB", param, ctx)
         number = int(float(found[1]) * {"M": 10**6, "G": 10**9, "T": 10**12}[found[2]])
         if number < LEAST_MEMORY:
-            self.fail(f"{value} is too little: a training takes {_size(LEAST_MEMORY)}", param, ctx)
+            self.fail(f"{value} is too little: a training takes {size(LEAST_MEMORY)}", param, ctx)
         return number
 
 
-def _size(number: int) -> str:
+def size(number: int) -> str:
+    """Bytes as a person writes them."""
     return f"{number / 10**9:g}GB"
 
 
@@ -158,7 +159,7 @@ Then: duyet models show challenger --models models""",
 @click.option(
     "--memory",
     type=Size(),
-    default=_size(MEMORY),
+    default=size(MEMORY),
     show_default=True,
     metavar="SIZE",
     help="What all processes may take together. Fewer work where it is too little for --jobs.",
