@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ NICENESS = 10
 """Comments come first: the process gets what is left of the processors."""
 
 END_SECONDS = 10.0
+_SHARED = "joblib_memmapping_folder_*"
 _TAIL_BYTES = 4096
 
 
@@ -131,6 +133,8 @@ class TrainingJobs:
 
     def _started(self, job: Job) -> _Running | None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in self._folder.glob(_SHARED):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
         said = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  read as long as it runs
         complained = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115  the same
         try:

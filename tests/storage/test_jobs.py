@@ -53,12 +53,15 @@ def until(runner: TrainingJobs, jobs: Jobs, state: JobState, stage: str = "") ->
 
 def test_a_training_is_followed_and_its_answer_kept(store: Store, tmp_path: Path) -> None:
     jobs, flag = Jobs(store), tmp_path / "flag"
+    left = tmp_path / "jobs" / "joblib_memmapping_folder_1_by_a_killed_one"
+    left.mkdir(parents=True)
     running = runner(store, tmp_path, SAYS, str(flag))
     job_id = jobs.ask(by="an")
     with pytest.raises(AlreadyAsked):
         jobs.ask(by="mai")
 
     half = until(running, jobs, JobState.RUNNING, "features")
+    assert not left.exists()
     flag.unlink()
     done = until(running, jobs, JobState.DONE)
 
