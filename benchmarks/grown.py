@@ -93,7 +93,13 @@ def _copy(connection: sa.Connection, copies: int, told: Callable[[str], None]) -
     # The numbers of decisions rise with time: the copies, which are older, come first.
     connection.execute(decisions.update().values(change=decisions.c.change + made * copies))
     connection.execute(sites.update().values(last_change=sites.c.last_change + made * copies))
-    indexes = [index for table in (comments, queue, decisions) for index in table.indexes]
+    dialect = connection.dialect.name
+    indexes = [
+        index
+        for table in (comments, queue, decisions)
+        for index in table.indexes
+        if index.info.get("only", dialect) == dialect
+    ]
     for index in indexes:
         index.drop(connection)
     for back in range(copies, 0, -1):  # oldest first, as ids rise

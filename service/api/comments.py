@@ -51,13 +51,13 @@ from service.storage import (
     AlreadyDecided,
     BadCursor,
     NothingToUndo,
-    QueueOrder,
     Site,
     Store,
     StoredComment,
     StoreUnavailable,
     UnknownComment,
 )
+from service.storage.finding import Finding, Order
 
 LONGEST_IDEMPOTENCY_KEY = 255
 
@@ -328,14 +328,14 @@ def _queue_route(router: APIRouter, keys: SiteKeys, store: Store) -> None:
         request: Request,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         after: Annotated[str, Query(max_length=200)] = "",
-        order: QueueOrder = QueueOrder.OLDEST,
+        order: Order = Order.OLDEST,
     ) -> Response:
         site = await keys.site(request)
         language = visitor_language(request.headers.get("accept-language", ""), "")
 
         def page() -> Response:
             try:
-                found = store.queue_page([site.id], limit=limit, after=after, order=order)
+                found = Finding(store).page([site.id], order, limit=limit, after=after)
             except BadCursor:
                 error = FieldError("after", "unknown_value", "must be what `next` of a page said")
                 raise Problem("wrong_fields", errors=[error]) from None

@@ -24,7 +24,6 @@ from service.storage import (
     Moderator,
     NameTaken,
     QueueItem,
-    QueueOrder,
     Role,
     Store,
     StoredComment,
@@ -32,6 +31,7 @@ from service.storage import (
     utc_now,
 )
 from service.storage.accounts_people import People
+from service.storage.finding import Finding, Order
 
 OPERATOR = "operator"
 """Who decides on the command line when nobody else is named."""
@@ -59,8 +59,8 @@ def queue() -> None:
 @click.option("--site", "site_name", type=NAME, metavar="NAME", help="Only this site's comments.")
 @click.option(
     "--order",
-    type=click.Choice([order.value for order in QueueOrder]),
-    default=QueueOrder.OLDEST.value,
+    type=click.Choice([order.value for order in Order]),
+    default=Order.OLDEST.value,
     show_default=True,
     help="Which comes first.",
 )
@@ -77,7 +77,7 @@ def list_queue(site_name: str | None, order: str, limit: int, *, as_json: bool) 
     with installation() as at:
         sites = {site.id: site.name for site in at.store.sites()}
         only = [site_named(at.store, site_name).id] if site_name else None
-        page = at.store.queue_page(only, limit=limit, order=QueueOrder(order))
+        page = Finding(at.store).page(only, Order(order), limit=limit)
         waiting = at.store.queue_size(only)
     if as_json:
         items = [_item_body(item, sites) for item in page.items]

@@ -51,7 +51,8 @@ def _known_statement(items: str) -> str:
 
     last_at = """(SELECT received_at FROM comments WHERE author_key = item.author
             ORDER BY received_at DESC LIMIT 1)"""
-    twin = "(SELECT 1 FROM comments WHERE twin_key = item.twin LIMIT 1) IS NOT NULL"
+    twin = """(SELECT 1 FROM comments WHERE text_key = item.text AND twin_key = item.twin
+            LIMIT 1) IS NOT NULL"""
     accepted = _counted("author_key = item.author AND decided = 'accept'")
     rejected = _counted("author_key = item.author AND decided = 'reject'")
     text_rejected = _counted("text_key = item.text AND decided = 'reject'")

@@ -58,24 +58,18 @@ def context_of(store: Store, site_ids: SiteIds, comment_id: str) -> Context | No
         if comment is None:
             return None
         keys = connection.execute(_KEYS.where(comments.c.id == comment_id)).one()
-        same_text = [
-            column == value
-            for column, value in (
-                (comments.c.text_key, keys.text_key),
-                (comments.c.twin_key, keys.twin_key),
-            )
-            if value is not None
-        ]
         author = comments.c.author_key == keys.author_key
         has_author = keys.author_key is not None
         domains = _domains_of(comment)[:MOST_DOMAINS]
-        of_text = _newest(connection, same_text, MOST_ALIKE) if same_text else []
+        text = comments.c.text_key == keys.text_key
+        has_text = keys.text_key is not None
+        of_text = _newest(connection, text, MOST_ALIKE) if has_text else []
         found = {
             "parent": _parent(connection, comment),
             "replies": _replies(connection, comment),
             "before": _of_article(connection, comment, before=True),
             "after": _of_article(connection, comment, before=False),
-            "of_author": _newest(connection, [author], MOST_OF_AUTHOR) if has_author else [],
+            "of_author": _newest(connection, author, MOST_OF_AUTHOR) if has_author else [],
             "alike": sorted({*of_text, *_of_campaign(connection, comment)}, reverse=True),
             "linked": _linked(connection, comment, domains) if domains else [],
         }
@@ -105,7 +99,7 @@ def context_of(store: Store, site_ids: SiteIds, comment_id: str) -> Context | No
     )
 
 
-_KEYS = sa.select(comments.c.author_key, comments.c.text_key, comments.c.twin_key)
+_KEYS = sa.select(comments.c.author_key, comments.c.text_key)
 
 
 def _stored(
@@ -212,14 +206,9 @@ def _replies(connection: sa.Connection, comment: StoredComment) -> list[str]:
     return list(connection.execute(statement.order_by(near.c.id).limit(MOST_OF_THREAD)).scalars())
 
 
-def _newest(
-    connection: sa.Connection, any_of: Sequence[sa.ColumnElement[bool]], most: int
-) -> list[str]:
-    """The newest of those that one condition is true of: for each its own index is used."""
-    ids: set[str] = set()
-    for condition in any_of:
-        statement = sa.select(comments.c.id).where(condition)
-        # One more, as the comment itself is among them.
-        newest = statement.order_by(comments.c.received_at.desc()).limit(most + 1)
-        ids |= set(connection.execute(newest).scalars())
-    return sorted(ids, reverse=True)[: most + 1]
+def _newest(connection: sa.Connection, condition: sa.ColumnElement[bool], most: int) -> list[str]:
+    """The newest of those that a condition is true of."""
+    statement = sa.select(comments.c.id).where(condition)
+    # One more, as the comment itself is among them.
+    newest = statement.order_by(comments.c.received_at.desc()).limit(most + 1)
+    return sorted(connection.execute(newest).scalars(), reverse=True)

@@ -165,6 +165,20 @@ class Finding:
         waits, known = self._sizes()
         return catch_up(self._store, most=2 * BATCH) if waits > known else 0
 
+    def page(self, site_ids: SiteIds, order: Order, *, limit: int, after: str = "") -> QueuePage:
+        """Part of all that waits, in order, from where `after` left off. Raises BadCursor.
+
+        Oldest first it is all. In other orders a comment is there once it has been read: before
+        the answer where few have not, else soon, by whoever looks for campaigns.
+        """
+        if order is Order.OLDEST:
+            return self._store.queue_page(site_ids, limit=limit, after=after)
+        with self._store.reads() as connection:
+            waits, known = sizes(connection)
+        if waits - known <= 2 * BATCH:
+            self.catch_up()
+        return self.find(site_ids, Filter(), order, limit=limit, after=after).page
+
     def size_lately(self, site_ids: SiteIds) -> int:
         """How many wait; where that is much, a moment ago."""
         if site_ids is None:

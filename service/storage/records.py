@@ -166,16 +166,6 @@ class Waiting(StrEnum):
     APPEAL = "appeal"
 
 
-class QueueOrder(StrEnum):
-    """Which waiting comment comes first.
-
-    Riskiest first goes by the higher of the two scores; an unscored comment counts as 1.
-    """
-
-    OLDEST = "oldest"
-    RISKIEST = "riskiest"
-
-
 @dataclass(frozen=True, slots=True)
 class QueueItem:
     """A comment that waits, and why."""

@@ -26,7 +26,6 @@ from service.storage.errors import (
 from service.storage.events import Actor, tell
 from service.storage.records import (
     QueueItem,
-    QueueOrder,
     QueuePage,
     Report,
     StoredComment,
@@ -95,18 +94,15 @@ def still_waiting(connection: sa.Connection, ids: Sequence[str]) -> frozenset[st
 
 
 def queue_page(
-    connection: sa.Connection, site_ids: SiteIds, *, limit: int, after: str, order: QueueOrder
+    connection: sa.Connection, site_ids: SiteIds, *, limit: int, after: str
 ) -> QueuePage:
-    """Up to `limit` waiting comments, from where `after` of the page before left off."""
-    oldest = order is QueueOrder.OLDEST
-    first = queue.c.waiting_since if oldest else queue.c.risk
-    place = sa.tuple_(first, queue.c.comment_id)
-    ways = [c.asc() if oldest else c.desc() for c in (first, queue.c.comment_id)]
-    statement = sa.select(queue).where(*_on(queue, site_ids)).order_by(*ways).limit(limit + 1)
+    """Up to `limit` waiting comments, oldest first, from where `after` left off."""
+    columns = (queue.c.waiting_since, queue.c.comment_id)
+    statement = sa.select(queue).where(*_on(queue, site_ids)).order_by(*columns).limit(limit + 1)
     if after:
-        value, comment_id = _read_cursor(after, order)
-        start = sa.tuple_(sa.literal(value, first.type), sa.literal(comment_id))
-        statement = statement.where(place > start if oldest else place < start)
+        since, comment_id = _read_cursor(after)
+        start = sa.tuple_(sa.literal(since, columns[0].type), sa.literal(comment_id))
+        statement = statement.where(sa.tuple_(*columns) > start)
     waiting = connection.execute(statement).mappings().all()
     page = waiting[:limit]
     statement = STORED.where(comments.c.id.in_([row["comment_id"] for row in page]))
@@ -117,23 +113,26 @@ def queue_page(
         items=tuple(
             QueueItem(stored_comment(row), Waiting(row["why"])) for row in found if row["why"]
         ),
-        after=_cursor(page[-1], order) if len(waiting) > limit else "",
+        after=_cursor(page[-1]) if len(waiting) > limit else "",
     )
 
 
-def _cursor(row: sa.RowMapping, order: QueueOrder) -> str:
-    value = microseconds_of(row["waiting_since"]) if order is QueueOrder.OLDEST else row["risk"]
-    text = compact([order.value, value, row["comment_id"]])
+OLDEST = "oldest"
+"""What a cursor of this order begins with, as of those in `service.storage.finding`."""
+
+
+def _cursor(row: sa.RowMapping) -> str:
+    text = compact([OLDEST, microseconds_of(row["waiting_since"]), row["comment_id"]])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_cursor(cursor: str, order: QueueOrder) -> tuple[datetime | float, str]:
+def _read_cursor(cursor: str) -> tuple[datetime, str]:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         word, value, comment_id = json.loads(text)
-        if word != order.value or not may_be_id(comment_id):
+        if word != OLDEST or not may_be_id(comment_id):
             raise ValueError
-        return (time_of(int(value)) if order is QueueOrder.OLDEST else float(value)), comment_id
+        return time_of(int(value)), comment_id
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise BadCursor("`after` must be what an earlier page in the same order gave") from None
 

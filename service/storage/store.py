@@ -57,7 +57,6 @@ from service.storage.records import (
     Event,
     Known,
     Moderator,
-    QueueOrder,
     QueuePage,
     Report,
     Role,
@@ -507,17 +506,14 @@ class Store:
         *,
         limit: int = 50,
         after: str = "",
-        order: QueueOrder = QueueOrder.OLDEST,
     ) -> QueuePage:
-        """Part of the queue, in order. `limit` is from 1 to 1,000. Raises BadCursor.
+        """Part of the queue, oldest first. `limit` is from 1 to 1,000. Raises BadCursor.
 
         From a replica it may lack what came a moment ago, but has nothing that was decided.
         """
         if not 1 <= limit <= MOST_PER_PAGE:
             raise ValueError(f"limit must be from 1 to {MOST_PER_PAGE}")
-        page = self.read_aside(
-            lambda c: review.queue_page(c, site_ids, limit=limit, after=after, order=order)
-        )
+        page = self.read_aside(lambda c: review.queue_page(c, site_ids, limit=limit, after=after))
         if self._replica is None or not page.items:
             return page
         with self.reads() as connection:  # a replica is behind: whoever decided must see it

@@ -154,6 +154,9 @@ site_keys = sa.Table(
 
 # ------------------------------------------------------------------ comments
 
+ON_SQLITE, ON_POSTGRES = {"only": "sqlite"}, {"only": "postgresql"}
+"""Of an index that one kind of database alone has."""
+
 comments = sa.Table(  # what was sent, never changed; only `state`, `decided` and the cipher are
     "comments",
     metadata,
@@ -186,8 +189,11 @@ comments = sa.Table(  # what was sent, never changed; only `state`, `decided` an
     _maybe_text("decided"),
 )
 sa.Index("ix_comments_author_key", comments.c.author_key, comments.c.received_at)
-sa.Index("ix_comments_text_key", comments.c.text_key)
-sa.Index("ix_comments_twin_key", comments.c.twin_key)
+# One index serves the questions for a text and for its twins. On PostgreSQL an earlier program may
+# be asking for twins alone, while it gives way to this one.
+sa.Index("ix_comments_text_twin_key", comments.c.text_key, comments.c.twin_key, info=ON_SQLITE)
+sa.Index("ix_comments_text_key", comments.c.text_key, info=ON_POSTGRES)
+sa.Index("ix_comments_twin_key", comments.c.twin_key, info=ON_POSTGRES)
 # Decided comments are few beside all others, so what people said of an author, an IP or a text
 # has small indexes of its own.
 for _name in ("author_key", "ip_key", "text_key"):
@@ -226,9 +232,7 @@ queue = sa.Table(  # only what waits
     sqlite_with_rowid=False,
 )
 sa.Index("ix_queue_waiting_since", queue.c.waiting_since, queue.c.comment_id)
-sa.Index("ix_queue_risk", queue.c.risk, queue.c.comment_id)
 sa.Index("ix_queue_site_id", queue.c.site_id, queue.c.waiting_since, queue.c.comment_id)
-sa.Index("ix_queue_site_id_risk", queue.c.site_id, queue.c.risk, queue.c.comment_id)
 
 idempotency = sa.Table(
     "idempotency",

@@ -15,7 +15,7 @@ from model.decision import Decision
 from model.language import LANGUAGES, UNKNOWN
 from model.outcome import Head
 from model.reasons import sentence
-from service.storage import BadCursor, QueueOrder, QueuePage, Role, StoredComment
+from service.storage import BadCursor, QueuePage, Role, StoredComment
 from service.storage.finding import Count, Finding, Found, Levels, Order
 from service.storage.passed import Passed
 from service.storage.traits import Band
@@ -181,10 +181,9 @@ def _found(
         if look.state:
             passed = Passed(desk.store)
             return passed.find(seen, look.state, look.filter, limit=limit, after=place.after)
-        # What nobody has read yet is found only where nothing is looked for.
-        if unread and not look.asked and place.order.value in set(QueueOrder):
-            order = QueueOrder(place.order.value)
-            page_ = desk.store.queue_page(seen, limit=limit, after=place.after, order=order)
+        # What nobody has read yet is found only by its time, where nothing is looked for.
+        if unread and not look.asked and place.order is Order.OLDEST:
+            page_ = desk.store.queue_page(seen, limit=limit, after=place.after)
             return Found(page_, Count(Finding(desk.store).size_lately(seen)))
         finding = Finding(desk.store)
         wanted = replace(look.filter, but=tuple(campaigns))

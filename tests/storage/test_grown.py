@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from benchmarks.grown import SPAN, grow
-from service.storage import QueueOrder, Site, Store
+from service.storage import Site, Store
 from service.storage.tables import comments
 from tests.storage.cases import Clock, accept, found, many, put, record, submission
 
@@ -40,7 +40,7 @@ def test_every_comment_is_there_again_each_time_a_span_earlier(
 
     grow(driven(url), 2, told=lambda _: None)
 
-    items = store.queue_page(None, limit=50, after="", order=QueueOrder.OLDEST).items
+    items = store.queue_page(None, limit=50, after="").items
     since = [item.comment.received_at for item in items]
     assert store.queue_size(None) == 9
     assert since == sorted(since)

@@ -18,7 +18,6 @@ from service.storage import (
     BadCursor,
     NoAddress,
     NothingToUndo,
-    QueueOrder,
     Site,
     Store,
     StoredComment,
@@ -27,6 +26,7 @@ from service.storage import (
     UnknownComment,
     Waiting,
 )
+from service.storage.finding import Finding, Order
 from tests.storage.cases import (
     EMAIL,
     SUBMISSION,
@@ -101,7 +101,7 @@ def test_only_what_the_verdict_queued_waits(store: Store, site: Site, clock: Clo
 def test_pages_go_through_the_oldest_first(store: Store, site: Site, clock: Clock) -> None:
     ids = put(store, *many(5, site, clock))
 
-    assert pages(store, QueueOrder.OLDEST) == [ids[:2], ids[2:4], ids[4:]]
+    assert pages(store, Order.OLDEST) == [ids[:2], ids[2:4], ids[4:]]
 
 
 def test_pages_go_through_the_riskiest_first(store: Store, site: Site, clock: Clock) -> None:
@@ -115,7 +115,7 @@ def test_pages_go_through_the_riskiest_first(store: Store, site: Site, clock: Cl
         )
     ]
 
-    assert pages(store, QueueOrder.RISKIEST) == [by_risk[:2], by_risk[2:]]
+    assert pages(store, Order.RISKIEST) == [by_risk[:2], by_risk[2:]]
 
 
 def test_what_is_decided_between_two_pages_leaves_no_gap(
@@ -153,10 +153,10 @@ def test_a_made_up_cursor_is_refused(store: Store, cursor: str) -> None:
 
 def test_a_cursor_of_another_order_is_refused(store: Store, site: Site, clock: Clock) -> None:
     record(store, *(asked(site, clock()) for _ in range(2)))
-    after = store.queue_page(None, limit=1, order=QueueOrder.RISKIEST).after
+    after = Finding(store).page(None, Order.RISKIEST, limit=1).after
 
     with pytest.raises(BadCursor):
-        store.queue_page(None, after=after, order=QueueOrder.OLDEST)
+        store.queue_page(None, after=after)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001])
@@ -165,11 +165,12 @@ def test_a_page_has_bounds(store: Store, limit: int) -> None:
         store.queue_page(None, limit=limit)
 
 
-def pages(store: Store, order: QueueOrder) -> list[list[str]]:
-    page = store.queue_page(None, limit=2, order=order)
+def pages(store: Store, order: Order) -> list[list[str]]:
+    finding = Finding(store)
+    page = finding.page(None, order, limit=2)
     ids = [[item.comment.id for item in page.items]]
     while page.after:
-        page = store.queue_page(None, limit=2, after=page.after, order=order)
+        page = finding.page(None, order, limit=2, after=page.after)
         ids.append([item.comment.id for item in page.items])
     return ids
 
