@@ -268,7 +268,7 @@ def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
         if left:
             left_out = {
                 **labels.left_out,
-                f"for which {size(memory)} of memory are too little": left,
+                f"that {size(memory)} of memory have no room for": left,
             }
             labels = replace(labels, left_out=left_out)
         progress("labels", 1.0)

@@ -120,13 +120,13 @@ def test_of_more_labels_than_memory_holds_some_are_drawn_and_that_is_told(blog, 
 
     assert status == 0, said
     answer = json.loads(out)
-    left = answer["left_out"]["for which 1.5GB of memory are too little"]
+    left = answer["left_out"]["that 1.5GB of memory have no room for"]
     labels = answer["labels"]
     assert sum(labels.values()) + left == 90
     assert 60 < sum(labels.values()) < 66
     assert labels["ham"] == labels["clean"]
     assert models(blog).manifest(CHALLENGER).recipe["left_out"] == answer["left_out"]
-    told = f"{left} labels were left out: for which 1.5GB of memory are too little."
+    told = f"{left} labels were left out: that 1.5GB of memory have no room for."
     assert told in blog("train", "--jobs", "1", "--no-attacks", "--memory", "1500MB")[1]
     assert blog("train", "--memory", "10MB")[0] == 2
 

@@ -162,7 +162,8 @@ Then: duyet models show challenger --models models""",
     default=size(MEMORY),
     show_default=True,
     metavar="SIZE",
-    help="What all processes may take together. Fewer work where it is too little for --jobs.",
+    help="What all processes may take together. Fewer work where it is too little for --jobs; "
+    "without FILE some labels are left where it is too little for all.",
 )
 @click.option(
     "--work",
