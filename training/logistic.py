@@ -187,14 +187,15 @@ def _driven(walk: Walk, at: Callable[[Floats], tuple[float, Floats]]) -> State:
 
 def part_of(shard: Shard, weights: Floats, bias: float) -> tuple[float, Floats]:
     """What one shard adds to the loss and to its gradient by weights and bias."""
-    log_odds = shard.matrix @ weights + bias
+    matrix = shard.matrix.astype(np.float64, copy=False)  # once for both products
+    log_odds = matrix @ weights + bias
     if shard.offset is not None:
         log_odds += shard.offset
     truth = shard.positive.astype(np.float64)
     loss = float(np.sum(shard.weight * (np.logaddexp(0.0, log_odds) - truth * log_odds)))
     slope = shard.weight * (expit(log_odds) - truth)
     gradient = np.empty(weights.size + 1)
-    gradient[:-1] = shard.matrix.T @ slope
+    gradient[:-1] = matrix.T @ slope
     gradient[-1] = np.sum(slope)
     return loss, gradient
 

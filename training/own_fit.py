@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 CHUNK = 500
 """Examples whose features are made at a time."""
 
-BLOCK = 2_000
+BLOCK = 8_000
 """Rows whose part of a gradient is made at a time: so many have their values as float64."""
 
 
@@ -86,6 +86,7 @@ class Apart:
 class HeadRows:
     """What a head is moved by: CSR matrices whose columns are `places` of the table.
 
+    Rows are in order of folds.
     `sent` has the site's comments as they came, a row each, with `positive`, `weight` and `fold`;
     `bare` those with a name or URL once more without them, `of_bare` saying which row each is.
     `bare_weight` is what that row has. `texts` are those rehearsed, with `texts_fold`.
@@ -121,6 +122,9 @@ def head_rows(  # noqa: PLR0913  each is a part of what is moved, or of how
 ) -> HeadRows:
     """The rows of a head, their features made by so many processes."""
     at = own.of_head(head)
+    # In order of folds, so that what a fit leaves out lies together.
+    at = at[np.argsort(own.fold[at], kind="stable")]
+    of_texts = np.argsort(texts_fold, kind="stable")
     said = [own.examples[i] for i in at.tolist()]
     signed = np.flatnonzero([bool(e.author or e.author_url) for e in said])
     positive = np.array([e.label.positive for e in said], bool)
@@ -142,8 +146,8 @@ def head_rows(  # noqa: PLR0913  each is a part of what is moved, or of how
         bare=_narrowed(bare, places),
         of_bare=signed,
         bare_weight=weight[signed] * np.where(praise, recipe.bare_spam_weight, 1.0),
-        texts=_narrowed(rehearsed.matrix, places),
-        texts_fold=texts_fold,
+        texts=_narrowed(rehearsed.matrix[of_texts], places),
+        texts_fold=texts_fold[of_texts],
     )
 
 
@@ -245,11 +249,14 @@ def _shards(
     weight: Floats,
     offset: Floats | None = None,
 ) -> Iterator[Shard]:
-    """Rows as shards whose matrices are views of theirs, less shards in which none weighs."""
-    for begin in range(0, weight.size, BLOCK):
-        at = slice(begin, begin + BLOCK)
-        if weight[at].any():
-            pointers = matrix.indptr[begin : begin + BLOCK + 1]
+    """The rows that weigh something, as shards whose matrices are views of theirs."""
+    weighs = np.flatnonzero(weight)
+    breaks = np.flatnonzero(np.diff(weighs, prepend=-2) > 1)
+    for run in np.split(weighs, breaks)[1:]:  # before the first break there is nothing
+        end = int(run[-1]) + 1
+        for begin in range(int(run[0]), end, BLOCK):
+            at = slice(begin, min(begin + BLOCK, end))
+            pointers = matrix.indptr[at.start : at.stop + 1]
             of = slice(pointers[0], pointers[-1])
             part = (matrix.data[of], matrix.indices[of], pointers - pointers[0])
             yield Shard(
