@@ -1,13 +1,10 @@
 """uvicorn's HTTP protocol, with limits: on connections, on heads, on how slowly they come.
 
-Knows uvicorn's protocol, bytes and seconds; not what a request means.
+Knows uvicorn's protocol, bytes and seconds; not what a request means, nor who gives way to whom.
 """
 
 import asyncio
-import logging
-import resource
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -19,8 +16,7 @@ from uvicorn.server import ServerState
 from service.body_limit import LINGER_SECONDS, SHORT_BODY_BYTES, WHOLE_BODY
 from service.plain_post import Headers, PlainPost, Reply, TakeOver, plain_post
 from service.problems import Problem
-
-log = logging.getLogger(__name__)
+from service.room import Doing, Room, refused_at_once
 
 
 class TurnAway(Protocol):
@@ -42,47 +38,7 @@ LAST_CALL_SECONDS = 0.5
 AT_THE_END = "at_the_end"
 """In a request's state: what ends an answer that has no end by itself, when the service does."""
 
-RESERVED_FILES = 256
-"""Open files of a process that are no connections of callers: database, log, model, itself."""
-
-
-def connections_that_fit(asked: int) -> int:
-    """How many connections this process can hold open, up to `asked`.
-
-    Raises the soft limit of open files as far as that needs and the hard limit lets. Worker
-    processes inherit it.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = asked + _refused_at_once(asked) + RESERVED_FILES
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return asked
-    fit = max(1, (soft - RESERVED_FILES) * 16 // 17 - 16)
-    log.warning("of %d connections only %d fit the limit of open files", asked, fit)
-    return fit
-
-
-def _refused_at_once(most: int) -> int:
-    """Connections over the limit that are told so at the same time; any more are just closed."""
-    return most // 16 + 16
-
-
-@dataclass(slots=True)
-class _Connections:
-    """What the connections of one server are doing, those that have done so longest first.
-
-    `idle` were answered and may ask again, `talking` owe the rest of a request since a time of
-    the loop, `refused` read that there is no room. Whoever is being answered is in none.
-    """
-
-    idle: dict["HeadLimited", float] = field(default_factory=dict)
-    talking: dict["HeadLimited", float] = field(default_factory=dict)
-    refused: dict["HeadLimited", float] = field(default_factory=dict)
-
-
-_OF_SERVER: WeakKeyDictionary[ServerState, _Connections] = WeakKeyDictionary()
+_OF_SERVER: WeakKeyDictionary[ServerState, Room] = WeakKeyDictionary()
 
 
 class HeadTooLarge(Exception):
@@ -140,7 +96,7 @@ class HeadLimited(HttpToolsProtocol):
     _ends = False
     _timer: asyncio.TimerHandle | None = None
     _unread: asyncio.TimerHandle | None = None
-    _doing: dict["HeadLimited", float] | None = None  # the one of `_open` that this is in
+    _doing: Doing | None = None  # the one of `_room` that this is in
 
     def __init__(
         self,
@@ -152,15 +108,17 @@ class HeadLimited(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         # uvicorn's own answer to it is plain text, to requests, and lets connections be.
         self._most, self.limit_concurrency = self.limit_concurrency, None
-        self._open = _OF_SERVER.setdefault(server_state, _Connections())
+        self._room = _OF_SERVER.setdefault(server_state, Room())
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn does
         """Make room, and start the clock for the first head."""
         super().connection_made(transport)
-        if self._most is not None and not self._finds_room(self._most):
-            self._say_no_room(self._most)
-            return
-        self._does(self._open.talking)
+        if self._most is not None:
+            number, now = len(self.connections), self.loop.time()
+            if not self._room.is_made(number, self._most, now, self.talk_seconds):
+                self._say_no_room(self._most)
+                return
+        self._does(self._room.talking)
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -193,10 +151,10 @@ class HeadLimited(HttpToolsProtocol):
             # Answered before its body was complete; nobody reads that, and it must end as well.
             self._timer = self.loop.call_later(self.head_seconds, self.transport.close)
         elif not self.pipeline:
-            self._does(self._open.talking if self._arrived else self._open.idle)
+            self._does(self._room.talking if self._arrived else self._room.idle)
 
     def _wait_for_next(self) -> None:
-        self._does(self._open.idle)
+        self._does(self._room.idle)
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
@@ -223,8 +181,8 @@ class HeadLimited(HttpToolsProtocol):
         if self._refused or self._is_plain_and_settled(data):
             return
         self._arrived += len(data)
-        if self._doing is self._open.idle:
-            self._does(self._open.talking)
+        if self._doing is self._room.idle:
+            self._does(self._room.talking)
         if self._in_head and self._timer is None:
             self._start_clock()
         self._parse(data)
@@ -389,30 +347,14 @@ class HeadLimited(HttpToolsProtocol):
         if self._kept > self.max_head_bytes:
             raise HeadTooLarge
 
-    def _does(self, doing: dict["HeadLimited", float] | None) -> None:
+    def _does(self, doing: Doing | None) -> None:
         if self._doing is not None:
             self._doing.pop(self, None)
         self._doing = doing
         if doing is not None:
             doing[self] = self.loop.time()
 
-    def _finds_room(self, most: int) -> bool:
-        """Whether there is room for this new connection, if need be after closing another."""
-        if len(self.connections) <= most - most // 16:
-            return True
-        idle = next(iter(self._open.idle), None)
-        if idle is not None:
-            idle._leave()
-            return True
-        if len(self.connections) <= most:
-            return True
-        slowest = next(iter(self._open.talking), None)
-        if slowest is None or self.loop.time() - self._open.talking[slowest] < self.talk_seconds:
-            return False
-        slowest._leave()
-        return True
-
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """Close, for somebody else; counted no more from now on."""
         self._does(None)
         self.connections.discard(self)
@@ -422,10 +364,10 @@ class HeadLimited(HttpToolsProtocol):
     def _say_no_room(self, most: int) -> None:
         """Say that there is no room, unless very many are being told so already."""
         self.connections.discard(self)
-        if len(self._open.refused) >= _refused_at_once(most):
+        if len(self._room.refused) >= refused_at_once(most):
             self.transport.abort()
             return
-        self._does(self._open.refused)
+        self._does(self._room.refused)
         self._refuse(Problem("overloaded", f"All {most} connections are in use."))
 
     def _abort_if_unread(self) -> None:
@@ -514,7 +456,7 @@ class HeadLimited(HttpToolsProtocol):
 
     def _is_between_requests(self) -> bool:
         return (
-            (self._doing is self._open.idle or self._doing is self._open.talking)
+            (self._doing is self._room.idle or self._doing is self._room.talking)
             and self._in_head
             and not self._arrived
             and not self._has_begun
@@ -569,7 +511,7 @@ class HeadLimited(HttpToolsProtocol):
             self._wait_for_next()
         else:  # its clock goes on, and is told when it rings
             self._answered_at = self.loop.time()
-            self._does(self._open.idle)
+            self._does(self._room.idle)
 
     def _is_turned_away(self) -> bool:
         if self._is_let_in:

@@ -21,8 +21,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.body_limit import BodyLimit
-from service.connections import RESERVED_FILES, HeadLimited
+from service.connections import HeadLimited
 from service.problems import Problem, install
+from service.room import RESERVED_FILES
 from service.storage import Role
 from tests.api.service import a_comment, running
 from tests.serving import exchanged, request, served
@@ -511,7 +512,7 @@ def test_a_body_that_nobody_waits_for_ends_all_the_same(impatient_port: int) -> 
 @pytest.mark.parametrize(("soft", "hard", "fits"), [(512, 4096, 1000), (300, 300, 25)])
 def test_open_files_are_raised_as_far_as_they_may(soft: int, hard: int, fits: int) -> None:
     program = (
-        "import resource; from service.connections import connections_that_fit as fit\n"
+        "import resource; from service.room import connections_that_fit as fit\n"
         f"resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
         "print(fit(1000), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
     )

@@ -16,9 +16,10 @@ from uvicorn.supervisors import Multiprocess
 
 from service import first_start, logs
 from service.commands.opening import environment, said_plainly
-from service.connections import HeadLimited, connections_that_fit
+from service.connections import HeadLimited
 from service.keyring import KeyringError
 from service.metrics import shared_by_workers
+from service.room import connections_that_fit
 from service.settings import Settings, variable
 from service.storage import StoreError, StoreUnavailable, WrongEncoding, utc_now
 
