@@ -1,5 +1,7 @@
 """The fit by L-BFGS: the optimum that scikit-learn finds, and the same bytes however it is done."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -56,6 +58,21 @@ def test_a_scale_is_a_fit_to_columns_times_it(rows):
     of_wide, _ = fitted([wide], inverse_penalty=2.0, tolerance=1e-9)
 
     assert np.allclose(weights, of_wide * scale, atol=1e-6)
+
+
+def test_a_scale_of_nothing_leaves_a_place_at_its_centre_as_if_it_were_an_offset(rows):
+    centre = np.linspace(-1, 1, PLACES)
+    free = np.arange(PLACES) % 3 > 0
+    held = replace(rows, matrix=rows.matrix[:, free], offset=rows.matrix[:, ~free] @ centre[~free])
+
+    weights, bias = fitted(
+        [rows], inverse_penalty=0.5, centre=centre, scale=free.astype(float), tolerance=1e-9
+    )
+    apart, bias_apart = fitted([held], inverse_penalty=0.5, centre=centre[free], tolerance=1e-9)
+
+    assert np.array_equal(weights[~free], centre[~free])
+    assert np.allclose(weights[free], apart, atol=1e-6)
+    assert bias == pytest.approx(bias_apart, abs=1e-6)
 
 
 def test_a_weak_belief_leaves_the_centre_where_a_strong_one_does_not(rows):
