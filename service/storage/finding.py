@@ -8,8 +8,6 @@ What is rare is found by looking through all that waits, which takes the same ti
 what is frequent by walking along the order until there is enough. One look tells which it is.
 """
 
-import base64
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,10 +18,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from model.outcome import Head
-from service.storage.errors import BadCursor
+from service.storage.cursors import cursor_of, place_of
 from service.storage.records import QueueItem, QueuePage, StoredComment, Waiting
 from service.storage.review import SiteIds, may_be_id, still_waiting
-from service.storage.rows import STORED, compact, stored_comment
+from service.storage.rows import STORED, stored_comment
 from service.storage.store import Store
 from service.storage.tables import (
     UtcTime,
@@ -173,9 +171,8 @@ class Finding:
         """
         if order is Order.OLDEST:
             return self._store.queue_page(site_ids, limit=limit, after=after)
-        with self._store.reads() as connection:
-            waits, known = sizes(connection)
-        if waits - known <= 2 * BATCH:
+        waits, known = self._sizes()
+        if 0 < waits - known <= 2 * BATCH:
             self.catch_up()
         return self.find(site_ids, Filter(), order, limit=limit, after=after).page
 
@@ -200,7 +197,7 @@ class Finding:
 
         A cursor is good for its order only; with another filter it goes on from the same place.
         """
-        start = _read_cursor(after, order) if after else None
+        start = _start_of(after, order) if after else None
 
         def read(
             connection: sa.Connection,
@@ -398,20 +395,18 @@ _ORDERS: Mapping[Order, tuple[sa.Column[Any], bool]] = {
 def _cursor(place: _Place, order: Order) -> str:
     value = place.value
     number = microseconds_of(value) if isinstance(value, datetime) else value
-    text = compact([order.value, number, place.comment_id])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    return cursor_of(order.value, number, place.comment_id)
 
 
-def _read_cursor(cursor: str, order: Order) -> _Start:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        word, value, comment_id = json.loads(text)
+def _start_of(cursor: str, order: Order) -> _Start:
+    is_time = isinstance(_ORDERS[order][0].type, UtcTime)
+
+    def read(word: Any, value: Any, comment_id: Any) -> _Start:
         if word != order.value or not may_be_id(comment_id):
             raise ValueError
-        is_time = isinstance(_ORDERS[order][0].type, UtcTime)
         return (time_of(int(value)) if is_time else _finite(value)), comment_id
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise BadCursor("`after` must be what an earlier page in the same order gave") from None
+
+    return place_of(cursor, read)
 
 
 def _finite(value: float) -> float:

@@ -4,13 +4,13 @@ Nothing is kept ready for that, so a look goes back from the newest, a stretch a
 where it has come to. Each comment's traits are read on the way.
 """
 
-import base64
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 
 from model.outcome import Outcome
-from service.storage.errors import BadCursor
+from service.storage.cursors import cursor_of, place_of
 from service.storage.finding import Count, Filter, Found
 from service.storage.records import QueueItem, QueuePage, StoredComment, Waiting
 from service.storage.review import SiteIds, may_be_id
@@ -47,7 +47,7 @@ class Passed:
         A page may have fewer than `limit`, or none, and still go on: that is how far one look
         goes. Raises BadCursor.
         """
-        start = _read_cursor(after, state) if after else ""
+        start = _key_of(after, state) if after else ""
 
         def read(connection: sa.Connection) -> tuple[_Candidates, str]:
             if state == "decided":
@@ -66,8 +66,8 @@ class Passed:
                 if comment is not None and _is_wanted(comment, wanted):
                     items.append(QueueItem(comment, Waiting.VERDICT))
                 if len(items) == limit:
-                    return Found(QueuePage(tuple(items), _cursor(key, state)), Count(limit, True))
-        page = QueuePage(tuple(items), _cursor(end, state) if end else "")
+                    return Found(QueuePage(tuple(items), cursor_of(state, key)), Count(limit, True))
+        page = QueuePage(tuple(items), cursor_of(state, end) if end else "")
         return Found(page, Count(len(items), more=bool(end)))
 
     def ids(
@@ -154,16 +154,10 @@ def _is_wanted(comment: StoredComment, wanted: Filter) -> bool:
     )
 
 
-def _cursor(key: str, state: str) -> str:
-    return base64.urlsafe_b64encode(f"{state} {key}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str, state: str) -> str:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        word, _, key = text.decode().partition(" ")
+def _key_of(cursor: str, state: str) -> str:
+    def read(word: Any, key: Any) -> str:
         if word != state or not may_be_id(key):
             raise ValueError
-        return key
-    except ValueError:
-        raise BadCursor("`after` must be what an earlier page of the same kind gave") from None
+        return str(key)
+
+    return place_of(cursor, read)

@@ -4,10 +4,9 @@ Knows what a decision changes and how it is taken back. Each function is part of
 transaction that writes everything or nothing.
 """
 
-import base64
-import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -16,9 +15,9 @@ from model.decision import Decision, ReportKind
 from model.outcome import Outcome, Scores
 from service.keyring import Keyring
 from service.storage import outbox
+from service.storage.cursors import cursor_of, place_of
 from service.storage.errors import (
     AlreadyDecided,
-    BadCursor,
     NoAddress,
     NothingToUndo,
     UnknownComment,
@@ -32,7 +31,7 @@ from service.storage.records import (
     Waiting,
     new_id,
 )
-from service.storage.rows import STORED, compact, risk_of, stored_comment
+from service.storage.rows import STORED, risk_of, stored_comment
 from service.storage.sites import next_change
 from service.storage.tables import (
     appeals,
@@ -100,7 +99,7 @@ def queue_page(
     columns = (queue.c.waiting_since, queue.c.comment_id)
     statement = sa.select(queue).where(*_on(queue, site_ids)).order_by(*columns).limit(limit + 1)
     if after:
-        since, comment_id = _read_cursor(after)
+        since, comment_id = place_of(after, _place)
         start = sa.tuple_(sa.literal(since, columns[0].type), sa.literal(comment_id))
         statement = statement.where(sa.tuple_(*columns) > start)
     waiting = connection.execute(statement).mappings().all()
@@ -109,32 +108,26 @@ def queue_page(
     stored = {row["id"]: row for row in connection.execute(statement).mappings()}
     # One who decided between the two statements took the comment out of the page.
     found = [stored[row["comment_id"]] for row in page if row["comment_id"] in stored]
+    end = ""
+    if len(waiting) > limit:
+        last = page[-1]
+        end = cursor_of(_OLDEST, microseconds_of(last["waiting_since"]), last["comment_id"])
     return QueuePage(
         items=tuple(
             QueueItem(stored_comment(row), Waiting(row["why"])) for row in found if row["why"]
         ),
-        after=_cursor(page[-1]) if len(waiting) > limit else "",
+        after=end,
     )
 
 
-OLDEST = "oldest"
-"""What a cursor of this order begins with, as of those in `service.storage.finding`."""
+_OLDEST = "oldest"
+"""What a cursor begins with: `service.storage.finding` has other orders."""
 
 
-def _cursor(row: sa.RowMapping) -> str:
-    text = compact([OLDEST, microseconds_of(row["waiting_since"]), row["comment_id"]])
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        word, value, comment_id = json.loads(text)
-        if word != OLDEST or not may_be_id(comment_id):
-            raise ValueError
-        return time_of(int(value)), comment_id
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise BadCursor("`after` must be what an earlier page in the same order gave") from None
+def _place(word: Any, since: Any, comment_id: Any) -> tuple[datetime, str]:
+    if word != _OLDEST or not may_be_id(comment_id):
+        raise ValueError
+    return time_of(int(since)), comment_id
 
 
 # ------------------------------------------------------------------ decisions
