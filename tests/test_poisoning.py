@@ -14,7 +14,7 @@ from model.decision import Label, LabelledExample, Provenance, WordOf
 from model.features import Spec
 from model.outcome import Head
 from training.examples import read_examples
-from training.plain_fits import rows_of
+from training.feature_rows import rows_of
 from training.recipes import Recipe
 from training.relying import reliance_of
 from training.resolving import resolved
@@ -66,7 +66,7 @@ def scores(examples: Sequence[LabelledExample], rows: object) -> NDArray[np.floa
     for side in (positive, ~positive):
         weight[side] *= total / 2 / weight[side].sum()
     fit = LogisticRegression(C=10, max_iter=300)
-    fitted = fit.fit(rows_of(examples, SMALL, jobs=1), positive, sample_weight=weight)
+    fitted = fit.fit(rows_of(examples, SMALL.spec, jobs=1), positive, sample_weight=weight)
     return fitted.predict_proba(rows)[:, 1]
 
 
@@ -87,7 +87,7 @@ def site() -> Site:
         for e in list(read_examples(TEXTS / f"{lang}_more_{side}.jsonl"))[:150]
     ]
     held_out, more = texts[500:800], texts[800:1300]
-    rows = rows_of(held_out, SMALL, jobs=1)
+    rows = rows_of(held_out, SMALL.spec, jobs=1)
     return Site(
         labels,
         more,

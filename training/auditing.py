@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from model.decision import Label, LabelledExample, WordOf
 from model.outcome import Head
-from training.plain_fits import judged_without, rows_of, wilson, without_unused
+from training.feature_rows import rows_of
+from training.plain_fits import judged_without, wilson, without_unused
 from training.recipes import Recipe
 from training.resolving import Resolved
 
@@ -153,7 +154,7 @@ def _held_out(
 ) -> Floats:
     """The probability that each of `own` is positive, by a fit that has not seen its fold."""
     examples = [*own, *support]
-    matrix = without_unused(rows_of(examples, recipe, jobs=jobs))
+    matrix = without_unused(rows_of(examples, recipe.spec, jobs=jobs))
     positive = np.array([example.label.positive for example in examples], bool)
     weight = np.concatenate([weights, [example.weight for example in support]])
     fold = np.concatenate([folds, np.full(len(support), -1, np.intp)])

@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from model.classifier import HEADS, Classifier
 from model.decision import LabelledExample
 from model.facts import gather
-from model.features import FEATURES_VERSION, Texts, features
+from model.features import FEATURES_VERSION, Texts
 from model.language import language_of
 from model.outcome import Head
 from model.promise import RISKS, Promise, comments_needed
@@ -32,6 +32,7 @@ from model.registry import Manifest
 from model.submission import Submission
 from model.text import readable
 from training.examples import submission_of
+from training.feature_rows import matrix_of
 from training.lending import lent_urls
 from training.recipes import Recipe
 from training.umbrella import Genuine, promise_of
@@ -337,28 +338,7 @@ def _read_chunk(
     chunk: Sequence[Submission], recipe: Recipe
 ) -> tuple[list[Texts], sparse.csr_matrix]:
     texts = [gather(submission).texts for submission in chunk]
-    return texts, _matrix(texts, recipe)
-
-
-def _matrix(batch: Sequence[Texts], recipe: Recipe) -> sparse.csr_matrix:
-    indptr, places, values = features(batch, recipe.spec).rows()
-    shape = (len(batch), 2**recipe.spec.bits)
-    matrix = sparse.csr_matrix((values, places, indptr), shape=shape)
-    matrix.sum_duplicates()
-    return matrix
-
-
-def _matrix_of(
-    submissions: Sequence[Submission], recipe: Recipe, *, jobs: int
-) -> sparse.csr_matrix:
-    chunks = [submissions[at : at + CHUNK] for at in range(0, len(submissions), CHUNK)]
-    parts = Parallel(n_jobs=jobs)(delayed(_chunk_matrix)(chunk, recipe) for chunk in chunks)
-    none = sparse.csr_matrix((0, 2**recipe.spec.bits), dtype=np.float32)
-    return sparse.vstack([none, *parts], format="csr")
-
-
-def _chunk_matrix(chunk: Sequence[Submission], recipe: Recipe) -> sparse.csr_matrix:
-    return _matrix([gather(submission).texts for submission in chunk], recipe)
+    return texts, matrix_of(texts, recipe.spec)
 
 
 def _sheet(head: Head, taught: Taught, recipe: Recipe) -> Sheet:

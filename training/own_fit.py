@@ -4,29 +4,25 @@ Knows what a labelled comment teaches a head, and how a place stays where it is.
 moved, what is held out and what that promises is in `training.own`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from model.classifier import HEADS, Classifier
 from model.decision import LabelledExample
-from model.facts import gather
-from model.features import Spec, features
+from model.features import Spec
 from model.outcome import Head
 from model.submission import Submission
 from training.examples import submission_of
+from training.feature_rows import rows_of
 from training.logistic import Shard, fitted
 from training.rehearsal import topic_of
 
 Floats = NDArray[np.float64]
-
-CHUNK = 500
-"""Examples whose features are made at a time."""
 
 BLOCK = 8_000
 """Rows whose part of a gradient is made at a time: so many have their values as float64."""
@@ -86,10 +82,10 @@ class Apart:
 class HeadRows:
     """What a head is moved by: CSR matrices whose columns are `places` of the table.
 
-    Rows are in order of folds.
-    `sent` has the site's comments as they came, a row each, with `positive`, `weight` and `fold`;
-    `bare` those with a name or URL once more without them, `of_bare` saying which row each is.
-    `bare_weight` is what that row has. `texts` are those rehearsed, with `texts_fold`.
+    Rows are in order of folds. `sent` has the site's comments as they came, a row each, with
+    `positive`, `weight` and `fold`; `bare` those with a name or URL once more without them,
+    `of_bare` saying which row each is and `bare_weight` what it weighs. `texts` are those
+    rehearsed, with `texts_fold`.
     """
 
     places: NDArray[np.intp]
@@ -107,7 +103,7 @@ class HeadRows:
 def read_texts(rehearsed: Sequence[LabelledExample], spec: Spec, *, jobs: int = -1) -> Rehearsed:
     """The rehearsed texts as `own_model` takes them: for whoever moves a champion many times."""
     topics = np.array([topic_of(example) for example in rehearsed], np.str_)
-    return Rehearsed(rehearsed, _matrix(rehearsed, submission_of, spec, jobs=jobs), topics)
+    return Rehearsed(rehearsed, rows_of(rehearsed, spec, jobs=jobs), topics)
 
 
 def head_rows(  # noqa: PLR0913  each is a part of what is moved, or of how
@@ -132,8 +128,9 @@ def head_rows(  # noqa: PLR0913  each is a part of what is moved, or of how
     weight[signed] /= 2
     # Praise with a shop's URL is spam for its URL; the words alone are what readers write.
     praise = [positive[i] and bool(said[i].author_url) for i in signed.tolist()]
-    sent = _matrix(said, submission_of, spec, jobs=jobs)
-    bare = _matrix([said[i] for i in signed.tolist()], _without_name, spec, jobs=jobs)
+    sent = rows_of(said, spec, jobs=jobs)
+    with_name = [said[i] for i in signed.tolist()]
+    bare = rows_of(with_name, spec, jobs=jobs, sending=_without_name)
     # Only what the site's comments have is moved: the rest would move to make up for it, and
     # is most of what the texts have.
     places = _used(2**spec.bits, sent, bare)
@@ -149,32 +146,6 @@ def head_rows(  # noqa: PLR0913  each is a part of what is moved, or of how
         texts=_narrowed(rehearsed.matrix[of_texts], places),
         texts_fold=texts_fold[of_texts],
     )
-
-
-def _matrix(
-    examples: Sequence[LabelledExample],
-    sending: Callable[[LabelledExample], Submission],
-    spec: Spec,
-    *,
-    jobs: int,
-) -> sparse.csr_matrix:
-    """The features of examples, a row each, as float32."""
-    chunks = [examples[at : at + CHUNK] for at in range(0, len(examples), CHUNK)]
-    parts = Parallel(n_jobs=jobs)(delayed(_features)(chunk, sending, spec) for chunk in chunks)
-    none = sparse.csr_matrix((0, 2**spec.bits), dtype=np.float32)
-    return sparse.vstack([none, *parts], format="csr")
-
-
-def _features(
-    examples: Sequence[LabelledExample],
-    sending: Callable[[LabelledExample], Submission],
-    spec: Spec,
-) -> sparse.csr_matrix:
-    texts = [gather(sending(example)).texts for example in examples]
-    indptr, places, values = features(texts, spec).rows()
-    matrix = sparse.csr_matrix((values, places, indptr), shape=(len(texts), 2**spec.bits))
-    matrix.sum_duplicates()
-    return matrix
 
 
 def _without_name(example: LabelledExample) -> Submission:

@@ -4,25 +4,17 @@ Knows features and the estimator of a recipe. What is held out, and why, is the 
 """
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from model.decision import LabelledExample
-from model.facts import gather
-from model.features import features
 from model.outcome import Head
-from training.examples import submission_of
 from training.fit import estimator, rarity, scaled
 from training.recipes import Recipe
 
 Floats = NDArray[np.float64]
-
-CHUNK = 500
 
 TOLERANCE = 1e-3
 """Of the gradient: what is asked is which label is likelier, in a third of the time."""
@@ -56,27 +48,12 @@ def judged_without(
     return np.asarray(found, np.float64)
 
 
-def rows_of(examples: Sequence[LabelledExample], recipe: Recipe, *, jobs: int) -> sparse.csr_matrix:
-    """The features of examples as they were sent, a row each."""
-    chunks = [examples[at : at + CHUNK] for at in range(0, len(examples), CHUNK)]
-    parts = Parallel(n_jobs=jobs)(delayed(_chunk)(chunk, recipe) for chunk in chunks)
-    return sparse.vstack(parts, format="csr")
-
-
 def without_unused(rows: sparse.csr_matrix) -> sparse.csr_matrix:
     """The same rows without the places that none has.
 
     A fit gives those no weight, and most of its time would go into giving it.
     """
     return rows[:, np.unique(rows.indices)]
-
-
-def _chunk(chunk: Sequence[LabelledExample], recipe: Recipe) -> sparse.csr_matrix:
-    texts = [gather(submission_of(example)).texts for example in chunk]
-    indptr, places, values = features(texts, recipe.spec).rows()
-    matrix = sparse.csr_matrix((values, places, indptr), shape=(len(texts), 2**recipe.spec.bits))
-    matrix.sum_duplicates()
-    return matrix
 
 
 def wilson(hits: int, number: int) -> tuple[float, float]:

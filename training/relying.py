@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from model.decision import LabelledExample, WordOf
 from model.outcome import Head
-from training.plain_fits import Floats, judged_without, rows_of, wilson, without_unused
+from training.feature_rows import rows_of
+from training.plain_fits import Floats, judged_without, wilson, without_unused
 from training.recipes import Recipe
 from training.resolving import Reliance, Resolved
 from training.shares import FEWEST
@@ -80,7 +81,7 @@ def _errant(
     jobs: int,
 ) -> dict[_Account, float]:
     """The accounts that err much more than the others, and at what rate."""
-    rows = without_unused(rows_of(examples, recipe, jobs=jobs))
+    rows = without_unused(rows_of(examples, recipe.spec, jobs=jobs))
     positive = np.array([example.label.positive for example in examples], bool)
     head = examples[0].label.head
     left = dict(sorted(places.items(), key=lambda item: (-len(item[1]), item[0]))[:MOST])

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from model.classifier import HEADS
 from model.facts import gather
-from model.features import FEATURES_VERSION, Spec, features
+from model.features import FEATURES_VERSION
 from model.submission import Submission
 from training.chunks import VERSION, examples_in
 from training.examples import submission_of
+from training.feature_rows import matrix_of
 from training.lending import lent_url
 from training.recipes import Recipe
 from training.slopes import DamagedRows, Packed, Sides, Sums, Teaching, add_slopes, sums_in
@@ -110,7 +110,8 @@ def make_shard(work: Work, chunk: str, rows: str, hosts: str, recipe: Recipe) ->
     lendable = _hosts(work, hosts)
     urls = [lent_url(e, lendable, recipe.lent_share, recipe.seed) for e in examples]
     lent = [_signed(s, url=url) for s, url in zip(sent, urls, strict=True) if url is not None]
-    matrix = _matrix([*sent, *bare, *lent], recipe.spec)
+    every = [gather(submission).texts for submission in (*sent, *bare, *lent)]
+    matrix = matrix_of(every, recipe.spec)
     arrays = {
         f"{head} {part} {field}": array
         for head in range(len(HEADS))
@@ -250,14 +251,6 @@ def _sides(fits: Sequence[Fit], head: int) -> Sides:
 
 def _signed(submission: Submission, **changed: str) -> Submission:
     return replace(submission, author=replace(submission.author, **changed))
-
-
-def _matrix(submissions: Sequence[Submission], spec: Spec) -> sparse.csr_matrix:
-    batch = [gather(submission).texts for submission in submissions]
-    indptr, places, values = features(batch, spec).rows()
-    matrix = sparse.csr_matrix((values, places, indptr), shape=(len(batch), 2**spec.bits))
-    matrix.sum_duplicates()
-    return matrix
 
 
 @lru_cache(maxsize=2)
