@@ -23,6 +23,7 @@ from model.outcome import Outcome
 from model.policy import Policy
 from model.publishable import Publishable, publishable
 from model.submission import Submission
+from service import reading
 from service.access import SiteKeys
 from service.api.direct import body_of
 from service.api.schemas import (
@@ -334,8 +335,11 @@ def _queue_route(router: APIRouter, keys: SiteKeys, store: Store) -> None:
         language = visitor_language(request.headers.get("accept-language", ""), "")
 
         def page() -> Response:
+            finding = Finding(store)
+            if order is not Order.OLDEST and finding.catch_up_lately():
+                reading.go_on(store)
             try:
-                found = Finding(store).page([site.id], order, limit=limit, after=after)
+                found = finding.page([site.id], order, limit=limit, after=after)
             except BadCursor:
                 error = FieldError("after", "unknown_value", "must be what `next` of a page said")
                 raise Problem("wrong_fields", errors=[error]) from None

@@ -77,7 +77,10 @@ def list_queue(site_name: str | None, order: str, limit: int, *, as_json: bool) 
     with installation() as at:
         sites = {site.id: site.name for site in at.store.sites()}
         only = [site_named(at.store, site_name).id] if site_name else None
-        page = Finding(at.store).page(only, Order(order), limit=limit)
+        finding = Finding(at.store)
+        if order != Order.OLDEST.value:
+            finding.catch_up_lately()
+        page = finding.page(only, Order(order), limit=limit)
         waiting = at.store.queue_size(only)
     if as_json:
         items = [_item_body(item, sites) for item in page.items]

@@ -166,14 +166,10 @@ class Finding:
     def page(self, site_ids: SiteIds, order: Order, *, limit: int, after: str = "") -> QueuePage:
         """Part of all that waits, in order, from where `after` left off. Raises BadCursor.
 
-        Oldest first it is all. In other orders a comment is there once it has been read: before
-        the answer where few have not, else soon, by whoever looks for campaigns.
+        Oldest first it is all; in other orders what has been read of it.
         """
         if order is Order.OLDEST:
             return self._store.queue_page(site_ids, limit=limit, after=after)
-        waits, known = self._sizes()
-        if 0 < waits - known <= 2 * BATCH:
-            self.catch_up()
         return self.find(site_ids, Filter(), order, limit=limit, after=after).page
 
     def size_lately(self, site_ids: SiteIds) -> int:

@@ -15,11 +15,11 @@ from model.decision import Decision
 from model.language import LANGUAGES, UNKNOWN
 from model.outcome import Head
 from model.reasons import sentence
+from service import reading
 from service.storage import BadCursor, QueuePage, Role, StoredComment
 from service.storage.finding import Count, Finding, Found, Levels, Order
 from service.storage.passed import Passed
 from service.storage.traits import Band
-from service.web import reading
 from service.web.campaigns import (
     FOLLOW_HOURS,
     ON_QUEUE,
