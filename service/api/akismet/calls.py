@@ -37,7 +37,9 @@ _SLASH = re.compile(r"\\(.?)", re.DOTALL)
 _ENTITY = re.compile(
     rf"&(?:#[0-9]{{1,7}}|#[xX][0-9A-Fa-f]{{1,6}}|{'|'.join(sorted({*name2codepoint, 'apos'}))});"
 )
-_NO_LETTER = re.compile(r"[\W_]+")
+_LETTERS = re.compile(r"[^\W_]+")
+_NO_LETTERS_OF_ASCII = bytes(code for code in range(128) if not chr(code).isalnum())
+_TAG = re.compile(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,3}")
 _LONGEST_FILLING = 24 * 3600.0
 
 
@@ -116,21 +118,29 @@ def _is_slashed(form: Form) -> bool:
 
 def _unslashed(text: str) -> str:
     """A text without the backslashes that PHP puts before quotes, backslashes and NUL."""
+    if "\\" not in text:
+        return text
     return _SLASH.sub(lambda found: "\0" if found[1] == "0" else found[1], text)
 
 
 def _letters(text: str) -> str:
     """What is the same of a text as typed, as stored by WordPress and as shown."""
-    plain = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
-    return _NO_LETTER.sub("", without_tags(plain)).casefold()
+    if "&" in text:
+        text = _ENTITY.sub(lambda found: html.unescape(found[0]), text)
+    plain = without_tags(text)
+    if plain.isascii():  # the same, in half the time
+        return plain.encode().translate(None, _NO_LETTERS_OF_ASCII).decode().lower()
+    return "".join(_LETTERS.findall(plain)).casefold()
 
 
 def _language(sent: str) -> str:
     first = sent.split(",", maxsplit=1)[0].strip().replace("_", "-")
-    return first if re.fullmatch(r"[A-Za-z]{1,8}(-[A-Za-z0-9]{1,8}){0,3}", first) else ""
+    return first if _TAG.fullmatch(first) else ""
 
 
 def _moment(sent: str) -> datetime | None:
+    if not sent:
+        return None
     try:
         found = datetime.fromisoformat(sent.strip())
     except ValueError:
@@ -140,6 +150,8 @@ def _moment(sent: str) -> datetime | None:
 
 def _seconds(begun: str, sent: str) -> float | None:
     """How long the form was being filled in, by the milliseconds that a script noted."""
+    if not (begun and sent):
+        return None
     try:
         seconds = (int(sent) - int(begun)) / 1000
     except (ValueError, OverflowError):  # of thousands of digits, or of hundreds

@@ -17,7 +17,7 @@ MOST_IN_LIST = 100
 
 _LIST = "comment_context"
 _LONGEST_NAME = 256
-_HONEYPOT = b"honeypot_field_name"
+_HONEYPOT = "honeypot_field_name"
 
 WANTED = frozenset(
     (
@@ -33,7 +33,7 @@ WANTED = frozenset(
 )
 """The fields that are read. Cookies and credentials of a visitor are among those that are not."""
 
-WANTED_BYTES = frozenset(name.encode() for name in WANTED) - {_LIST.encode()}
+_WANTED = {name.encode(): name for name in WANTED - {_LIST}}
 
 _VISITORS = b"POST_"
 _NEVER_BEHIND_VISITORS = frozenset(
@@ -42,14 +42,14 @@ _NEVER_BEHIND_VISITORS = frozenset(
         *(b"key", b"comment_ID", b"honeypot_field_name", b"content_type"),
     )
 )
-_LAST_COUNTS = frozenset((b"callback", b"api_key"))
+_LAST_COUNTS = frozenset(("callback", "api_key"))
 
 
 class Form:
     """The fields of one body. A field that was sent twice counts as first sent."""
 
     def __init__(
-        self, fields: Mapping[bytes, bytes], context: Iterable[bytes] = (), *, charset: str = ""
+        self, fields: Mapping[str, bytes], context: Iterable[bytes] = (), *, charset: str = ""
     ) -> None:
         self._fields = fields
         self._charset = charset
@@ -61,12 +61,14 @@ class Form:
         """The value of a field, "" where it was not sent."""
         text = self._texts.get(name)
         if text is None:
-            value = self._fields.get(name.encode("utf-8", "replace"))
-            text = self._texts[name] = _text(value, self._charset) if value else ""
+            value = self._fields.get(name)
+            if not value:
+                return ""
+            text = self._texts[name] = _text(value, self._charset)
         return text
 
     def __contains__(self, name: str) -> bool:
-        return name.encode("utf-8", "replace") in self._fields
+        return name in self._fields
 
 
 class FormReader:
@@ -83,7 +85,7 @@ class FormReader:
         self._charset = charset
         self._is_check = is_check
         self._is_behind_visitors = False
-        self._fields: dict[bytes, bytes] = {}
+        self._fields: dict[str, bytes] = {}
         self._context: list[bytes] = []
         self._others: dict[bytes, bytes] = {}  # short ones, of which one may be a honeypot
         self._name = bytearray()
@@ -105,10 +107,10 @@ class FormReader:
     def form(self) -> Form:
         """All that was read; nothing may be fed any more."""
         self._end()
-        charset = _codec(_text(self._fields.get(b"blog_charset", b""), "")) or _codec(self._charset)
+        charset = _codec(_text(self._fields.get("blog_charset", b""), "")) or _codec(self._charset)
         hidden = _plain(self._fields.get(_HONEYPOT, b""))
         if hidden in self._others:
-            self._fields[b"honeypot"] = self._others[hidden]
+            self._fields["honeypot"] = self._others[hidden]
         return Form(self._fields, self._context, charset=charset)
 
     def _more(self, piece: bytes) -> None:
@@ -120,7 +122,7 @@ class FormReader:
                 return
             self._in_value = True
         name = _plain(bytes(self._name))
-        most = MOST_BYTES_OF_FIELD if name in WANTED_BYTES or _is_list(name) else _LONGEST_NAME
+        most = MOST_BYTES_OF_FIELD if name in _WANTED or _is_list(name) else _LONGEST_NAME
         self._value += piece[: max(0, most - len(self._value))]
 
     def _end(self) -> None:
@@ -132,15 +134,16 @@ class FormReader:
     def _keep(self, name: bytes, value: bytes) -> None:
         if b"%" in name or b"+" in name:
             name = _plain(name[: _LONGEST_NAME + 1])
+        wanted = _WANTED.get(name)
         if self._is_check and name.startswith(_VISITORS):
             self._is_behind_visitors = True
         elif self._is_behind_visitors:
             if name in _NEVER_BEHIND_VISITORS:
                 return
-            if name in _LAST_COUNTS:
-                self._fields.pop(name, None)
-        if name in WANTED_BYTES:
-            self._fields.setdefault(name, value[:MOST_BYTES_OF_FIELD])
+            if wanted in _LAST_COUNTS:
+                self._fields.pop(wanted, None)
+        if wanted is not None:
+            self._fields.setdefault(wanted, value[:MOST_BYTES_OF_FIELD])
         elif _is_list(name):
             if len(self._context) < MOST_IN_LIST:
                 self._context.append(value[:MOST_BYTES_OF_FIELD])
