@@ -15,12 +15,13 @@ from typing import Any
 import click
 
 from duyet.cli import LazyCommand
-from duyet.promoting import champion_of, ruling_in, tell_refusal
+from duyet.promoting import champion_of, noted, ruling_in, tell_refusal
 from model.moves import LONGEST_WHY
 from model.one_line import one_line
 from model.refusals import RegistryError
 from model.registry import CHAMPION, Registry
 from model.signing import Signer
+from service.storage.model_moves import PROMOTED, ROLLED_BACK
 from training.card import card_of
 from training.models_option import (
     models_option,
@@ -177,6 +178,7 @@ def promote(
         registry.move(
             CHAMPION, wanted, who=who, why=why, at=at, overrode=against, instead_of=before
         )
+        noted(registry, PROMOTED, wanted, by=who, why=why, overrode=against)
         _tell_champion(wanted, before, as_json=as_json)
 
 
@@ -191,6 +193,7 @@ def rollback(*, why: str, who: str, models: Path | None, as_json: bool) -> None:
         registry = registry_to_move(models)
         before = champion_of(registry)
         now = registry.roll_back(who=who, why=why, at=datetime.now(UTC), instead_of=before)
+        noted(registry, ROLLED_BACK, now, by=who, why=why)
         _tell_champion(now, before, as_json=as_json)
 
 

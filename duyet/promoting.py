@@ -4,6 +4,7 @@ Gathers from the registry and, where there is one, from the database. Does not r
 """
 
 import json
+from collections.abc import Sequence
 
 import click
 
@@ -12,8 +13,9 @@ from model.promotion import Ruling, Shadowed, ruling_on
 from model.refusals import RegistryError
 from model.registry import CHAMPION, Registry
 from service.commands.opening import installation
+from service.storage.model_moves import model_moved
 from service.storage.shadows import Shadows
-from training.models_option import own_secrets
+from training.models_option import own_models, own_secrets
 from training.saying import said
 from training.wording import words_in
 
@@ -59,6 +61,20 @@ def shadowed(challenger: str, champion: str | None) -> Shadowed | None:
         click.echo(f"duyet: the shadow's counts are unknown: {problem.message}", err=True)
         return None
     return seen if seen.comments else None
+
+
+def noted(
+    registry: Registry, kind: str, version: str, *, by: str, why: str, overrode: Sequence[str] = ()
+) -> None:
+    """Note a move of the champion in the log, where the registry is this installation's own."""
+    is_own = registry.root.resolve() == own_models().resolve()
+    if not is_own or not (own_secrets() / "match.key").is_file():
+        return
+    try:
+        with installation() as at:
+            model_moved(at.store, kind, version, by=by, why=why, overrode=overrode)
+    except click.ClickException as problem:
+        click.echo(f"duyet: it is done, but not in the log: {problem.message}", err=True)
 
 
 def tell_refusal(ruling: Ruling, challenger: str, *, as_json: bool) -> None:

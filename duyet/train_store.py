@@ -8,7 +8,6 @@ import copy
 import json
 import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -61,6 +60,8 @@ ONLY_WITH_FILES = {
 }
 """Options that say something of a fit to files alone."""
 
+
+STDIN = 0
 
 ON_ALL_CORES = Comparing(jobs=-1)
 
@@ -226,7 +227,9 @@ def train(
 
 def _end_with_input() -> None:
     """End this process and those that work for it when nothing holds its input any more."""
-    sys.stdin.buffer.read()
+    # Not by sys.stdin: an interpreter that ends while somebody reads that aborts.
+    while os.read(STDIN, 4096):
+        pass
     os.killpg(os.getpgrp(), signal.SIGTERM)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model.addresses import mask_addresses
 from model.refusals import RegistryError
 from model.signing import Signature
 
@@ -65,6 +66,12 @@ def _names(body: Mapping[str, Any]) -> dict[str, str]:
 def lines_in(body: bytes) -> list[bytes]:
     """The lines that are whole moves. What a power cut left of one is left out."""
     return [line for line in body.split(b"\n") if _move_of(line) is not None]
+
+
+def line_saying(move: Mapping[str, Any]) -> bytes:
+    """A move as a line: addresses in what somebody typed are masked, as the line stays for ever."""
+    typed = {key: mask_addresses(str(move[key])) for key in ("who", "why")}
+    return json.dumps({**move, **typed}).encode()
 
 
 def move_of(line: bytes) -> dict[str, Any]:

@@ -15,7 +15,6 @@ readers for nobody.
 """
 
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -36,7 +35,16 @@ from model.comparison import Comparison
 from model.durable import DRAFT, read_at_most, write_whole
 from model.guard import Guard, digest_of_state
 from model.manifest import Manifest as Manifest  # noqa: PLC0414  others know it by this module
-from model.moves import Standing, chained, in_force, line_of, lines_in, move_of, standing_of
+from model.moves import (
+    Standing,
+    chained,
+    in_force,
+    line_of,
+    line_saying,
+    lines_in,
+    move_of,
+    standing_of,
+)
 from model.refusals import Refusal
 from model.refusals import RegistryError as RegistryError  # noqa: PLC0414  likewise
 from model.reports import Reports
@@ -281,7 +289,7 @@ class Registry:
             kept = {name: to for name, to in before.names.items() if self._versions.is_right(to)}
             for name in sorted(kept):
                 move = {"name": name, "from": kept[name], "to": kept[name], "who": who}
-                lines.append(json.dumps({"at": at.isoformat(), "why": why} | move).encode())
+                lines.append(line_saying({"at": at.isoformat(), "why": why} | move))
             self._stand(replace(before, names=kept), lines)
             return tuple(sorted(before.names.keys() - kept))
 
@@ -370,7 +378,7 @@ class Registry:
             raise RegistryError("a name is a word in lower case that no version is called")
         version = self._versions.load(self.resolve(to)).version
         move = {"name": name, "from": standing.names.get(name), "to": version, **said}
-        lines = [*self._lines(standing), json.dumps(move).encode()]
+        lines = [*self._lines(standing), line_saying(move)]
         self._stand(replace(standing, names={**standing.names, name: version}), lines)
 
     def _stand(self, standing: Standing, lines: Sequence[bytes]) -> None:

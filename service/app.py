@@ -166,6 +166,7 @@ def build(
         most_listeners=listeners_beside(settings.max_connections),
         registry=registry,
         shadow_of=shadow_of,
+        serves=serving.version,
         public_url=settings.public_url or "",
     )
     app.state.digests = post

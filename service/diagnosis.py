@@ -344,6 +344,7 @@ def model(at: Patient) -> Findings:
         registry = Registry(at.settings.models_dir, guard, bucket_of(at.settings))
         champion = registry.load(CHAMPION)
         registry.moves()
+        broken = [to for to in registry.names().values() if not registry.is_right(to)]
     except KeyringError as problem:
         yield _fail(
             "model",
@@ -360,6 +361,9 @@ def model(at: Patient) -> Findings:
             f"see that {at.settings.models_dir} can be read, or `duyet models rollback`",
         )
     else:
+        if broken:
+            what = f"{broken[0]}, which is no champion, is not what was written"
+            yield _warn("model", what, "find out who writes there; `duyet train` makes it anew")
         yield _ok("model", f"{champion.version} is signed, loads and scores as it was fitted")
 
 

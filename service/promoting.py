@@ -14,11 +14,15 @@ from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 from service.storage import Store
 from service.storage.jobs import CLOCK, Jobs
 from service.storage.leases import take_lease
+from service.storage.model_moves import PROMOTED, model_moved
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=5)
 _NAME = "promoting"
+
+BY_RULE = "the rule allowed it"
+"""Why a challenger became champion, where nobody says more."""
 
 PATIENCE = timedelta(days=7)
 """So long a challenger is watched, where only that is missing, before another one is trained."""
@@ -86,8 +90,9 @@ class Promoting:
             return False
         at = self._store.now()
         self._registry.move(
-            CHAMPION, challenger, who=CLOCK, why="the rule allowed it", at=at, instead_of=champion
+            CHAMPION, challenger, who=CLOCK, why=BY_RULE, at=at, instead_of=champion
         )
+        model_moved(self._store, PROMOTED, challenger, by=CLOCK, why=BY_RULE)
         log.info("challenger promoted", extra={"version": challenger})
         return True
 

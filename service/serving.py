@@ -90,6 +90,10 @@ class Serving:
         """The model to score beside the champion; None when there is no other than that."""
         return self._challenger
 
+    def version(self) -> str:
+        """That of the champion in use, "" where there is none."""
+        return self._champion.version if self._champion is not None else ""
+
     def histogram(self, version: str) -> Mapping[str, object]:
         """What a version's manifest says of its held-out scores; {} where it cannot be read."""
         try:

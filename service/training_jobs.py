@@ -33,6 +33,11 @@ COMMAND = (sys.executable, "-m", "duyet", "train", "--progress", "json", "--ends
 NICENESS = 10
 """Comments come first: the process gets what is left of the processors."""
 
+NO_ROOM = "no room is left in the data directory"
+"""What a training cannot say of itself: its words would lie there as well."""
+
+_LEAST_ROOM_BYTES = 1024 * 1024
+
 END_SECONDS = 10.0
 _SHARED = "joblib_memmapping_folder_*"
 _TAIL_BYTES = 4096
@@ -212,4 +217,11 @@ def _told(running: _Running) -> str:
     if code < 0:
         # As the system does where memory is short; what it said until then is no reason.
         return f"the training was killed (signal {-code}), perhaps for want of memory"
+    if not words and _is_full(running.complained):
+        return NO_ROOM
     return words or f"the training ended with {code}"
+
+
+def _is_full(file: IO[bytes]) -> bool:
+    room = os.fstatvfs(file.fileno())
+    return room.f_bavail * room.f_frsize < _LEAST_ROOM_BYTES

@@ -1,6 +1,7 @@
 """`duyet models promote` in an installation: what its comparison and its shadow say."""
 
 import os
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from service.serving import registry_of
 from service.settings import Settings, load_settings
 from service.storage import Store, utc_now
 from service.storage.counts import day_of
+from service.storage.log import Log, Seen, Sought
 from service.storage.shadows import Kind, Shadows, Tally
 from tests.judging_cases import a_manifest, a_table
 from tests.test_promotion import compared
@@ -123,6 +125,32 @@ def test_a_database_that_cannot_be_asked_does_not_keep_a_bad_champion(settings, 
     assert "unknown" in refused[1]
     assert overridden[0] == 0
     assert registry.moves()[-1]["overrode"] == ["not_shadowed"]
+
+
+def test_a_copy_of_the_registry_is_moved_without_the_installation_hearing_of_it(
+    settings, registry, promote, tmp_path
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(registry.root, copy)
+    before = registry.names()
+
+    assert promote("--models", str(copy), "--override")[0] == 0
+
+    assert Registry(copy).names()[CHAMPION] == before[CHALLENGER]
+    assert registry_of(settings).names() == before
+    assert moved_in_the_log(settings) == []
+    assert promote("--override")[0] == 0
+    assert run(["models", "rollback", "--why", "it erred"]) == 0
+    assert moved_in_the_log(settings) == ["model_rolled_back", "model_promoted"]
+
+
+def moved_in_the_log(settings: Settings) -> list[str]:
+    store = Store.open(settings.sqlalchemy_url, Keyring(settings.secrets_dir))
+    try:
+        page = Log(store).page(Seen(None, None), Sought())
+    finally:
+        store.close()
+    return [line.kind for line in page.lines if line.kind.startswith("model_")]
 
 
 @pytest.mark.parametrize("command", [("promote", CHALLENGER, "--override"), ("rollback",)])

@@ -2,7 +2,11 @@
 
 import csv
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -164,6 +168,32 @@ def test_too_few_labels_are_told_in_a_line(installed):
 
     assert (status, out) == (1, "")
     assert said.startswith("duyet: too few labels to learn from: 0 spam, 0 ham")
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_one_that_a_service_started_ends_by_itself_and_with_the_service(installed, begins):
+    """Its input is a pipe that a service holds: the end of either is told by how it ends."""
+    call = [sys.executable, "-m", "duyet", "train", "--jobs", "1", "--ends-with-input"]
+    environment = os.environ | {"DUYET_DATA_DIR": str(installed.settings.data_dir)}
+    with subprocess.Popen(
+        call,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    ) as training:
+        assert training.stdin is not None
+        assert training.stderr is not None
+        if not begins:
+            training.stdin.close()
+        training.wait(60)
+        said = training.stderr.read().decode()
+
+    if begins:
+        assert (training.returncode, said.count("\n")) == (1, 1), said
+        assert said.startswith("duyet: too few labels")
+    else:
+        assert training.returncode == -signal.SIGTERM, said
 
 
 @pytest.mark.parametrize(

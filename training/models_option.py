@@ -6,6 +6,7 @@ Knows the environment's names; the command line alone may read those. Imports no
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def registry_to_write(models: Path) -> Registry:
         is_signed = Registry(models).is_signed()
     except RegistryError as problem:
         raise click.ClickException(f"{models}: {problem}") from None
-    return Registry(models, own.guard if is_signed else None)
+    return Registry(models, _elsewhere(own.guard) if is_signed else None)
 
 
 def registry_to_move(models: Path | None) -> Registry:
@@ -117,6 +118,11 @@ def models_option(command: Any) -> Any:
         help="The registry's directory.  [default: DUYET_MODELS, else models in DUYET_DATA_DIR, "
         "else the model that comes with duyet]",
     )(command)
+
+
+def _elsewhere(guard: Guard | None) -> Guard | None:
+    """The guard of another registry than the service's: what was seen last is of that alone."""
+    return guard and replace(guard, last_seen=None)
 
 
 def _own() -> Registry:

@@ -177,7 +177,7 @@ class Jobs:
         """Note how a job ended; it failed where there is a problem."""
         state = JobState.FAILED if problem else JobState.DONE
         with self._store.writes() as connection:
-            self._end(connection, job_id, state, by=CLOCK, result=result, problem=problem)
+            self._end(connection, job_id, state, result=result, problem=problem)
 
     def _end(
         self,
@@ -185,11 +185,13 @@ class Jobs:
         job_id: str,
         state: JobState,
         *,
-        by: str,
+        by: str = "",
         result: Mapping[str, Any] | None = None,
         problem: str = "",
     ) -> bool:
-        actor = Actor(by, self._store.now())
+        """End a job, by somebody or, where nobody did, on behalf of who asked for it."""
+        asked_by = sa.select(jobs.c.asked_by).where(jobs.c.id == job_id)
+        actor = Actor(by or connection.execute(asked_by).scalar() or CLOCK, self._store.now())
         problem = mask_addresses(problem)[:LONGEST_PROBLEM]
         values = {
             "state": state.value,

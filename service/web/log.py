@@ -48,6 +48,8 @@ KINDS = (
     "training_failed",
     "training_stopped",
     "nightly_set",
+    "model_promoted",
+    "model_rolled_back",
     "history_imported",
     "labels_looked_at",
     "campaign_found",

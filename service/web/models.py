@@ -5,9 +5,11 @@ and puts it into words; decides nothing itself. Works without JavaScript, which 
 progress up to date.
 """
 
+import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -19,16 +21,21 @@ from starlette.responses import HTMLResponse, Response
 from model.comparison import Comparison
 from model.moves import LONGEST_WHY
 from model.one_line import one_line
-from model.promotion import Reason, Ruling, Shadowed, ruling_on
+from model.promotion import ALL, Reason, Ruling, Shadowed, ruling_on
 from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 from service.first_start import ADOPTED
+from service.promoting import BY_RULE
 from service.storage import Role
 from service.storage.grounds import advice
-from service.storage.jobs import AlreadyAsked, Job, Jobs, Nightly
+from service.storage.jobs import AlreadyAsked, Jobs, Nightly
+from service.storage.model_moves import PROMOTED, ROLLED_BACK, model_moved
+from service.training_jobs import NO_ROOM
 from service.web.card import Piece, Pieces, pieces_of, plain_name
 from service.web.desk import Admin, Caller, Desk, TheDesk
 from service.web.rendering import PageRoute, Refusal, page, see_other
 from service.web.texts import Texts, texts_for
+
+log = logging.getLogger(__name__)
 
 MOVES_SHOWN = 20
 JOBS_SHOWN = 8
@@ -37,11 +44,17 @@ _OWN_WORDS = {
     "models.why.moved": re.compile(
         r"(?P<parent>[0-9a-f]+) moved by (?P<count>[0-9][0-9,]*) labels"
     ),
-    "models.why.rule": re.compile("the rule allowed it"),
+    "models.why.rule": re.compile(BY_RULE),
     "models.why.trained": re.compile("trained"),
     "models.why.adopted": re.compile(re.escape(ADOPTED)),
+    "models.why.interrupted": re.compile("interrupted"),
+    "models.why.killed": re.compile(
+        r"the training was killed \(signal (?P<signal>\d+)\), perhaps for want of memory"
+    ),
+    "models.why.ended": re.compile(r"the training ended with (?P<code>\d+)"),
+    "models.why.no_room": re.compile(re.escape(NO_ROOM)),
 }
-"""What the program itself writes down of a move."""
+"""What the program itself writes down of a move, or of why a training failed."""
 
 _DONE = frozenset({"asked", "stopped", "promoted", "rolled_back", "nightly"})
 _SHARES = frozenset({"champion", "challenger", "change", "low", "high", "risk", "allowed", "share"})
@@ -104,6 +117,7 @@ class Standing:
 
     `earlier` is the champion that a roll back would bring back, "" where there is none. What is
     `unbelieved` is the comparison, and why; `problem` is what is wrong with the whole registry.
+    With `is_broken` the challenger's files are not what was written.
     """
 
     champion: str = ""
@@ -113,7 +127,8 @@ class Standing:
     has_report: bool = False
     moves: Sequence[ShownMove] = ()
     unbelieved: str = ""
-    problem: str = ""
+    is_broken: bool = False
+    problem: RegistryError | None = None
 
     @property
     def is_contested(self) -> bool:
@@ -147,7 +162,9 @@ def models_page(request: Request, caller: Admin, desk: TheDesk, done: str = "") 
 def progress(request: Request, caller: Admin, desk: TheDesk) -> Response:
     """The part of the page that tells of trainings, for the script that renews it."""
     _own(caller)
-    return page(request, "models_training.html", **_trainings(desk), now=desk.now())
+    return page(
+        request, "models_training.html", **_trainings(desk, texts_for(request)), now=desk.now()
+    )
 
 
 def report(request: Request, caller: Admin, version: str) -> Response:
@@ -193,25 +210,27 @@ def promote(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Resp
     standing = _standing(request, texts_for(request))
     if not standing.is_contested or sent.version != f"{standing.champion}>{standing.challenger}":
         raise Refusal(409, "models_moved")
-    assert standing.ruling is not None, "there is a challenger"
+    if standing.is_broken or standing.ruling is None:
+        raise Refusal(409, "model_not_moved")
     why = one_line(sent.why, longest=LONGEST_WHY)
     overrode: list[str] = []
     if not standing.ruling.may:
         if not sent.override or not why:
             return _page(request, desk, fault="override", why=why, status=422)
         overrode = [reason.code.value for reason in standing.ruling.against]
-    try:
+    why = why or BY_RULE
+    with _moving():
         _registry(request).move(
             CHAMPION,
             standing.challenger,
             who=caller.name,
-            why=why or "the rule allowed it",
+            why=why,
             at=desk.now(),
             overrode=overrode,
             instead_of=standing.champion or None,
         )
-    except RegistryError:
-        raise Refusal(409, "model_not_moved") from None
+    told = {"by": caller.name, "why": why}
+    model_moved(desk.store, PROMOTED, standing.challenger, **told, overrode=overrode)
     return see_other(request, "/models?done=promoted")
 
 
@@ -219,14 +238,29 @@ def roll_back(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Re
     """Make the version that was champion before the champion again."""
     _own(caller)
     why = one_line(sent.why, longest=LONGEST_WHY)
+    if not why:
+        return _page(request, desk, fault="rollback", status=422)
     registry = _registry(request)
-    try:
+    with _moving():
         if registry.names().get(CHAMPION) != sent.version:
             raise Refusal(409, "models_moved")
-        registry.roll_back(who=caller.name, why=why, at=desk.now(), instead_of=sent.version)
+        earlier = registry.roll_back(
+            who=caller.name, why=why, at=desk.now(), instead_of=sent.version
+        )
+    model_moved(desk.store, ROLLED_BACK, earlier, by=caller.name, why=why)
+    return see_other(request, "/models?done=rolled_back")
+
+
+@contextmanager
+def _moving() -> Iterator[None]:
+    """Turn what is wrong with the registry, or the disk that it is on, into a page."""
+    try:
+        yield
     except RegistryError:
         raise Refusal(409, "model_not_moved") from None
-    return see_other(request, "/models?done=rolled_back")
+    except OSError as problem:
+        log.error("the registry cannot be written: %s", problem.strerror)
+        raise Refusal(503, "models_unwritable") from None
 
 
 def set_nightly(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Response:
@@ -272,44 +306,51 @@ def _page(
         why=why,
         longest_why=LONGEST_WHY,
         advice=advice(desk.store),
+        serves=_serves(request),
         now=desk.now(),
-        **_trainings(desk),
+        **_trainings(desk, t),
     )
 
 
-def _trainings(desk: Desk) -> Mapping[str, Any]:
+def _trainings(desk: Desk, t: Texts) -> Mapping[str, Any]:
     jobs = Jobs(desk.store)
     last = jobs.last(limit=JOBS_SHOWN)
     running = next((job for job in last if not job.state.is_over), None)
     return {
         "running": running,
-        "past": [(job, plain_name(job.asked_by), _problem(job)) for job in last if job != running],
+        "past": [
+            (job, plain_name(job.asked_by), _own_words(t, job.problem))
+            for job in last
+            if job != running
+        ],
         # Counting reads every decision since, and the page asks again and again while one runs.
         "new_labels": 0 if running else jobs.new_labels(),
         "running_by": plain_name(running.asked_by) if running else "",
     }
 
 
-def _problem(job: Job) -> Pieces:
-    return pieces_of(job.problem)
-
-
 def _standing(request: Request, t: Texts) -> Standing:
-    registry = _registry(request)
+    registry, standing = _registry(request), Standing()
     try:
         names = registry.names()
         champion, challenger = names.get(CHAMPION, ""), names.get(CHALLENGER, "")
+        standing = Standing(champion)
         moves = [_shown(t, move) for move in registry.moves()[-MOVES_SHOWN:]][::-1]
         earlier = (registry.earlier_champion() or "") if champion else ""
-        if challenger in ("", champion):
-            return Standing(champion, challenger, earlier, moves=moves)
+        standing = replace(standing, challenger=challenger, earlier=earlier, moves=moves)
+        if not standing.is_contested:
+            return standing
         comparison, unbelieved = _compared(registry, challenger, champion)
         shadowed = _shadow_of(request)(champion, challenger)
-        ruling = ruling_on(champion or None, challenger, comparison, shadowed)
-        has_report = comparison is not None
-        return Standing(champion, challenger, earlier, ruling, has_report, moves, unbelieved)
+        return replace(
+            standing,
+            ruling=ruling_on(champion or None, challenger, comparison, shadowed),
+            has_report=comparison is not None,
+            unbelieved=unbelieved,
+            is_broken=not registry.is_right(challenger),
+        )
     except RegistryError as problem:
-        return Standing(problem=str(problem))
+        return replace(standing, challenger="", problem=problem)
 
 
 def _compared(registry: Registry, challenger: str, champion: str) -> tuple[Comparison | None, str]:
@@ -334,7 +375,7 @@ def _shown(t: Texts, move: Mapping[str, Any]) -> ShownMove:
         name=str(move["name"]),
         to=str(move["to"]),
         who=plain_name(str(move["who"])),
-        why=_why(t, str(move["why"])),
+        why=_own_words(t, str(move["why"])),
         is_roll_back=bool(move.get("is_roll_back")),
         overrode=tuple(
             t(f"ruling_short.{code}")
@@ -344,19 +385,19 @@ def _shown(t: Texts, move: Mapping[str, Any]) -> ShownMove:
     )
 
 
-def _why(t: Texts, why: str) -> Pieces:
-    """A move's reason: a person's as it was typed, the program's own in the page's language."""
+def _own_words(t: Texts, text: str) -> Pieces:
+    """A reason: a person's as it was typed, the program's own in the page's language."""
     for key, words in _OWN_WORDS.items():
-        if found := words.fullmatch(why):
+        if found := words.fullmatch(text):
             said = found.groupdict()
             count = int(said.pop("count", "0").replace(",", ""))
             return (Piece(t(key, count=count, **said)),)
-    return pieces_of(why)
+    return pieces_of(text)
 
 
 def _said(t: Texts, reason: Reason) -> str:
     """A reason in a sentence, shares in percent and figures by their names."""
-    values: dict[str, object] = {}
+    values: dict[str, object] = {"where": ""}
     for name, value in reason.values.items():
         if name in _SHARES and isinstance(value, int | float):
             values[name] = _percent(t, value)
@@ -364,13 +405,25 @@ def _said(t: Texts, reason: Reason) -> str:
             named = t(f"figure.{value}")
             is_served = "as_served" in reason.values
             values[name] = t("figure.as_served", figure=named) if is_served else named
-        elif name in ("slice", "what") and f"ruling.{name}.{value}" in t.sentences:
-            values[name] = t(f"ruling.{name}.{value}")
+        elif name == "slice":
+            values[name] = _part(t, str(reason.values.get("kind", "site")), str(value))
+            if value != ALL:
+                values["where"] = t("ruling.where", slice=values[name])
+        elif name == "what" and f"ruling.what.{value}" in t.sentences:
+            values[name] = t(f"ruling.what.{value}")
         elif isinstance(value, float):
             values[name] = f"{value:g}".replace(".", t("number.point"))
         else:
             values[name] = plain_name(str(value))
     return t(f"ruling.{reason.code.value}", **values)
+
+
+def _part(t: Texts, kind: str, name: str) -> str:
+    """What a part of the comments is called: a language, a length, a site."""
+    if name == ALL:
+        return t("ruling.slice.all")
+    key = f"language.{name}" if kind == "language" else f"ruling.slice.{kind}.{name}"
+    return t(key) if key in t.sentences else plain_name(name)
 
 
 def _percent(t: Texts, share: float) -> str:
@@ -386,6 +439,12 @@ def _own(caller: Caller) -> None:
 def _registry(request: Request) -> Registry:
     registry: Registry = request.app.state.registry
     return registry
+
+
+def _serves(request: Request) -> str:
+    """The version that comments are judged by in this process, whatever the registry says."""
+    serves: Callable[[], str] = request.app.state.serves
+    return serves()
 
 
 def _shadow_of(request: Request) -> ShadowOf:

@@ -84,6 +84,7 @@ def install(
     passwords: Passwords | None = None,
     registry: Registry = Registry(SHIPPED),  # noqa: B008  frozen
     shadow_of: models.ShadowOf = models.no_shadow,
+    serves: Callable[[], str] = lambda: "",
     public_url: str = "",
 ) -> None:
     """Give an app the pages, their styles and scripts. `secure` is whether people come by https.
@@ -91,7 +92,8 @@ def install(
     `public_url` is where people reach them, in links that go elsewhere; "" for where each asked.
 
     `histograms` gives those of models' manifests, and `shadow_of` what a challenger would have
-    said; `registry` is where models are promoted, and tried on what is stored. `poll_seconds` is
+    said; `serves` names the version that judges, and `registry` is where models are promoted, and
+    tried on what is stored. `poll_seconds` is
     how often it is looked for what is new, while somebody wants to know, and `most_listeners` how
     many may.
 
@@ -101,6 +103,7 @@ def install(
     app.state.registry = registry
     app.state.public_url = public_url
     app.state.shadow_of = shadow_of
+    app.state.serves = serves
     app.state.replay_seconds = SECONDS
     app.state.desk = Desk(
         store,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import (
     HTMLResponse,
     JSONResponse,
@@ -22,7 +22,7 @@ from starlette.responses import (
     StreamingResponse,
 )
 
-from service.logs import described, route_of
+from service.logs import described, request_id, route_of
 from service.storage import StoreUnavailable
 from service.web import navigation
 from service.web.card import plain_name
@@ -124,6 +124,12 @@ class PageRoute(APIRoute):
                 log.warning("page without a store", extra={"problem": described(error)})
                 away = Refusal(503, "store_away", headers={"Retry-After": "5"})
                 return refused(request, away)
+            except ClientDisconnect:
+                raise
+            except Exception as error:
+                log.error("unhandled error", exc_info=error)
+                values: dict[str, object] = {"id": request_id(request.scope)}
+                return refused(request, Refusal(500, "broken", values=values))
 
         return with_pages
 

@@ -108,6 +108,10 @@ def test_label_train_read_promote_and_roll_back(
         timeout=LONGEST_TRAINING_MS
     )
     challenger = page.locator("section:has(#promote) .version code").inner_text()
+    # It is there before its training has ended.
+    expect(page.locator("#trainings")).to_have_attribute("data-running", "no", timeout=60_000)
+    expect(page.locator("#trainings li").first).to_contain_text(f"Done · {challenger}")
+    expect(page.locator("#trainings")).to_contain_text("since the last training: 0")
 
     page.get_by_role("link", name="Read the report").click()
     expect(page.locator("body")).to_contain_text(challenger)
@@ -124,5 +128,10 @@ def test_label_train_read_promote_and_roll_back(
     page.get_by_role("button", name="Roll back").click()
     expect(page.locator(".done")).to_contain_text("The earlier champion is back.")
     assert model_of_next(service, before, 2) == before
+
+    page.goto(f"{service.url}/log")
+    told = page.locator("main").inner_text()
+    for line in (f"an rolled back to {before}.", f"an made {challenger} the champion."):
+        assert line in told.replace("\u2068", "").replace("\u2069", "")
     assert noticed.dialogs == []
     assert {host.partition(":")[0] for host in noticed.hosts} == {"127.0.0.1"}

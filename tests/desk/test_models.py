@@ -1,5 +1,6 @@
 """The page of the models: trained, compared, promoted and rolled back by who may, and told why."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from model.comparison import Figure, Interval
 from model.guard import Guard
 from model.promotion import Shadowed
 from model.registry import CHALLENGER, CHAMPION, Registry
@@ -202,15 +204,126 @@ def test_what_is_done_at_night_is_kept_and_nonsense_is_not(
     assert jobs.nightly().hour == 23
 
 
-def test_a_registry_that_cannot_be_read_is_told_and_stops_no_page(
+def test_what_breaks_behind_a_page_is_told_on_a_page_and_quotes_nothing(
+    newsroom: Newsroom, owner: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    newsroom.app.state.registry = HOSTILE  # no registry at all
+
+    page = owner.get("/models?lang=vi")
+
+    assert page.status_code == 500
+    assert page.headers["content-type"].startswith("text/html")
+    assert "Có lỗi bên trong dịch vụ" in page.text
+    assert re.search(r"mã \u2068?[0-9a-f]{16}", page.text)
+    assert "lan@mail.example" not in page.text
+    assert "unhandled error" in caplog.text
+
+
+def test_where_only_the_moves_are_broken_the_champion_is_shown(
+    newsroom: Newsroom, owner: httpx.Client, tmp_path: Path
+) -> None:
+    registry = Registry(tmp_path / "signed", Guard.open(tmp_path / "keys", ()))
+    newsroom.app.state.registry = registry
+    champion, _ = contested(registry)
+    (registry.root / "moves.jsonl").write_text("")
+
+    shown = owner.get("/models").text
+
+    assert "The registry of models cannot be used:" in shown
+    assert f"<code>{champion}</code>" in shown
+    assert 'action="/models/promote"' not in shown
+
+
+def test_a_challenger_that_is_not_what_was_written_is_told_and_not_promoted(
     owner: httpx.Client, registry: Registry
+) -> None:
+    champion, challenger = contested(registry)
+    table = registry.root / "versions" / challenger / "table.npy"
+    body = bytearray(table.read_bytes())
+    body[-3] ^= 1
+    table.write_bytes(body)
+
+    shown = owner.get("/models").text
+
+    assert "Its files are not what was written" in shown
+    assert 'action="/models/promote"' not in shown
+    sent = {"version": f"{champion}>{challenger}", "override": "yes", "why": "all the same"}
+    assert send(owner, "/models/promote", **sent).status_code == 409
+    assert registry.names()[CHAMPION] == champion
+
+
+def test_who_goes_back_says_why_and_both_are_in_the_log(
+    newsroom: Newsroom, owner: httpx.Client, registry: Registry
+) -> None:
+    champion, challenger = contested(registry)
+    sent = {"version": f"{champion}>{challenger}", "override": "yes"}
+    assert send(owner, "/models/promote", **sent, why="ask lan@mail.example").status_code == 303
+    silent = send(owner, "/models/rollback", version=challenger, why=" \u200b ")
+    assert silent.status_code == 422
+    assert "Say why." in silent.text
+    assert send(owner, "/models/rollback", version=challenger, why="it erred").status_code == 303
+
+    lines = [json.loads(line) for line in owner.get("/log.jsonl").text.splitlines()]
+    told = [line for line in lines if line["kind"].startswith("model_")]
+
+    assert {(line["kind"], line["actor"]) for line in told} == {
+        ("model_promoted", "an"),
+        ("model_rolled_back", "an"),
+    }
+    everything = (registry.root / "moves.jsonl").read_text() + owner.get("/log.jsonl").text
+    assert "lan@mail.example" not in everything
+    assert champion in owner.get("/log").text
+
+
+def test_a_part_of_the_comments_is_named_in_the_language_of_the_page(
+    owner: httpx.Client, registry: Registry
+) -> None:
+    champion, challenger = contested(registry)
+    found = a_comparison()
+    fell = replace(found.figures[0], rows=900)
+    fell = replace(
+        fell, champion=fell.challenger, challenger=fell.champion, difference=_turned(fell)
+    )
+    parts = tuple(
+        replace(found.slices[0], kind=kind, name=name, rows=900, figures=(fell,))
+        for kind, name in (("language", "vi"), ("length", "medium"), ("site", "Báo <b>Mới</b>"))
+    )
+    registry.add_report(replace(found, champion=champion, challenger=challenger, slices=parts), {})
+
+    english, vietnamese = (
+        owner.get(f"/models?lang={tag}").text.replace("\u2068", "").replace("\u2069", "")
+        for tag in ("en", "vi")
+    )
+
+    for named in ("Vietnamese:", "comments of 40 to 199 characters:", "Báo &lt;b&gt;Mới"):
+        assert named in english
+    for named in ("tiếng Việt:", "bình luận từ 40 đến 199 ký tự:"):
+        assert named.lower() in vietnamese.lower()
+
+
+def _turned(figure: Figure) -> Interval:
+    low, value, high = figure.difference.low, figure.difference.value, figure.difference.high
+    assert low is not None
+    assert value is not None
+    assert high is not None
+    return replace(figure.difference, low=-high, value=-value, high=-low)
+
+
+def test_a_registry_that_cannot_be_read_is_told_and_stops_no_page(
+    newsroom: Newsroom, owner: httpx.Client, registry: Registry
 ) -> None:
     assert "There is no champion" in owner.get("/models").text
     registry.root.mkdir(exist_ok=True)
     (registry.root / "names.json").write_text("[]")
 
+    newsroom.app.state.serves = lambda: "0123456789ab"
     page = owner.get("/models")
 
     assert page.status_code == 200
     assert re.search(r"The registry of models cannot be used:.*names\.json", page.text)
+    for told in ("A file of it cannot be read.", "are still judged by", "0123456789ab"):
+        assert told in page.text
+    for untrue in ("There is no champion", "Nothing yet"):
+        assert untrue not in page.text
+    assert "Không đọc được một tệp" in owner.get("/models?lang=vi").text
     assert send(owner, "/models/promote", version=">", why="w").status_code == 409
