@@ -6,6 +6,7 @@ Knows where labels come from, the store or files, and how findings are told. Wha
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,13 @@ def _of_files(
     if site_name is not None:
         raise click.UsageError("--site is for the labels of the store, not of files")
     left_out: Counter[str] = Counter()
-    given = list(examples_of(files, skip_bad=skip_bad, left_out=left_out))
+    given = [
+        example if example.id else replace(example, id=f"label {number:,} of {path.name}")
+        for path in files
+        for number, example in enumerate(
+            examples_of([path], skip_bad=skip_bad, left_out=left_out), start=1
+        )
+    ]
     tell_left_out(left_out)
     return given
 

@@ -163,7 +163,7 @@ def promote(
     --why.
     """
     with registry_said_plainly():
-        registry = registry_to_move(models)
+        registry = _one_to_move(models)
         before = champion_of(registry)
         wanted = registry.resolve(version)
         if wanted == before:
@@ -182,6 +182,11 @@ def promote(
         _tell_champion(wanted, before, as_json=as_json)
 
 
+def _one_to_move(models: Path | None) -> Registry:
+    """The registry whose champion moves. Only the service's own is made where it is not there."""
+    return registry_to_move(None) if models is None else registry_to_write(models)
+
+
 @models.command("rollback")
 @_why_option
 @_who_option
@@ -190,7 +195,7 @@ def promote(
 def rollback(*, why: str, who: str, models: Path | None, as_json: bool) -> None:
     """Make the version that was champion before the champion again. Nothing is asked."""
     with registry_said_plainly():
-        registry = registry_to_move(models)
+        registry = _one_to_move(models)
         before = champion_of(registry)
         now = registry.roll_back(who=who, why=why, at=datetime.now(UTC), instead_of=before)
         noted(registry, ROLLED_BACK, now, by=who, why=why)

@@ -16,7 +16,7 @@ from model.registry import CHAMPION, Registry
 from training import against
 from training.contenders import Labelled, Options, labelled_of
 from training.own_version import OwnVersion
-from training.resolving import time_of
+from training.resolving import Reliance, time_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,20 @@ class _Fair:
     fold_of: tuple[int, ...]
 
 
-def compared_with_champion(
+def compared_with_champion(  # noqa: PLR0913  each is a part of what is compared, or of how
     registry: Registry,
     version: str,
     own: OwnVersion,
     given: Sequence[LabelledExample],
     how: Options,
     notes: Sequence[Note] = (),
+    *,
+    reliance: Reliance | None = None,
 ) -> Comparison | None:
     """The comparison, kept in the registry; None where no label is fair to both.
 
     `given` are the labels as they came, of which `own` took what it was moved by; `notes` are
-    told with it. Raises RegistryError.
+    told with it. Who was relied on less for that is here too, by `reliance`. Raises RegistryError.
     """
     seen_until = registry.manifest(CHAMPION).learnt_until
     fair = [
@@ -48,7 +50,7 @@ def compared_with_champion(
     ]
     if not fair:
         return None
-    measured = labelled_of(given, jobs=1)
+    measured = labelled_of(given, reliance=reliance, jobs=1)
     weight = dict(zip(map(_key, measured.examples), measured.weights, strict=True))
     examples = tuple(own.examples[row] for row in fair)
     return against.compared_with_champion(

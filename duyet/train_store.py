@@ -34,16 +34,18 @@ from model.registry import (
 from service.commands.opening import installation
 from service.storage.erasure import Erasure, Erasures
 from service.storage.jobs import Jobs
+from service.storage.label_findings import FindingKind, LabelFindings
 from training.card import card_of, is_research_only
 from training.contenders import Options as Comparing
 from training.fit import NotEnough
+from training.label_report import label_report
 from training.memory import jobs_to_move, room_for_labels
 from training.models_option import own_models, registry_to_move
 from training.own_fit import OWN, OwnRecipe
 from training.own_version import STAGES, OwnVersion, own_version
 from training.progress import Tell, shown, write_line
 from training.rehearsal import own_texts
-from training.resolving import Resolved, resolved
+from training.resolving import Reliance, Resolved, resolved
 from training.taking import taken
 from training.train_command import CARD, blind_spots, size
 from training.train_command import train as train_on_files
@@ -111,13 +113,14 @@ def train_from_store(  # noqa: PLR0913  each is a part of what is moved, or of h
     rehearsed: Sequence[LabelledExample] | None = None,
     progress: Tell = lambda _, __: None,
     erasures: Sequence[Erasure] = (),
+    reliance: Reliance | None = None,
 ) -> Trained:
     """Move the champion by what an installation's people said; add that as challenger.
 
     `examples` are that as it came, `labels` the same held against each other. `how` is for the
     comparison with the champion, its jobs for all of it; `rehearsed` are the project's own texts
     unless others are given. Of the `erasures` those since its parent came are told in its card and
-    report.
+    report. `reliance` is by which `labels` were weighed.
 
     Raises NotEnough, and RegistryError where the version to move does not load.
     """
@@ -138,9 +141,17 @@ def train_from_store(  # noqa: PLR0913  each is a part of what is moved, or of h
     why = f"{base} moved by {len(own.examples):,} labels"
     registry.move(CHALLENGER, version, who="duyet train", why=why, at=datetime.now(UTC))
     how = replace(how, told=lambda done: progress("comparing", done))
-    comparison = compared_with_champion(registry, version, own, examples, how, gone.notes)
+    notes = (*gone.notes, *_distrusted(reliance))
+    comparison = compared_with_champion(
+        registry, version, own, examples, how, notes, reliance=reliance
+    )
     progress("comparing", 1.0)
     return Trained(version, own, registry.names(), comparison)
+
+
+def _distrusted(reliance: Reliance | None) -> tuple[Note, ...]:
+    accounts = {(kind, who) for _, kind, who in reliance or ()}
+    return (Note("distrusted", {"accounts": len(accounts)}),) if accounts else ()
 
 
 def gone_since(registry: Registry, version: str, erasures: Sequence[Erasure]) -> Gone:
@@ -265,6 +276,10 @@ def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
             texts = own_texts()
             audit = looked_at(labels, jobs=jobs, texts=texts)
             keep(audit.body(), at.store)
+            if not left:
+                findings = LabelFindings(at.store)
+                report = label_report(examples, labels, list(findings.said_again(None)))
+                findings.keep(FindingKind.REPORT, report, by=OPERATOR)
         if audit.reliance:
             # Whom everybody else contradicts is relied on less, which changes who else counts.
             labels = resolved(examples, reliance=audit.reliance, jobs=1)
@@ -287,11 +302,13 @@ def _from_store(options: dict[str, Any], form: str, *, attacks: bool) -> None:
                 rehearsed=texts,
                 progress=progress,
                 erasures=erasures,
+                reliance=audit.reliance,
             )
         except (NotEnough, RegistryError) as problem:
             raise click.ClickException(str(problem)) from None
     answer = {"registry": str(root), "names": trained.names, **_answer(trained)}
     answer["suspect"] = len(audit.looked.suspects)
+    answer["distrusted"] = audit.body()["reliance"]
     if options["out"] is None:
         with installation() as at:  # what is new since the last training counts from this one
             Jobs(at.store).noted(began, by=OPERATOR, result=answer)
@@ -331,6 +348,11 @@ def _told(answer: dict[str, Any], root: Path) -> Iterator[str]:
         yield (
             f"{suspect:,} of the labels are probably wrong; those decide what may be promised. "
             "Look at them again, at /labels or by: duyet labels audit"
+        )
+    for one in answer["distrusted"]:
+        yield (
+            f"{one['who']} ({one['kind']}) is contradicted far more than others: labels on "
+            f"{one['head']} weigh {100 * one['weighs']:.0f} % of what they would."
         )
     if erased := answer["erased_comments"]:
         yield f"{erased:,} comments of people who were erased are gone since that came."

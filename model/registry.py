@@ -229,13 +229,14 @@ class Registry:
         """Point a name at a version that loads.
 
         `overrode` are the reasons against it that somebody went past; `instead_of` is the
-        version that the name must still point to, for who compared with that one. Raises
+        version that the name must still point to, for who compared with that one, "" for one
+        that must not point anywhere yet. Raises
         RegistryError, and moves nothing, when it does not load, or when the name is not one: a
         word in lower case that no version is called.
         """
         self.resolve(to)  # before anything is made in a directory that may be a slip
         with self._writing():
-            if instead_of is not None and self.names().get(name) != instead_of:
+            if instead_of is not None and self.names().get(name, "") != instead_of:
                 raise RegistryError(f"{name} was moved meanwhile; look again", Refusal.OVERTAKEN)
             said = {"who": who, "why": why, "at": at.isoformat(), "overrode": list(overrode)}
             self._move(name, to, said)

@@ -46,7 +46,8 @@ OLDEST = {"PostgreSQL": (14,), "SQLite": (3, 37)}
 _AGAINST: Mapping[Refusal, str] = {
     Refusal.ABSENT: "restore what is gone from a backup, or promote one that is there",
     Refusal.UNREADABLE: "restore it from a backup, then `duyet models sign`",
-    Refusal.CHANGED: "find out who writes there; `duyet models rollback`, or restore a backup",
+    Refusal.CHANGED: "find out who writes there, and restore a backup; where it is a "
+    "version alone, `duyet models rollback`",
     Refusal.UNSIGNED: "`duyet models sign`, if you know whose it is",
     Refusal.FOREIGN: "add the key to DUYET_TRUSTED_MODEL_KEYS, or `duyet models sign`",
     Refusal.ROLLED_BACK: "find out who put it there; `duyet models sign` if that was you",
@@ -361,6 +362,9 @@ def model(at: Patient) -> Findings:
             f"see that {at.settings.models_dir} can be read, or `duyet models rollback`",
         )
     else:
+        if registry.shared is not None and registry.shared.is_away:
+            what = "the bucket of the models does not answer; what was brought goes on serving"
+            yield _fail("model", what, _AGAINST[Refusal.AWAY])
         if broken:
             what = f"{broken[0]}, which is no champion, is not what was written"
             yield _warn("model", what, "find out who writes there; `duyet train` makes it anew")

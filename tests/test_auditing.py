@@ -99,6 +99,18 @@ def test_wrong_labels_are_among_the_first_four_times_as_often_as_among_all(label
     assert looked.left_out.keys() == {"toxicity"}
 
 
+@pytest.mark.parametrize("given", [{"id": "", "group": ""}, {"group": "one article"}])
+def test_rows_without_names_or_of_one_article_are_judged_as_others_are(labelled, given):
+    """Rows of a file need have neither an id nor a group; a site may send no article."""
+    found, _ = labelled
+    named = audited(found, SMALL)
+
+    looked = audited(resolved([replace(e, **given) for e in found.examples]), SMALL)
+
+    assert looked.judged == named.judged
+    assert len(looked.suspects) < 1.2 * len(named.suspects)
+
+
 def test_of_too_few_labels_nothing_is_said():
     few = [e for e in read_examples(TEXTS / "vi_spam.jsonl")][: LEAST - 1]
 

@@ -180,6 +180,16 @@ def test_without_these_rules_the_same_attacks_move_a_model_far(site):
     assert min(moved) > 2 * MOVES
 
 
+def test_of_three_only_the_one_who_errs_is_distrusted(site):
+    """Without that one two are left, of whom nobody knows which is wrong."""
+    three = [e for e in site.labels if e.provenance.who in PEOPLE[:3]]
+    errs = [replace(e, label=turned(e)) if e.provenance.who == "cem" else e for e in three]
+
+    reliance = reliance_of(resolved(errs), SMALL, support=site.project)
+
+    assert {who for _, _, who in reliance} == {"cem"}
+
+
 def test_nobody_honest_is_distrusted(site):
     for support in ((), site.project):
         assert reliance_of(resolved(site.labels), SMALL, support=support) == {}

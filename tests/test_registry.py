@@ -651,5 +651,8 @@ def test_a_name_that_moved_since_somebody_looked_is_not_moved_again(registry):
     with pytest.raises(RegistryError, match="moved meanwhile"):
         registry.move(CHAMPION, c, who="lan", why="better than a", at=AT, instead_of=a)
     registry.move(CHAMPION, c, who="lan", why="better than b", at=AT, instead_of=b)
+    with pytest.raises(RegistryError) as there:
+        registry.move(CHAMPION, a, who="lan", why="the first", at=AT, instead_of="")
+    assert there.value.refusal is Refusal.OVERTAKEN
 
     assert [move["to"] for move in registry.moves()] == [a, b, c]

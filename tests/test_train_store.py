@@ -15,7 +15,9 @@ import pytest
 
 from duyet.train_store import Gone, gone_since, train_from_store
 from model.comparison import Note
+from model.decision import WordOf
 from model.features import Spec
+from model.outcome import Head
 from model.registry import CHALLENGER, CHAMPION, Registry
 from service.serving import registry_of
 from service.storage.erasure import Erasure, Erasures
@@ -140,7 +142,10 @@ def test_what_labels_moved_is_not_moved_by_them_again(blog):
     labels, how = list(blog.store.labelled()), Options(attacked=0)
     base = registry.names()[CHAMPION]
 
-    first = train_from_store(labels, resolved(labels), registry, how=how, rehearsed=few)
+    said = {(Head.SPAM, WordOf.DECISION, "mai"): 0.0, (Head.TOXICITY, WordOf.DECISION, "mai"): 0.5}
+    first = train_from_store(
+        labels, resolved(labels), registry, how=how, rehearsed=few, reliance=said
+    )
     registry.move(CHAMPION, first.version, who="a test", why="learnt", at=datetime.now(UTC))
     again = train_from_store(labels, resolved(labels), registry, how=how, rehearsed=few)
 
@@ -148,6 +153,7 @@ def test_what_labels_moved_is_not_moved_by_them_again(blog):
     assert again.version == first.version
     assert first.comparison is not None
     assert again.comparison is None
+    assert Note("distrusted", {"accounts": 1}) in first.comparison.notes
 
 
 def test_only_what_was_erased_since_the_parent_came_is_told(blog):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from model.decision import Label, LabelledExample, WordOf
 from model.outcome import Head
 from training.feature_rows import rows_of
+from training.own import units_of
 from training.plain_fits import judged_without, wilson, without_unused
 from training.recipes import Recipe
 from training.resolving import Resolved
@@ -78,9 +79,9 @@ def audited(
 ) -> Audited:
     """Look for wrong labels among those that teach.
 
-    Near-duplicates, and else what is of one group, are held out together. `support` are examples
-    that every fit sees as well and of which nothing is said. Costs about a millisecond an example
-    and `recipe.folds` fits a head.
+    Near-duplicates, and else what is of one group or reads the same, are held out together.
+    `support` are examples that every fit sees as well and of which nothing is said. Costs about a
+    millisecond an example and `recipe.folds` fits a head.
     """
     suspects: list[Suspect] = []
     accounts: list[Doubted] = []
@@ -122,15 +123,17 @@ def _other(score: float, positive: bool) -> float:
 
 
 def _folds(found: Resolved, recipe: Recipe) -> NDArray[np.intp]:
-    """A fold for each example: by its campaign, else its group, else alone."""
+    """A fold for each example: by its campaign, else as `own.units_of` holds it out."""
     campaign = {
         (one.label, id): f"campaign/{number}"
         for number, one in enumerate(found.campaigns)
         for id in one.ids
+        if id  # rows of a file need not have one
     }
+    alone = units_of(found.examples).tolist()
     units = (
-        campaign.get((e.label.word, e.id)) or f"{e.source}/{e.group or e.id}"
-        for e in found.examples
+        campaign.get((e.label.word, e.id)) or unit
+        for e, unit in zip(found.examples, alone, strict=True)
     )
     return np.array([_draw(f"{recipe.seed}/{unit}") % recipe.folds for unit in units], np.intp)
 

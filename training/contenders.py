@@ -22,7 +22,7 @@ from model.submission import History
 from training.evaluation import Floats, Judged
 from training.examples import submission_of
 from training.paired import Bools, Pair
-from training.resolving import Bounds, resolved
+from training.resolving import Bounds, Reliance, resolved
 
 CHUNK = 500
 """Examples judged in one task."""
@@ -165,7 +165,9 @@ def judged_by_both(
     return Compared(examples, Pair(*sides), head, folds)
 
 
-def labelled_of(examples: Iterable[LabelledExample], *, jobs: int = 1) -> Labelled:
+def labelled_of(
+    examples: Iterable[LabelledExample], *, reliance: Reliance | None = None, jobs: int = 1
+) -> Labelled:
     """Examples to compare on, held against each other as for training (`training.resolving`).
 
     Unlike there, an old label counts as much as a new one, and the inverse of the chance of
@@ -173,7 +175,7 @@ def labelled_of(examples: Iterable[LabelledExample], *, jobs: int = 1) -> Labell
     wider interval.
     """
     given = list(examples)
-    found = resolved(given, MEASURING, jobs=jobs)
+    found = resolved(given, MEASURING, reliance=reliance, jobs=jobs)
     return Labelled(
         examples=found.examples,
         weights=found.weights,

@@ -103,7 +103,7 @@ def _errant(
         for who, rate in pair.items():
             found[who] = rate
             weights[left.pop(who)] = 0.0
-    while len(left) >= FEWEST - 1:
+    while len(left) >= FEWEST:  # of two who disagree nobody knows which is wrong
         errors = {who: n for one in errors_of([[who] for who in left]) for who, n in one.items()}
         worst = max(left, key=lambda who: (errors[who] / len(left[who]), who))
         others = sum(map(len, left.values())) - len(left[worst])

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -28,6 +29,7 @@ from model.outcome import Head
 from model.policy import Policy
 from model.promise import ANY
 from model.promotion import ruling_on
+from model.refusals import Refusal
 from model.registry import CHALLENGER, CHAMPION, Manifest, Registry, RegistryError
 from training.against import compared_with_champion
 from training.card import card_of, is_research_only, threshold_text
@@ -396,11 +398,15 @@ def blind_spots(manifest: Manifest) -> list[str]:
 def _added(registry: Registry, manifest: Manifest, fitted: Fitted) -> dict[str, str]:
     """Write the version, move the names, and give where they point."""
     with registry_said_plainly():
-        had_champion = CHAMPION in registry.names()
         version = registry.add(manifest, fitted.final.table, extra={CARD: card_of(manifest)})
         why = "trained" + (" with research-only data" if is_research_only(manifest) else "")
-        for name in [CHALLENGER, *([] if had_champion else [CHAMPION])]:
-            registry.move(name, version, who=TRAINER, why=why, at=datetime.now(UTC))
+        move = partial(registry.move, to=version, who=TRAINER, why=why, at=datetime.now(UTC))
+        move(CHALLENGER)
+        try:
+            move(CHAMPION, instead_of="")
+        except RegistryError as problem:
+            if problem.refusal is not Refusal.OVERTAKEN:  # there is a champion
+                raise
         return registry.names()
 
 

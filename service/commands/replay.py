@@ -59,7 +59,7 @@ Examples:
     "policy_file",
     type=click.File(encoding="utf-8"),
     metavar="FILE",
-    help="JSON with what each site's policy is to be changed in (docs/policy.md).",
+    help="JSON with what each site's policy is to be changed in (docs/shadow.md).",
 )
 @click.option(
     "--lists",

@@ -227,7 +227,7 @@ def promote(request: Request, caller: Admin, desk: TheDesk, sent: _Form) -> Resp
             why=why,
             at=desk.now(),
             overrode=overrode,
-            instead_of=standing.champion or None,
+            instead_of=standing.champion,
         )
     told = {"by": caller.name, "why": why}
     model_moved(desk.store, PROMOTED, standing.challenger, **told, overrode=overrode)

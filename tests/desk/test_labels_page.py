@@ -50,7 +50,9 @@ def suspected(newsroom: Newsroom, content: str = "Hàng <b>tốt</b>, gọi a@b.
     decision = Decision(Outcome.ACCEPT, None, "mai", newsroom.clock())
     newsroom.store.decide(None, comment, decision)
     told = {"comment_id": comment, "label": "ham", "suggests": "spam", "score": 0.97, "who": "mai"}
-    LabelFindings(newsroom.store).keep(FindingKind.AUDIT, {"labels": [told]}, by="operator")
+    who = {"head": "spam", "kind": "decision", "who": "<b>thu</b>", "weighs": 0.25}
+    body = {"labels": [told], "reliance": [who]}
+    LabelFindings(newsroom.store).keep(FindingKind.AUDIT, body, by="operator")
     return comment
 
 
@@ -70,6 +72,9 @@ def test_an_admin_reads_the_report_and_what_is_probably_wrong(newsroom: Newsroom
     ):
         assert said in page
     assert "/queue?order=teaches" in page
+    contradicted = page.replace("\u2068", "").replace("\u2069", "").replace("\u00a0", " ")
+    assert "&lt;b&gt;thu&lt;/b&gt;</bdi>: everybody else contradicts" in contradicted
+    assert "weigh 25 % of what they would" in contradicted
     assert "&lt;b&gt;" in page
     assert "a@b.example" not in page
 
