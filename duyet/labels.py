@@ -304,9 +304,10 @@ def _audit_lines(body: dict[str, Any]) -> Iterator[str]:
     for one in body["labels"]:
         yield ""
         at = f", {one['at'][:10]}" if one["at"] else ""
+        source = f" of {shown(one['source'])}" if one["source"] else ""
         yield (
             f"{one['score']:.3f}  {one['label']}, probably {one['suggests']}: "
-            f"{shown(one['comment_id'] or one['id'])} of {shown(one['source'])}, "
+            f"{shown(one['comment_id'] or one['id'])}{source}, "
             f"by {shown(one['who'])} ({one['kind']}){at}"
         )
         yield f"       {one['excerpt']}"
