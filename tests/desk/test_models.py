@@ -130,7 +130,7 @@ def test_reasons_of_the_program_are_told_in_the_language_of_the_page(
 
     shown = owner.get("/models?lang=vi").text
 
-    assert "\u20680123456789ab\u2069, được dịch chuyển bởi 1.234 nhãn" in shown
+    assert "\u20680123456789ab\u2069, được dịch chuyển bởi 1.234 nhãn, tính riêng rác và độc hại" in shown
     assert "quy tắc cho phép" in shown
     assert "vì spam tháng 5" in shown
     assert "a moved by , labels" in shown
