@@ -85,8 +85,8 @@ def _value_problem(value: Any, was: Any, least: int) -> str | None:
     if isinstance(was, int):
         whole = in_range and isinstance(value, int)
         return None if whole else f"a whole number from {least} to {_MOST:,}"
-    if isinstance(was, float):
-        return None if in_range else f"a number from {least} to {_MOST:,}"
+    if isinstance(was, float):  # the policy itself knows its range
+        return None if number and abs(value) <= _MOST else "a number"
     return None
 
 
