@@ -126,7 +126,7 @@ class PageRoute(APIRoute):
                 return refused(request, away)
             except ClientDisconnect:
                 raise
-            except Exception as error:
+            except Exception as error:  # the edge: people read pages, not JSON
                 log.error("unhandled error", exc_info=error)
                 values: dict[str, object] = {"id": request_id(request.scope)}
                 return refused(request, Refusal(500, "broken", values=values))
