@@ -1,9 +1,9 @@
 """The one door: every comment, by whatever protocol it came, goes through `Moderation.check`.
 
 Gather, judge, record, for a batch: while one batch is judged and committed on its own thread,
-arriving submissions collect, and the next batch takes them all. There is no timer, so an idle
-service adds no waiting; a busy one shares one read, one scoring and one commit. Knows no
-protocol and no table; never judges by itself.
+arriving submissions collect, and the next batch takes them all, and those whose requests are
+there by then. There is no timer, so an idle service adds no waiting; a busy one shares one read,
+one scoring and one commit. Knows no protocol and no table; never judges by itself.
 """
 
 import asyncio
