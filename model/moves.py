@@ -130,3 +130,11 @@ def _up_to(line: list[str], version: str) -> list[str]:
         return [*line, version]
     last = max(at for at, known in enumerate(line) if known == version)
     return line[: last + 1]
+
+
+def was_taken_back(moves: Sequence[Mapping[str, Any]], name: str, version: str) -> bool:
+    """Whether somebody rolled a name back from a version."""
+    return any(
+        move["name"] == name and move.get("is_roll_back") and move["from"] == version
+        for move in moves
+    )

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from model.moves import was_taken_back
 from model.promotion import Code, Shadowed, ruling_on
 from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
 from service.storage import Store
@@ -65,7 +66,7 @@ class Promoting:
         try:
             names = self._registry.names()
             champion, challenger = names.get(CHAMPION, ""), names.get(CHALLENGER, "")
-            if not champion or challenger in ("", champion) or self._was_taken_back(challenger):
+            if not champion or challenger in ("", champion) or self._is_let_be(challenger):
                 return False
             moves = [m for m in self._registry.moves() if m["name"] == CHALLENGER]
             since = datetime.fromisoformat(str(moves[-1]["at"])) if moves else None
@@ -82,7 +83,7 @@ class Promoting:
     def _promoted(self) -> bool:
         names = self._registry.names()
         champion, challenger = names.get(CHAMPION, ""), names.get(CHALLENGER, "")
-        if not champion or challenger in ("", champion) or self._was_taken_back(challenger):
+        if not champion or challenger in ("", champion) or self._is_let_be(challenger):
             return False
         comparison = self._registry.report(challenger, champion)
         ruling = ruling_on(champion, challenger, comparison, self._shadow_of(champion, challenger))
@@ -96,7 +97,6 @@ class Promoting:
         log.info("challenger promoted", extra={"version": challenger})
         return True
 
-    def _was_taken_back(self, version: str) -> bool:
+    def _is_let_be(self, version: str) -> bool:
         """Whether somebody rolled back from it: nobody's decision is undone by the clock."""
-        moves = [move for move in self._registry.moves() if move["name"] == CHAMPION]
-        return any(move.get("is_roll_back") and move["from"] == version for move in moves)
+        return was_taken_back(self._registry.moves(), CHAMPION, version)

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from model.comparison import Comparison
-from model.moves import LONGEST_WHY
+from model.moves import LONGEST_WHY, was_taken_back
 from model.one_line import one_line
 from model.promotion import ALL, Reason, Ruling, Shadowed, ruling_on
 from model.registry import CHALLENGER, CHAMPION, Registry, RegistryError
@@ -117,7 +117,8 @@ class Standing:
 
     `earlier` is the champion that a roll back would bring back, "" where there is none. What is
     `unbelieved` is the comparison, and why; `problem` is what is wrong with the whole registry.
-    With `is_broken` the challenger's files are not what was written.
+    With `is_broken` the challenger's files are not what was written, and with `was_taken_back`
+    somebody rolled back from it before.
     """
 
     champion: str = ""
@@ -127,6 +128,7 @@ class Standing:
     has_report: bool = False
     moves: Sequence[ShownMove] = ()
     unbelieved: str = ""
+    was_taken_back: bool = False
     is_broken: bool = False
     problem: RegistryError | None = None
 
@@ -335,7 +337,8 @@ def _standing(request: Request, t: Texts) -> Standing:
         names = registry.names()
         champion, challenger = names.get(CHAMPION, ""), names.get(CHALLENGER, "")
         standing = Standing(champion)
-        moves = [_shown(t, move) for move in registry.moves()[-MOVES_SHOWN:]][::-1]
+        written = registry.moves()
+        moves = [_shown(t, move) for move in written[-MOVES_SHOWN:]][::-1]
         earlier = (registry.earlier_champion() or "") if champion else ""
         standing = replace(standing, challenger=challenger, earlier=earlier, moves=moves)
         if not standing.is_contested:
@@ -347,6 +350,7 @@ def _standing(request: Request, t: Texts) -> Standing:
             ruling=ruling_on(champion or None, challenger, comparison, shadowed),
             has_report=comparison is not None,
             unbelieved=unbelieved,
+            was_taken_back=was_taken_back(written, CHAMPION, challenger),
             is_broken=not registry.is_right(challenger),
         )
     except RegistryError as problem:

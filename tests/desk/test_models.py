@@ -130,7 +130,10 @@ def test_reasons_of_the_program_are_told_in_the_language_of_the_page(
 
     shown = owner.get("/models?lang=vi").text
 
-    assert "\u20680123456789ab\u2069, được dịch chuyển bởi 1.234 nhãn, tính riêng rác và độc hại" in shown
+    assert (
+        "\u20680123456789ab\u2069, được dịch chuyển bởi 1.234 nhãn, tính riêng rác và độc hại"
+        in shown
+    )
     assert "quy tắc cho phép" in shown
     assert "vì spam tháng 5" in shown
     assert "a moved by , labels" in shown
@@ -270,6 +273,7 @@ def test_who_goes_back_says_why_and_both_are_in_the_log(
         ("model_promoted", "an"),
         ("model_rolled_back", "an"),
     }
+    assert "Somebody rolled back from it before" in owner.get("/models").text
     everything = (registry.root / "moves.jsonl").read_text() + owner.get("/log.jsonl").text
     assert "lan@mail.example" not in everything
     assert champion in owner.get("/log").text
