@@ -175,12 +175,16 @@ def median(values: Sequence[float]) -> float:
 
 
 def single_rows(bench: Bench) -> Iterator[Row]:
-    """The rows of one worker on SQLite, the single route's first: the others are told by it."""
-    with null_app() as null, bench.service() as site:
+    """The rows of one worker on SQLite, the single route's first: the others are told by it.
+
+    Each begins with an empty database, as what the rows before it stored would make it slower.
+    """
+    with null_app() as null:
         full = []
-        for _ in range(bench.rounds):
-            nothing = bench.load(null, connections=CONNECTIONS)
-            full.append((bench.load(site, connections=CONNECTIONS), nothing))
+        with bench.service() as site:
+            for _ in range(bench.rounds):
+                nothing = bench.load(null, connections=CONNECTIONS)
+                full.append((bench.load(site, connections=CONNECTIONS), nothing))
         most = median([one.per_second for one, _ in full])
         yield at_least(
             f"POST /v1/comments, one worker, SQLite, {CONNECTIONS} connections: of the null app",
@@ -192,10 +196,14 @@ def single_rows(bench: Bench) -> Iterator[Row]:
             f"{median([one.cpu for one, _ in full]):.0f} us a request, null app "
             f"{median([n.cpu for _, n in full]):.0f}; failed {sum(one.failed for one, _ in full)}",
         )
-        yield alone_row(bench, site, null)
-        yield half_row(bench, site, most)
-        yield form_row(bench, site)
-        yield batch_row(bench, site, most)
+        with bench.service() as site:
+            yield alone_row(bench, site, null)
+        with bench.service() as site:
+            yield half_row(bench, site, most)
+        with bench.service() as site:
+            yield form_row(bench, site)
+        with bench.service() as site:
+            yield batch_row(bench, site, most)
 
 
 def alone_row(bench: Bench, site: Server, null: Server) -> Row:
