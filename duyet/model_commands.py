@@ -176,7 +176,7 @@ def promote(
             raise click.exceptions.Exit(1)
         at = datetime.now(UTC)
         registry.move(
-            CHAMPION, wanted, who=who, why=why, at=at, overrode=against, instead_of=before
+            CHAMPION, wanted, who=who, why=why, at=at, overrode=against, instead_of=before or ""
         )
         noted(registry, PROMOTED, wanted, by=who, why=why, overrode=against)
         _tell_champion(wanted, before, as_json=as_json)

@@ -33,8 +33,10 @@ COMMAND = (sys.executable, "-m", "duyet", "train", "--progress", "json", "--ends
 NICENESS = 10
 """Comments come first: the process gets what is left of the processors."""
 
+KILLED = "the training was killed (signal {}), perhaps for want of memory"
+ENDED = "the training ended with {}"
 NO_ROOM = "no room is left in the data directory"
-"""What a training cannot say of itself: its words would lie there as well."""
+"""What a training cannot say of itself: it was ended, or its words would lie there as well."""
 
 _LEAST_ROOM_BYTES = 1024 * 1024
 
@@ -216,10 +218,10 @@ def _told(running: _Running) -> str:
     code = running.process.returncode
     if code < 0:
         # As the system does where memory is short; what it said until then is no reason.
-        return f"the training was killed (signal {-code}), perhaps for want of memory"
+        return KILLED.format(-code)
     if not words and _is_full(running.complained):
         return NO_ROOM
-    return words or f"the training ended with {code}"
+    return words or ENDED.format(code)
 
 
 def _is_full(file: IO[bytes]) -> bool:

@@ -31,6 +31,9 @@ FROM_THE_FUTURE = timedelta(hours=1)
 CLOCK = "nightly"
 """Who asked for a job that the clock asked for."""
 
+INTERRUPTED = "interrupted"
+"""The problem of a job whose process was not heard of any more."""
+
 
 class AlreadyAsked(StoreError):
     """A job waits or runs: there is one at a time."""
@@ -144,9 +147,7 @@ class Jobs:
             if row["state"] == JobState.RUNNING.value:
                 heard_at = row["heard_at"] or now
                 if not now - SILENT <= heard_at <= now + FROM_THE_FUTURE:
-                    self._end(
-                        connection, row["id"], JobState.FAILED, by=CLOCK, problem="interrupted"
-                    )
+                    self._end(connection, row["id"], JobState.FAILED, by=CLOCK, problem=INTERRUPTED)
                 return None
             taken = {"state": "running", "holder": holder, "started_at": now, "heard_at": now}
             connection.execute(jobs.update().where(jobs.c.id == row["id"]).values(taken))

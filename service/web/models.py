@@ -27,9 +27,9 @@ from service.first_start import ADOPTED
 from service.promoting import BY_RULE
 from service.storage import Role
 from service.storage.grounds import advice
-from service.storage.jobs import AlreadyAsked, Jobs, Nightly
+from service.storage.jobs import INTERRUPTED, AlreadyAsked, Jobs, Nightly
 from service.storage.model_moves import PROMOTED, ROLLED_BACK, model_moved
-from service.training_jobs import NO_ROOM
+from service.training_jobs import ENDED, KILLED, NO_ROOM
 from service.web.card import Piece, Pieces, pieces_of, plain_name
 from service.web.desk import Admin, Caller, Desk, TheDesk
 from service.web.rendering import PageRoute, Refusal, page, see_other
@@ -40,6 +40,12 @@ log = logging.getLogger(__name__)
 MOVES_SHOWN = 20
 JOBS_SHOWN = 8
 
+
+def _pattern_of(words: str) -> re.Pattern[str]:
+    """What the program's own words look like once their number `n` is filled in."""
+    return re.compile(re.escape(words).replace(r"\{\}", r"(?P<n>\d+)"))
+
+
 _OWN_WORDS = {
     "models.why.moved": re.compile(
         r"(?P<parent>[0-9a-f]+) moved by (?P<count>[0-9][0-9,]*) labels"
@@ -47,12 +53,10 @@ _OWN_WORDS = {
     "models.why.rule": re.compile(BY_RULE),
     "models.why.trained": re.compile("trained"),
     "models.why.adopted": re.compile(re.escape(ADOPTED)),
-    "models.why.interrupted": re.compile("interrupted"),
-    "models.why.killed": re.compile(
-        r"the training was killed \(signal (?P<signal>\d+)\), perhaps for want of memory"
-    ),
-    "models.why.ended": re.compile(r"the training ended with (?P<code>\d+)"),
-    "models.why.no_room": re.compile(re.escape(NO_ROOM)),
+    "models.why.interrupted": re.compile(INTERRUPTED),
+    "models.why.killed": _pattern_of(KILLED),
+    "models.why.ended": _pattern_of(ENDED),
+    "models.why.no_room": _pattern_of(NO_ROOM),
 }
 """What the program itself writes down of a move, or of why a training failed."""
 

@@ -15,7 +15,8 @@ from model.guard import Guard
 from model.promotion import Shadowed
 from model.registry import CHALLENGER, CHAMPION, Registry
 from service.storage import Role
-from service.storage.jobs import Jobs, Nightly
+from service.storage.jobs import INTERRUPTED, Jobs, Nightly
+from service.training_jobs import ENDED, KILLED, NO_ROOM
 from tests.browser.newsroom import Newsroom, form_token, open_newsroom
 from tests.judging_cases import a_manifest, a_table
 from tests.test_comparison import a_comparison
@@ -137,6 +138,20 @@ def test_reasons_of_the_program_are_told_in_the_language_of_the_page(
     assert "quy tắc cho phép" in shown
     assert "vì spam tháng 5" in shown
     assert "a moved by , labels" in shown
+
+
+def test_why_a_training_failed_is_told_in_the_language_of_the_page(
+    newsroom: Newsroom, owner: httpx.Client
+) -> None:
+    jobs = Jobs(newsroom.store)
+    for problem in (INTERRUPTED, KILLED.format(9), ENDED.format(3), NO_ROOM, "too few labels"):
+        jobs.ended(jobs.ask(by="an"), result={}, problem=problem)
+
+    shown = owner.get("/models?lang=vi").text.replace("\u2068", "").replace("\u2069", "")
+
+    for told in ("đã bị dừng", "(tín hiệu 9)", "với mã 3", "không còn chỗ", "too few labels"):
+        assert told in shown
+    assert "the training" not in shown
 
 
 def test_what_the_rule_allows_needs_no_reason(
