@@ -294,6 +294,26 @@ def test_too_many_waiting_are_turned_away_and_those_before_are_answered(tmp_path
     assert isinstance(turned_away, Overloaded)
 
 
+def test_callers_who_ask_again_at_once_are_judged_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    monkeypatch.setattr(Metrics, "judged_together", lambda _, stages: sizes.append(stages.comments))
+
+    async def checked() -> None:
+        async with door(tmp_path) as (moderation, site, _):
+
+            async def asks(caller: int) -> None:
+                for number in range(4):
+                    await moderation.check(site, [says(f"Câu {caller} {number}")])
+
+            await asyncio.gather(*map(asks, range(16)))
+
+    asyncio.run(checked())
+
+    assert sizes == [8, 16, 16, 16, 8]  # a flood's first batch would be as short
+
+
 def test_as_many_as_may_wait_are_all_answered(tmp_path: Path) -> None:
     async def checked() -> list[Answer]:
         async with door(tmp_path) as (moderation, site, _):
