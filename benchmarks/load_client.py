@@ -16,6 +16,9 @@ from typing import cast
 SETTLE_SECONDS = 30.0
 """How long the last answers may take after the last request was due."""
 
+OPENING_SECONDS = 1.0
+"""After connecting: the service has to accept the connections as well, thousands of them."""
+
 
 @dataclass(slots=True)
 class Load:
@@ -165,10 +168,12 @@ async def driven(
 ) -> Load:
     """Send `rate` requests a second for so many seconds over up to `connections`; what came.
 
+    They are opened before, so that requests are measured and not how connections are accepted.
     A request that finds no connection free waits, and its time goes on.
     """
     opened = _Connections(port, connections)
     await opened.open_all()
+    await asyncio.sleep(OPENING_SECONDS)
     waiting: deque[float] = deque()
     started, due, now = time.perf_counter(), 0, 0.0
     while now < seconds or (waiting and now < seconds + SETTLE_SECONDS):

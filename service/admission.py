@@ -3,9 +3,9 @@
 A queue that stands answers nobody sooner, it makes everybody wait. So a burst may wait for some
 time: most of it is there at once, and then it shrinks. Where ever more wait, batch after batch, or
 more were turned away than wait, it is a flood: those that wait leave but for the few that came
-last, and who comes next waits for a few comments at most, until nobody has been turned away for a
-while. That is what RFC 8289 (CoDel) does, which drops at the head of a queue that stands, with two
-batches in place of its interval.
+last, and who comes next is let in only while no batch is in work, until nobody has been turned
+away for a while. That is what RFC 8289 (CoDel) does, which drops at the head of a standing queue,
+with two batches in place of its interval.
 Knows work, seconds and sites, no protocol. Called on one event loop.
 """
 
@@ -39,12 +39,12 @@ ALWAYS_ADMITTED = 64
 """Callers that may wait however slow the store is: they make up one batch, and without them
 nobody would find out that it is fast again."""
 
-ADMITTED_OF_TOO_MANY = 3
-"""The same while callers are being turned away: one batch is in work, these are the next. Each
-waits for one batch and is answered with another, so that as few make both short."""
+FEWEST_OF_TOO_MANY = 3
+"""Callers that may be judged together while others are being turned away, at the least."""
 
-WAITS_OF_TOO_MANY = 2.0
-"""Times a comment alone takes that a caller may wait for others while some are turned away."""
+TIMES_ALONE = 2.0
+"""Times that a comment alone takes, in calm: while batches of a flood follow each other faster, one
+more is judged together in the next, else one less."""
 
 FIRST_TOGETHER = 8
 """Submissions of a batch of many callers after one of one; each next may have twice as many as the
@@ -61,6 +61,9 @@ CALM_SECONDS = 1.0
 
 _WORK_OF_ANY = 500
 """The work of a submission besides its characters, in characters."""
+
+_WEIGHT_ALONE = 0.05
+"""Of the newest comment alone: the first few of a flood, which are slower, hardly count."""
 
 _USUAL_WORK = 2 * _WORK_OF_ANY
 """Of one that nobody has seen yet."""
@@ -100,18 +103,21 @@ class Admission:
         self.waiting = 0
         """Submissions that are not in work yet."""
         self._characters = 0
-        self._callers: Counter[str] = Counter()  # by site
+        self._callers: Counter[str] = Counter()  # that wait, by site
         self._all_callers = 0
+        self._judged: Counter[str] = Counter()  # those whose last submission is in work
         self._expected: Counter[str] = Counter()  # those let in that are on their way here
         self._all_expected = 0
         self._in_work = 0
-        self._most_wait_seconds = most_wait_seconds
+        self._began = 0.0  # when the last batch began
+        self._most_wait = most_wait_seconds
         self._clock = clock
         self._soon = soon or _soon
         self._calm_from = 0.0
         self._alone_at = float("-inf")  # when somebody last posted one submission
-        self._alone = 0.0  # seconds of a comment alone, as they were while nobody was turned away
+        self._alone = 0.0  # seconds of a comment alone, while nobody is turned away
         self._together = 0  # submissions of the last batch
+        self._of_too_many = FEWEST_OF_TOO_MANY
         self._waited = 0  # callers, after that before it
         self._grew = 0  # batches in a row after which more callers waited than before
         self._refused = 0  # callers, since nobody had been turned away
@@ -130,23 +136,30 @@ class Admission:
         """
         now = self._clock()
         callers = self._all_callers + self._all_expected
-        own = self._callers[site_id] + self._expected[site_id]
-        sites = len(self._callers) + (site_id not in self._callers)
-        is_modest = bool(site_id) and own * max(2, sites) < callers
-        is_calm = is_modest or now >= self._calm_from
-        if callers >= (ALWAYS_ADMITTED if is_calm else ADMITTED_OF_TOO_MANY):
-            seconds = self._wait(2 if many else 1, self._all_expected)
-            most = self._most_wait_seconds
-            if not is_calm:
-                most = min(most, WAITS_OF_TOO_MANY * self._alone)
-            if seconds > most:
-                self._turns_away(now)
-                return _retry_after(seconds)
+        if now >= self._calm_from or self._is_modest(site_id):
+            has_room = callers < ALWAYS_ADMITTED or self._wait_of_one(many=many) <= self._most_wait
+        else:
+            has_room = not self._in_work and callers < self._of_too_many
+        if not has_room:
+            self._turns_away(now)
+            return _retry_after(self._wait_of_one(many=many))
         if not self._all_expected:
             self._soon(self._forget_expected)  # they are here by then, or will not come
         self._expected[site_id] += 1
         self._all_expected += 1
         return None
+
+    def _is_modest(self, site_id: str) -> bool:
+        """Whether a site has less than its share of those here, so that another one floods."""
+        waiting, judged, expected = self._callers, self._judged, self._expected
+        own = waiting[site_id] + judged[site_id] + expected[site_id]
+        callers = self._all_callers + self._all_expected + judged.total()
+        if not site_id or own * 2 >= callers:
+            return False
+        return own * len(waiting.keys() | judged.keys() | {site_id}) < callers
+
+    def _wait_of_one(self, *, many: bool) -> float:
+        return self._wait(2 if many else 1, self._all_expected)
 
     def comes(self, site_id: str) -> None:
         """One of those who were let in is here: it is not expected any more."""
@@ -163,7 +176,7 @@ class Admission:
         if self._all_callers < ALWAYS_ADMITTED:
             return
         seconds = self._wait(submissions)
-        if seconds > self._most_wait_seconds:
+        if seconds > self._most_wait:
             self._turns_away(self._clock())
             raise Overloaded(seconds)
 
@@ -194,6 +207,10 @@ class Admission:
 
     def leaves(self, site_id: str) -> None:
         """The last submission of a caller is in work."""
+        self._judged[site_id] += 1
+        self._goes(site_id)
+
+    def _goes(self, site_id: str) -> None:
         self._all_callers -= 1
         self._callers[site_id] -= 1
         if not self._callers[site_id]:
@@ -216,13 +233,22 @@ class Admission:
         self.waiting -= len(sizes)
         self._characters -= sum(sizes)
         self._in_work = sum(sizes) + _WORK_OF_ANY * len(sizes)
+        before, self._began = self._began, self._clock()
+        if not self.is_turning_away:
+            self._of_too_many = FEWEST_OF_TOO_MANY
+        elif self._began - before > TIMES_ALONE * self._alone:
+            self._of_too_many = max(FEWEST_OF_TOO_MANY, self._of_too_many - 1)
+        elif self._together >= self._of_too_many:
+            self._of_too_many = min(LARGEST_BATCH, self._of_too_many + 1)
 
     def took(self, seconds: float) -> None:
         """The batch in work is answered, and took so long."""
         self.pace.took(self._in_work, seconds)
-        if not self.is_turning_away:
-            self._alone = self.pace.wait(batches=1, work=_USUAL_WORK)
+        if self._together == 1 and not self.is_turning_away:
+            weight = _WEIGHT_ALONE if self._alone else 1.0
+            self._alone += weight * (seconds - self._alone)
         self._in_work = 0
+        self._judged.clear()
         self._grew = self._grew + 1 if self._all_callers > self._waited else 0
         self._waited = self._all_callers
 
@@ -238,7 +264,7 @@ class Admission:
         return (
             (would_grow or self._grew >= GROWING_BATCHES)
             and self._all_callers > ALWAYS_ADMITTED
-            and self.seconds > STANDING_SHARE * self._most_wait_seconds
+            and self.seconds > STANDING_SHARE * self._most_wait
         )
 
     def too_many(self, site_ids: Iterable[str]) -> list[bool]:
@@ -249,7 +275,7 @@ class Admission:
         """
         callers, sites = self._all_callers, max(2, len(self._callers))
         modest = {site for site, own in self._callers.items() if own * sites < callers and site}
-        left = ADMITTED_OF_TOO_MANY
+        left = FEWEST_OF_TOO_MANY
         found: list[bool] = []
         for site_id in site_ids:
             left -= site_id not in modest
@@ -260,7 +286,7 @@ class Admission:
 
     def leaves_unanswered(self, site_id: str, characters: int) -> None:
         """The only submission of a caller is not going to be in work."""
-        self.leaves(site_id)
+        self._goes(site_id)
         self.waiting -= 1
         self._characters -= characters
 
@@ -268,6 +294,7 @@ class Admission:
         """Nobody waits any more."""
         self.waiting = self._characters = self._all_callers = self._in_work = 0
         self._callers.clear()
+        self._judged.clear()
 
     def _forget_expected(self) -> None:
         self._expected.clear()

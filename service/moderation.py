@@ -67,6 +67,10 @@ RACES = 5
 """Times a batch is gathered again when another process took one of its idempotency keys, or
 changed the tables."""
 
+STANDS_STILL_SECONDS = 0.01
+"""How long the event loop waits for a batch of a flood at the most: a few take 2 ms, and a database
+that is locked or away must not hold up all else."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -336,13 +340,12 @@ class Moderation:
     # -------------------------------------------------------------- on the event loop
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         batch: list[_Waiting] = []
         try:
             while self._calls:
                 batch = self._next_batch()
                 began = time.perf_counter()
-                answers = await loop.run_in_executor(self._thread, self._answers, batch)
+                answers = await self._worked(batch)
                 self._metrics.arriving_are(self._admission.waiting)
                 self._admission.took(time.perf_counter() - began)
                 for waiting, answer in zip(batch, answers, strict=True):
@@ -351,17 +354,33 @@ class Moderation:
                 batch = []
                 if self._admission.is_flooded:
                     self._turn_away()
-                elif not self._admission.is_turning_away:
-                    await self._let_come()
+                await self._let_come()
         finally:
             self._give_up([w.call for w in batch] + list(self._calls))
+
+    async def _worked(self, batch: Sequence[_Waiting]) -> list[Answer]:
+        """The batch's answers, from the thread.
+
+        While callers are turned away, who are many, the event loop stands still for a moment: the
+        thread would have to wait for the interpreter after each row that it reads or writes, while
+        those that come are no sooner refused than they would be after it.
+        """
+        work = self._thread.submit(self._answers, batch)
+        if self._admission.is_turning_away:
+            with suppress(TimeoutError):
+                return work.result(STANDS_STILL_SECONDS)
+        return await asyncio.wrap_future(work)
 
     async def _let_come(self) -> None:
         """Let those in whose requests are there already: more in a batch cost less each.
 
         Whoever was answered just now may ask again at once. Judging beside what reads them would
-        take turns with that for the interpreter, and begin with half of them.
+        take turns with that for the interpreter, and begin with half of them. While callers are
+        turned away, one turn of the event loop is for those who come, as it has stood still.
         """
+        if self._admission.is_turning_away:
+            await asyncio.sleep(0)
+            return
         seen = -1
         while seen < len(self._calls) < LARGEST_BATCH:
             seen = len(self._calls)

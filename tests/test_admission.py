@@ -6,9 +6,9 @@ import pytest
 
 from benchmarks.simulated_flood import Machine, flooded
 from service.admission import (
-    ADMITTED_OF_TOO_MANY,
     ALWAYS_ADMITTED,
     CALM_SECONDS,
+    FEWEST_OF_TOO_MANY,
     LARGEST_BATCH,
     LARGEST_OF_MANY,
     MOST_WAITING,
@@ -38,14 +38,34 @@ class Door:
     def answers(self, callers: int, site: str = "a") -> None:
         for _ in range(callers):
             self.admission.leaves(site)
+        self.takes(0.002 + 0.006 * callers, callers)
+
+    def takes(self, seconds: float, callers: int) -> None:
+        """A batch of so many begins, and is answered so many seconds later."""
         self.admission.begins([SIZE] * callers)
-        self.admission.took(0.002 + 0.006 * callers)
+        self.now += seconds
+        self.admission.took(seconds)
+
+    def begins(self, callers: int, site: str = "a") -> None:
+        """A batch of so many is in work, and takes 2 ms and 6 for each, as it should."""
+        self.comes(callers, site)
+        for _ in range(callers):
+            self.admission.leaves(site)
+        self.admission.begins([SIZE] * callers)
 
     def let_in(self, callers: int, site: str = "a") -> int:
         """How many of so many more are let in; they enter."""
         admitted = sum(self.admission.expect(site) is None for _ in range(callers))
         self.comes(admitted, site)
         self.comes_to_rest()
+        return admitted
+
+    def judged(self, seconds: float) -> int:
+        """How many of a flood are let in and answered together, in so many seconds."""
+        admitted = self.let_in(500)
+        for _ in range(admitted):
+            self.admission.leaves("a")
+        self.takes(seconds, admitted)
         return admitted
 
     def comes_to_rest(self) -> None:
@@ -133,7 +153,7 @@ def test_of_a_flood_those_stay_who_came_last_and_all_of_a_modest_site() -> None:
 
     leave = door.admission.too_many(["a"] * 40 + ["b"] * 5 + ["a"] * 40)
 
-    assert leave == [False] * ADMITTED_OF_TOO_MANY + [True] * 37 + [False] * 5 + [True] * 40
+    assert leave == [False] * FEWEST_OF_TOO_MANY + [True] * 37 + [False] * 5 + [True] * 40
     assert door.admission.is_turning_away
 
 
@@ -147,12 +167,40 @@ def test_who_is_turned_away_is_told_when_to_come_back() -> None:
     assert refused.value.retry_after_seconds == 3
 
 
-def test_once_some_are_turned_away_the_others_wait_for_a_few_at_most() -> None:
+def test_once_some_are_turned_away_few_are_judged_together() -> None:
     door = Door()
     door.floods()
 
     assert door.admission.is_turning_away
-    assert ADMITTED_OF_TOO_MANY <= door.let_in(500) <= 2 * ADMITTED_OF_TOO_MANY
+    assert FEWEST_OF_TOO_MANY <= door.let_in(500) <= FEWEST_OF_TOO_MANY + 1
+
+
+def test_of_too_many_nobody_waits_for_a_batch_in_work() -> None:
+    door = Door()
+    door.floods()
+    door.begins(3)
+    during = door.let_in(1)
+    door.admission.took(0.02)
+
+    assert (during, door.let_in(1)) == (0, 1)
+
+
+def test_as_long_as_batches_follow_fast_more_and_more_are_judged_together() -> None:
+    door = Door()
+    door.floods()
+
+    assert door.judged(0.020) <= FEWEST_OF_TOO_MANY + 1
+    assert [door.judged(0.004) for _ in range(6)] == [3, 3, 4, 5, 6, 7]
+    assert [door.judged(0.020) for _ in range(8)] == [8, 9, 8, 7, 6, 5, 4, 3]
+
+
+def test_a_batch_of_a_site_that_floods_does_not_keep_another_out() -> None:
+    door = Door()
+    door.floods()
+    door.begins(3)
+
+    assert door.let_in(1, "a") == 0
+    assert door.let_in(1, "b") == 1
 
 
 def test_a_second_after_the_last_was_turned_away_a_burst_may_wait_again() -> None:
@@ -168,12 +216,9 @@ def test_slow_batches_of_a_flood_do_not_let_more_of_it_in() -> None:
     door = Door()
     door.floods()
     for _ in range(50):
-        door.comes(1)
-        door.admission.leaves("a")
-        door.admission.begins([SIZE])
-        door.admission.took(0.5)
+        door.judged(0.5)
 
-    assert door.let_in(500) <= ADMITTED_OF_TOO_MANY
+    assert door.let_in(500) <= FEWEST_OF_TOO_MANY
 
 
 def test_a_site_that_floods_does_not_keep_another_out() -> None:
@@ -197,7 +242,7 @@ def test_of_two_sites_that_flood_neither_makes_the_other_wait_for_long() -> None
         door.let_in(20, "a")
         door.let_in(20, "b")
 
-    assert sum(door.admission._callers.values()) <= 4 * ADMITTED_OF_TOO_MANY
+    assert sum(door.admission._callers.values()) <= 4 * FEWEST_OF_TOO_MANY
 
 
 def test_very_many_sites_do_not_make_anybody_wait_longer_than_a_burst() -> None:
