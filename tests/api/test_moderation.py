@@ -18,7 +18,7 @@ from model.facts import Facts
 from model.policy import FormRules, Policy
 from model.registry import CHAMPION, Registry
 from model.submission import Author, Submission
-from service.admission import ALWAYS_ADMITTED, MOST_WAITING, Overloaded
+from service.admission import ALWAYS_ADMITTED, LARGEST_BATCH, MOST_WAITING, Overloaded
 from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.metrics import Metrics
@@ -312,6 +312,51 @@ def test_callers_who_ask_again_at_once_are_judged_together(
     asyncio.run(checked())
 
     assert sizes == [8, 16, 16, 16, 8]  # a flood's first batch would be as short
+
+
+@asynccontextmanager
+async def flooded(
+    directory: Path,
+) -> AsyncIterator[tuple[Moderation, Site, Store]]:
+    """A door at which callers are being turned away."""
+    async with door(directory) as (moderation, site, store):
+        moderation.admission.pace.took(500, 60.0)
+        callers = [moderation.check(site, [says(f"Câu {n}")]) for n in range(ALWAYS_ADMITTED + 1)]
+        outcomes = await asyncio.gather(*callers, return_exceptions=True)
+        assert [type(one) for one in outcomes if isinstance(one, Exception)] == [Overloaded]
+        assert moderation.admission.is_turning_away
+        yield moderation, site, store
+
+
+def test_of_a_flood_a_locked_database_holds_up_nobody_but_those_who_wait_for_it(
+    tmp_path: Path,
+) -> None:
+    async def turns_meanwhile() -> tuple[int, int]:
+        async with flooded(tmp_path) as (moderation, site, store):
+            with store.writes() as connection:
+                connection.exec_driver_sql("UPDATE sites SET name = name")
+                answer = asyncio.create_task(moderation.check(site, [says("Chờ")]))
+                turns = 0
+                while turns < 20 and not answer.done():
+                    await asyncio.sleep(0.01)
+                    turns += 1
+            return turns, len(ids(await answer))
+
+    assert asyncio.run(turns_meanwhile()) == (20, 1)
+
+
+def test_between_the_batches_of_a_flood_others_have_their_turn(tmp_path: Path) -> None:
+    async def seen() -> set[int]:
+        async with flooded(tmp_path) as (moderation, site, _):
+            calls = [moderation.check(site, [says(f"Lại {n}")]) for n in range(LARGEST_BATCH)]
+            answers = [asyncio.create_task(call) for call in calls]
+            answered = set()
+            while not all(answer.done() for answer in answers):
+                await asyncio.sleep(0)
+                answered.add(sum(answer.done() for answer in answers))
+            return answered
+
+    assert len(asyncio.run(seen())) > 3  # it was none, then all
 
 
 def test_as_many_as_may_wait_are_all_answered(tmp_path: Path) -> None:
