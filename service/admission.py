@@ -3,8 +3,8 @@
 A queue that stands answers nobody sooner, it makes everybody wait. So a burst may wait for some
 time: most of it is there at once, and then it shrinks. Where ever more wait, batch after batch, or
 more were turned away than wait, it is a flood: those that wait leave but for the few that came
-last, and who comes next is let in only while no batch is in work, until nobody has been turned
-away for a while. That is what RFC 8289 (CoDel) does, which drops at the head of a standing queue,
+last, and who comes next waits for no batch but a slow one, until nobody has been turned away for
+a while. That is what RFC 8289 (CoDel) does, which drops at the head of a standing queue,
 with two batches in place of its interval.
 Knows work, seconds and sites, no protocol. Called on one event loop.
 """
@@ -42,9 +42,17 @@ nobody would find out that it is fast again."""
 FEWEST_OF_TOO_MANY = 3
 """Callers that may be judged together while others are being turned away, at the least."""
 
+STANDS_STILL_SECONDS = 0.01
+"""How long all wait for a batch of these, at the most: a few take 2 ms. One that takes longer waits
+for its store, which others may do as well: else few enough for it were turned away for ever."""
+
 TIMES_ALONE = 2.0
 """Times that a comment alone takes, in calm: while batches of a flood follow each other faster, one
 more is judged together in the next, else one less."""
+
+TIMES_ALONE_OF_FEW = 10.0
+"""The same where hardly any are turned away: of a load that all fit into, soon none are. Between
+by the square of the share of those let in, so that a real flood's batches stay short."""
 
 FIRST_TOGETHER = 8
 """Submissions of a batch of many callers after one of one; each next may have twice as many as the
@@ -121,6 +129,7 @@ class Admission:
         self._waited = 0  # callers, after that before it
         self._grew = 0  # batches in a row after which more callers waited than before
         self._refused = 0  # callers, since nobody had been turned away
+        self._refused_beside = 0  # callers, since the last batch began
 
     @property
     def is_turning_away(self) -> bool:
@@ -139,7 +148,8 @@ class Admission:
         if now >= self._calm_from or self._is_modest(site_id):
             has_room = callers < ALWAYS_ADMITTED or self._wait_of_one(many=many) <= self._most_wait
         else:
-            has_room = not self._in_work and callers < self._of_too_many
+            is_soon = not self._in_work or now - self._began > STANDS_STILL_SECONDS
+            has_room = is_soon and callers < self._of_too_many
         if not has_room:
             self._turns_away(now)
             return _retry_after(self._wait_of_one(many=many))
@@ -182,6 +192,7 @@ class Admission:
 
     def _turns_away(self, now: float) -> None:
         self._refused = self._refused + 1 if now < self._calm_from else 1
+        self._refused_beside += 1
         self._calm_from = now + CALM_SECONDS
 
     def _wait(self, submissions: int, expected: int = 0) -> float:
@@ -234,12 +245,21 @@ class Admission:
         self._characters -= sum(sizes)
         self._in_work = sum(sizes) + _WORK_OF_ANY * len(sizes)
         before, self._began = self._began, self._clock()
+        self._of_too_many = self._after(self._began - before)
+        self._refused_beside = 0
+
+    def _after(self, seconds: float) -> int:
+        """How many of too many may be judged together next, as this batch began so long after one.
+
+        One more only where there were as many as may be.
+        """
         if not self.is_turning_away:
-            self._of_too_many = FEWEST_OF_TOO_MANY
-        elif self._began - before > TIMES_ALONE * self._alone:
-            self._of_too_many = max(FEWEST_OF_TOO_MANY, self._of_too_many - 1)
-        elif self._together >= self._of_too_many:
-            self._of_too_many = min(LARGEST_BATCH, self._of_too_many + 1)
+            return FEWEST_OF_TOO_MANY
+        share = self._together / (self._together + self._refused_beside)
+        times = TIMES_ALONE + share * share * (TIMES_ALONE_OF_FEW - TIMES_ALONE)
+        if seconds > times * self._alone:
+            return max(FEWEST_OF_TOO_MANY, self._of_too_many - 1)
+        return min(LARGEST_BATCH, self._of_too_many + (self._together >= self._of_too_many))
 
     def took(self, seconds: float) -> None:
         """The batch in work is answered, and took so long."""

@@ -35,6 +35,7 @@ from service.admission import (
     LARGEST_BATCH,
     LONGEST_BATCH,
     MOST_WAIT_SECONDS,
+    STANDS_STILL_SECONDS,
     Admission,
     Overloaded,
 )
@@ -66,10 +67,6 @@ log = logging.getLogger(__name__)
 RACES = 5
 """Times a batch is gathered again when another process took one of its idempotency keys, or
 changed the tables."""
-
-STANDS_STILL_SECONDS = 0.01
-"""How long the event loop waits for a batch of a flood at the most: a few take 2 ms, and a database
-that is locked or away must not hold up all else."""
 
 
 @dataclass(frozen=True, slots=True)
