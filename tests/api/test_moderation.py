@@ -315,15 +315,10 @@ def test_callers_who_ask_again_at_once_are_judged_together(
 
 
 @asynccontextmanager
-async def flooded(
-    directory: Path,
-) -> AsyncIterator[tuple[Moderation, Site, Store]]:
-    """A door at which callers are being turned away."""
+async def flooded(directory: Path) -> AsyncIterator[tuple[Moderation, Site, Store]]:
+    """A door at which callers are being turned away, for as long as any test takes."""
     async with door(directory) as (moderation, site, store):
-        moderation.admission.pace.took(500, 60.0)
-        callers = [moderation.check(site, [says(f"Câu {n}")]) for n in range(ALWAYS_ADMITTED + 1)]
-        outcomes = await asyncio.gather(*callers, return_exceptions=True)
-        assert [type(one) for one in outcomes if isinstance(one, Exception)] == [Overloaded]
+        moderation.admission._turns_away(time.monotonic() + 600)
         assert moderation.admission.is_turning_away
         yield moderation, site, store
 
