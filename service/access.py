@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Generic, TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -21,6 +22,9 @@ from service.storage import AkismetSite, CoralSite, Site, Store, StoreUnavailabl
 from service.storage.review import may_be_id
 
 REMEMBERED_SECONDS = 2.0
+LOOKED_UP_AHEAD_SECONDS = 1.0
+"""Before the end of these, by whoever asks then: else all who come until it is known would wait."""
+
 MOST_REMEMBERED = 4096
 """Keys remembered at once, unknown ones included: guessing keys must not fill the memory."""
 
@@ -83,9 +87,18 @@ class SiteKeys:
         scheme, _, key = authorization.partition(" ")
         return self._sites.known(key) if scheme.lower() == "bearer" else None
 
+    def asked(self, authorization: str) -> asyncio.Future[Site | None] | None:
+        """The look-up that `known` needs; None where what it said is certain."""
+        scheme, _, key = authorization.partition(" ")
+        return self._sites.asked(key) if scheme.lower() == "bearer" else None
+
     def known_akismet(self, key: str) -> AkismetSite | None:
         """The site of an Akismet key, where that needs no look-up just now."""
         return self._akismet_sites.known(key)
+
+    def asked_akismet(self, key: str) -> asyncio.Future[AkismetSite | None] | None:
+        """The look-up that `known_akismet` needs; None where what it said is certain."""
+        return self._akismet_sites.asked(key)
 
     async def akismet_site(self, key: str) -> AkismetSite | None:
         """The site of an Akismet key, None for an unknown one. Raises StoreUnavailable."""
@@ -148,32 +161,58 @@ class _Remembered(Generic[Found]):
 
     def known(self, key: str) -> Found | None:
         """What belongs to a key, where that is known for certain."""
-        found, until = self._known.get(key, (None, 0.0))
-        return found if self._clock() < until else None
+        return self._known_until_now(key)[0]
+
+    def asked(self, key: str) -> asyncio.Future[Found | None] | None:
+        """The look-up of a key; None where it is none, or known, or the store is away."""
+        if not 0 < len(key) <= LONGEST_KEY or self._known_until_now(key)[1]:
+            return None
+        return None if self._spool is not None and self._spool.is_holding() else self._ask(key)
 
     async def of(self, key: str) -> Found | None:
         """What belongs to a key. Raises StoreUnavailable."""
-        found, until = self._known.get(key, (None, 0.0))
-        return found if self._clock() < until else await self._looked_up(key, found)
+        found, is_certain = self._known_until_now(key)
+        return found if is_certain else await self._looked_up(key)
 
-    async def _looked_up(self, key: str, remembered: Found | None) -> Found | None:
-        """Asked once for all requests that want to know now."""
+    def _known_until_now(self, key: str) -> tuple[Found | None, bool]:
+        """What belongs to a key and whether that is certain.
+
+        Whoever asks late is the one for whom it is looked up anew, so that nobody has to wait.
+        """
+        found, until = self._known.get(key, (None, 0.0))
+        left = until - self._clock()
+        if left <= 0:
+            return None, False
+        if left < LOOKED_UP_AHEAD_SECONDS and found is not None:
+            self._ask(key)
+        return found, True
+
+    async def _looked_up(self, key: str) -> Found | None:
+        remembered = self.remembered(key)
         if remembered is not None and self._spool is not None and self._spool.is_holding():
             return remembered
+        try:
+            # A caller who leaves must not end it for the others.
+            return await asyncio.shield(self._ask(key))
+        except StoreUnavailable:
+            if remembered is None or self._spool is None:
+                raise
+            self._remember(key, remembered)
+            return remembered
+
+    def _ask(self, key: str) -> asyncio.Future[Found | None]:
+        """Look it up, once for all requests that want to know now."""
         asked = self._asked.get(key)
         if asked is None:
             asked = asyncio.ensure_future(run_in_threadpool(self._look_up, key))
             self._asked[key] = asked
-            asked.add_done_callback(lambda _: self._asked.pop(key))
-        try:
-            # A caller who leaves must not end it for the others.
-            found = await asyncio.shield(asked)
-        except StoreUnavailable:
-            if remembered is None or self._spool is None:
-                raise
-            found = remembered
-        self._remember(key, found)
-        return found
+            asked.add_done_callback(partial(self._is_told, key))
+        return asked
+
+    def _is_told(self, key: str, asked: asyncio.Future[Found | None]) -> None:
+        del self._asked[key]
+        if not asked.cancelled() and asked.exception() is None:
+            self._remember(key, asked.result())
 
     def _remember(self, key: str, found: Found | None) -> None:
         self._known[key] = (found, self._clock() + REMEMBERED_SECONDS)

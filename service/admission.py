@@ -61,6 +61,10 @@ last. So a flood's first batches are short, and it is known for one before many 
 STANDING_SHARE = 0.2
 """Of the longest wait: a queue that is longer, and still grows, is no burst."""
 
+BURST_SECONDS = 0.02
+"""In which some two hundred are read. A turn of the event loop that takes longer reads what comes
+meanwhile, for as long as more comes than it can read, and until it ends nothing is judged."""
+
 GROWING_BATCHES = 2
 """Batches in a row after which more wait than before: of a burst most are there at once."""
 
@@ -130,6 +134,7 @@ class Admission:
         self._grew = 0  # batches in a row after which more callers waited than before
         self._refused = 0  # callers, since nobody had been turned away
         self._refused_beside = 0  # callers, since the last batch began
+        self._first_at = float("inf")  # when somebody came, after the last batch began
 
     @property
     def is_turning_away(self) -> bool:
@@ -181,13 +186,16 @@ class Admission:
         """Ask for so many, by a caller who is here. Raises Overloaded if they would wait too long.
 
         What counts is the others' work before them. One submission has its turn after one of
-        each caller, many wait for all that wait.
+        each caller, many wait for all that wait. Where they go on coming for longer than a burst
+        does, and none of them could be judged yet, what may wait is what is no burst.
         """
         if self._all_callers < ALWAYS_ADMITTED:
             return
         seconds = self._wait(submissions)
-        if seconds > self._most_wait:
-            self._turns_away(self._clock())
+        now = self._clock()
+        is_burst = now - self._first_at <= BURST_SECONDS
+        if seconds > self._most_wait * (1 if is_burst else STANDING_SHARE):
+            self._turns_away(now)
             raise Overloaded(seconds)
 
     def _turns_away(self, now: float) -> None:
@@ -209,8 +217,10 @@ class Admission:
         """One more caller waits. Raises Overloaded when that would be more than memory holds."""
         if self.waiting + submissions > MOST_WAITING or self._characters > MOST_WAITING_CHARACTERS:
             raise Overloaded
+        now = self._clock()
         if submissions == 1:
-            self._alone_at = self._clock()
+            self._alone_at = now
+        self._first_at = min(self._first_at, now)
         self._all_callers += 1
         self._callers[site_id] += 1
         self.waiting += submissions
@@ -247,6 +257,7 @@ class Admission:
         before, self._began = self._began, self._clock()
         self._of_too_many = self._after(self._began - before)
         self._refused_beside = 0
+        self._first_at = float("inf")
 
     def _after(self, seconds: float) -> int:
         """How many of too many may be judged together next, as this batch began so long after one.

@@ -5,6 +5,7 @@ Knows uvicorn's protocol, bytes and seconds; not what a request means, nor who g
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -92,6 +93,7 @@ class HeadLimited(HttpToolsProtocol):
     _is_taken_over = False  # a plain POST is being answered
     _keeps_open = True  # after that
     _early = b""  # what arrived meanwhile
+    _has_waited = False  # a plain POST is offered again
     _answered_at = 0.0  # when a plain POST was answered, for the clock of idle connections
     _ends = False
     _timer: asyncio.TimerHandle | None = None
@@ -452,7 +454,7 @@ class HeadLimited(HttpToolsProtocol):
                 return True
             self._is_let_in = True
         takes = take_over.get(post.target)
-        return takes is not None and self._is_taken_over_by(takes, post)
+        return takes is not None and self._is_taken_over_by(takes, post, data)
 
     def _is_between_requests(self) -> bool:
         return (
@@ -465,17 +467,30 @@ class HeadLimited(HttpToolsProtocol):
             and not self._ends
         )
 
-    def _is_taken_over_by(self, takes: TakeOver, post: PlainPost) -> bool:
+    def _is_taken_over_by(self, takes: TakeOver, post: PlainPost, data: bytes) -> bool:
         doing = self._doing
+        again = None if self._has_waited else partial(self._offer_again, data, doing)
         self._is_taken_over, self._keeps_open = True, post.keeps_open
         self._stop_clock()
         self._does(None)
-        if not takes(post, self._reply):
+        if not takes(post, self._reply, again):
             self._is_taken_over = False
             self._does(doing)
             return False
         self._is_let_in = False
         return True
+
+    def _offer_again(self, data: bytes, doing: Doing | None) -> None:
+        self._is_taken_over = False
+        if self.transport.is_closing():
+            return
+        self._does(doing)
+        self._early = data + self._early
+        self._has_waited = True
+        self._read_early()
+        self._has_waited = False
+        if self._has_said_all and not self.eof_received():
+            self.transport.close()
 
     def _reply(self, reply: Reply) -> None:
         """Answer what was taken over, unless its caller has left."""

@@ -38,10 +38,13 @@ class Reply(NamedTuple):
 class TakeOver(Protocol):
     """Answers plain POSTs past the server's own way to the application."""
 
-    def __call__(self, post: PlainPost, reply: Callable[[Reply], None]) -> bool:
+    def __call__(
+        self, post: PlainPost, reply: Callable[[Reply], None], again: Callable[[], None] | None
+    ) -> bool:
         """Whether it answers this one: then `reply` is called once, on this loop, now or later.
 
-        Of one that it does not, nothing has been done.
+        Of one that it does not, nothing has been done. With `again`, that may be called later in
+        place of `reply`: to be offered it anew, without, as what had to be known first is known.
         """
         ...
 

@@ -1,12 +1,14 @@
 """Who may wait, and who is turned away, with a clock and batches of the test's own."""
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from benchmarks.simulated_flood import Machine, flooded
 from service.admission import (
     ALWAYS_ADMITTED,
+    BURST_SECONDS,
     CALM_SECONDS,
     FEWEST_OF_TOO_MANY,
     LARGEST_BATCH,
@@ -60,6 +62,17 @@ class Door:
         self.comes_to_rest()
         return admitted
 
+    def let_in_later(self, *, seconds: float, callers: int) -> int:
+        """How many are let in that come so many seconds later, while nobody was turned away."""
+        self.now += seconds
+        let_in = 0
+        for _ in range(callers):
+            with suppress(Overloaded):
+                self.admission.admit()
+                self.comes(1)
+                let_in += 1
+        return let_in
+
     def judged_alone(self, seconds: float) -> None:
         self.comes(1)
         self.admission.leaves("a")
@@ -101,6 +114,17 @@ def test_a_burst_may_wait_for_as_long_as_it_is_allowed_to() -> None:
 
     assert 70 < admitted < 90  # half a second of 6 ms each
     assert admitted >= ALWAYS_ADMITTED
+
+
+def test_who_go_on_coming_while_nobody_is_judged_are_no_burst() -> None:
+    door = Door()
+    door.comes(ALWAYS_ADMITTED)
+    at_once = door.let_in_later(seconds=BURST_SECONDS, callers=5)
+    later = door.let_in_later(seconds=0.001, callers=5)
+    door.answers(5)
+    of_the_next = door.let_in_later(seconds=0.001, callers=5)
+
+    assert (at_once, later, of_the_next) == (5, 0, 5)
 
 
 def test_of_a_burst_nobody_is_turned_away() -> None:

@@ -44,7 +44,7 @@ from service.api.schemas import (
     read_report,
     verdict_members,
 )
-from service.api.straight import Tell, Told
+from service.api.straight import Begun, Tell, Told
 from service.moderation import Answer, Answered, Conflict, Failed, Moderation, Refused
 from service.problems import FieldError, Problem
 from service.rates import RateLimits
@@ -160,14 +160,19 @@ class CommentDoor:
             return judged, {**_JSON, **left}
         return _judged(answer, language, self._link), {**_JSON, **left}
 
-    def begin(self, headers: Mapping[bytes, bytes], body: bytes, tell: Tell) -> bool:
+    def begin(self, headers: Mapping[bytes, bytes], body: bytes, tell: Tell) -> Begun:
         """As `answer`, but waits for nothing: `tell` is told, later, on this event loop.
 
-        False, and nothing has been done, where something would have to be waited for first.
-        Raises Problem, Overloaded.
+        False where something would have to be waited for first, its look-up where that is the
+        site's key. Raises Problem, Overloaded.
         """
-        site = self._keys.known(_text(headers, b"authorization"))
-        if site is None or len(body) > LONG_BODY or self._rates.has_limit(site):
+        if len(body) > LONG_BODY:
+            return False
+        authorization = _text(headers, b"authorization")
+        site = self._keys.known(authorization)
+        if site is None:
+            return self._keys.asked(authorization) or False
+        if self._rates.has_limit(site):
             return False
         key = _checked_key(_text(headers, b"idempotency-key"))
         submission = read_comment(body, _text(headers, b"content-type"))

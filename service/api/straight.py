@@ -6,9 +6,10 @@ request the usual way. Knows plain requests, not what is answered.
 """
 
 import time
+from asyncio import Future
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
@@ -23,8 +24,12 @@ Told = tuple[bytes, Mapping[str, str]]
 Tell = Callable[[Callable[[], Told]], None]
 """Is given what makes an answer, which may raise."""
 
-Begin = Callable[[Mapping[bytes, bytes], bytes, Tell], bool]
-"""Begins to answer headers and a body; False where the usual way has to. May raise."""
+Begun = bool | Future[Any]
+"""True, or False where the usual way has to answer and nothing has been done, or what has to be
+done before it can begin."""
+
+Begin = Callable[[Mapping[bytes, bytes], bytes, Tell], Begun]
+"""Begins to answer headers and a body. May raise."""
 
 
 T = TypeVar("T")
@@ -54,13 +59,15 @@ class StraightWay:
         self._lines = lines
         self._refusal = refusal
 
-    def __call__(self, post: PlainPost, reply: Callable[[Reply], None]) -> bool:
-        """Whether it answers this request; it calls `reply` then, once."""
+    def __call__(
+        self, post: PlainPost, reply: Callable[[Reply], None], again: Callable[[], None] | None
+    ) -> bool:
+        """Whether it answers this request; it calls `reply` then, once, or `again`."""
         if len(post.body) > self._max_bytes:
             return False
-        return _Exchanging(self, post, reply).begins()
+        return _Exchanging(self, post, reply).begins(again)
 
-    def begin(self, post: PlainPost, tell: Tell) -> bool:
+    def begin(self, post: PlainPost, tell: Tell) -> Begun:
         """What the route says to it. May raise."""
         return self._begin(post.first_headers(), post.body, tell)
 
@@ -88,12 +95,22 @@ class _Exchanging:
         self._identity = new_request_id()
         self._began = time.perf_counter()
 
-    def begins(self) -> bool:
+    def begins(self, again: Callable[[], None] | None) -> bool:
         with Identified(self._identity):
             begun = self._tried(partial(self._way.begin, self._post, self._tell))
             if isinstance(begun, Response):
                 self._answer(begun)
+        if isinstance(begun, Future):
+            if again is None:
+                return False
+            begun.add_done_callback(partial(self._goes_on, again))
         return begun is not False
+
+    def _goes_on(self, again: Callable[[], None], done: Future[Any]) -> None:
+        if done.cancelled() or done.exception() is None:
+            again()
+        else:
+            self._tell(done.result)
 
     def _tell(self, make: Callable[[], Told]) -> None:
         with Identified(self._identity):

@@ -32,7 +32,7 @@ from service.storage.tables import (
     waiting,
 )
 from service.storage.tables import waiting_texts as texts
-from service.storage.traits import BATCH, BINS, Band, sizes, traits_of, unread, write
+from service.storage.traits import BATCH, BINS, Band, in_cells, sizes, traits_of, unread, write
 
 MOST_COUNTED = 10_000
 """Counts stop here: what they are for is to know whether it is worth looking."""
@@ -128,8 +128,10 @@ def catch_up(
             read[comment_id] = (traits_of(one), one.scores)
             if pause is not None:
                 pause()
+        with store.reads() as connection:
+            of_cell = in_cells(connection, {traits.cell for traits, _ in read.values()})
         with store.writes() as connection:
-            write(connection, read)
+            write(connection, read, of_cell)
         left, most = max(0, left - len(read)), most - len(read)
     return left
 

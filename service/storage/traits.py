@@ -6,7 +6,7 @@ looks (`finding.catch_up`), a batch at a time. Rows go by themselves when a comm
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -212,17 +212,29 @@ def _read(row: Sequence[Any]) -> Read:
     )
 
 
-def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None]]) -> None:
-    """Keep the traits of those that wait and have none."""
-    still = sa.select(
-        queue,
-        sa.exists().where(reports.c.comment_id == queue.c.comment_id).label("is_reported"),
-        sa.exists().where(waiting.c.comment_id == queue.c.comment_id).label("is_known"),
-    ).where(queue.c.comment_id.in_(list(read)))
+# One that waited before, as its decision was undone, may be of a campaign, or taken out of one.
+_STILL = sa.select(
+    queue,
+    sa.exists().where(reports.c.comment_id == queue.c.comment_id).label("is_reported"),
+    sa.exists().where(waiting.c.comment_id == queue.c.comment_id).label("is_known"),
+    campaign_members.c.comment_id.label("member"),
+    campaign_members.c.campaign_id,
+).outerjoin(campaign_members, campaign_members.c.comment_id == queue.c.comment_id)
+
+
+def write(
+    connection: sa.Connection,
+    read: Mapping[str, tuple[Traits, Scores | None]],
+    of_cell: Counter[tuple[str, int]],
+) -> None:
+    """Keep the traits of those that wait and have none; `of_cell` is as of `in_cells`.
+
+    SQLite is locked meanwhile, and comments wait to be recorded: nothing that can be read before
+    is read here.
+    """
+    still = _STILL.where(queue.c.comment_id.in_(list(read)))
     # Held, so that none is decided before its traits are there.
     held = connection.execute(still.order_by(queue.c.comment_id).with_for_update(of=queue))
-    of_cell = _in_cells(connection, {traits.cell for traits, _ in read.values()})
-    campaign_of = _campaign_of(connection, list(read))
     rows, texts = [], []
     for row in held.mappings():
         if row["is_known"]:
@@ -249,7 +261,7 @@ def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None
                 "is_reported": row["is_reported"] or row["why"] == Waiting.REPORT,
                 "codes": listed(traits.codes),
                 "domains": listed(traits.domains),
-                "campaign": campaign_of.get(row["comment_id"]),
+                "campaign": (row["campaign_id"] or "") if row["member"] else None,
             }
         )
         texts.append({"comment_id": row["comment_id"], "text": traits.text})
@@ -259,13 +271,7 @@ def write(connection: sa.Connection, read: dict[str, tuple[Traits, Scores | None
         connection.execute(waiting_texts.insert(), texts)
 
 
-def _campaign_of(connection: sa.Connection, ids: Sequence[str]) -> dict[str, str]:
-    """The campaign of those that waited before, as their decision was undone; "" for none."""
-    statement = sa.select(campaign_members).where(campaign_members.c.comment_id.in_(ids))
-    return {row.comment_id: row.campaign_id or "" for row in connection.execute(statement)}
-
-
-def _in_cells(connection: sa.Connection, cells: Collection[int]) -> Counter[tuple[str, int]]:
+def in_cells(connection: sa.Connection, cells: Collection[int]) -> Counter[tuple[str, int]]:
     """How many comments of each site are in each of some cells."""
     kind = (waiting.c.site_id, waiting.c.cell)
     statement = sa.select(*kind, sa.func.count()).where(waiting.c.cell.in_(list(cells)))

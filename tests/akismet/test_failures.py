@@ -36,11 +36,13 @@ def holds(client: Client, agent: str = "WordPress/6.9 | Akismet/5.6", **fields: 
 def test_no_error_publishes_a_comment(
     fresh: Client, monkeypatch: pytest.MonkeyPatch, error: Exception, agent: str
 ):
-    async def fails(*_: object, **__: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("service.moderation.Moderation.check_one", fails)
+    for door in ("begin_one", "check_one"):
+        monkeypatch.setattr(f"service.moderation.Moderation.{door}", fails)
     holds(fresh, agent)
+    holds(fresh, agent, recheck_reason="edit")  # which does not go straight
     assert fresh.service.stored() == 0
 
 

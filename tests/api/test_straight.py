@@ -4,23 +4,27 @@ import gc
 import json
 import re
 import socket
+import struct
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from service.api.akismet.door import AkismetDoor
+from service.api.comments import CommentDoor
 from service.app import build
 from service.keyring import Keyring
 from service.moderation import Answered
 from service.plain_post import plain_post
 from service.settings import load_settings
-from service.storage import Store
-from tests.api.service import UNAUDITED, Clock, a_comment, model_at, signed
+from service.storage import Site, Store, StoreUnavailable
+from tests.api.service import UNAUDITED, Clock, a_comment, model_at, running, signed
 from tests.migrated import lay_database
 from tests.serving import exchanged, served
 
@@ -56,7 +60,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
             app.straight_ways.clear()
     with served(apps[STRAIGHT]) as straight, served(apps[USUAL]) as usual:
         ports = {STRAIGHT: straight, USUAL: usual}
-        for port in ports.values():  # a key is looked up the usual way
+        for port in ports.values():  # so that the keys are known
             exchanged(port, post(key, a_comment()))
             exchanged(port, post_form(a_form(forms_key)))
         yield Both(ports, key, forms_key)
@@ -164,6 +168,115 @@ def test_a_key_of_one_way_is_known_to_the_other(both: Both) -> None:
     first, again = (exchanged(ports[way], sent).partition(b"\r\n\r\n")[2] for way in ports)
 
     assert json.loads(first)["id"] == json.loads(again)["id"]
+
+
+@pytest.fixture
+def usual_way(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Each request that goes the usual way, from now on."""
+    went: list[str] = []
+    for door, name in ((CommentDoor, "answer"), (AkismetDoor, "comment_check")):
+        goes = getattr(door, name)
+
+        async def gone(*sent: Any, goes: Any = goes, name: str = name) -> Any:
+            went.append(name)
+            return await goes(*sent)
+
+        monkeypatch.setattr(door, name, gone)
+    return went
+
+
+def sent_by(port: int, requests: list[bytes]) -> list[bytes]:
+    """All that each of some callers is told, who come at once, and say no more."""
+    with ExitStack() as stack:
+        callers = []
+        for sent in requests:
+            one = socket.create_connection(("127.0.0.1", port), timeout=20)
+            callers.append(stack.enter_context(one))
+            one.sendall(sent)
+            one.shutdown(socket.SHUT_WR)
+        return [b"".join(iter(partial(one.recv, 65_536), b"")) for one in callers]
+
+
+def test_who_comes_before_the_key_is_known_goes_straight_as_well(
+    tmp_path: Path, usual_way: list[str]
+) -> None:
+    with running(tmp_path) as service:
+        forms_key = service.store.new_akismet_key(service.site.id)
+        requests = [
+            *(post(service.key, a_comment(f"Câu {n}"), close=n % 2 == 0) for n in range(40)),
+            *(post_form(a_form(forms_key) | {"comment_content": f"Mẫu {n}"}) for n in range(10)),
+        ]
+        answers = sent_by(service.port, requests)
+        two = post(service.key, a_comment("Một"), close=False) + post(service.key, a_comment("Hai"))
+        told_twice = sent_by(service.port, [two])[0].count(b"HTTP/1.1 200 OK")
+        stored = service.stored()
+
+    assert all(answer.count(b"HTTP/1.1 200 OK") == 1 for answer in answers)
+    assert (told_twice, stored) == (2, 52)
+    assert usual_way == ["answer"] * 2  # those that came in one piece
+
+
+def test_a_key_that_is_nobodys_is_told_so_the_usual_way(
+    tmp_path: Path, usual_way: list[str]
+) -> None:
+    with running(tmp_path) as service:
+        began = time.monotonic()
+        answers = sent_by(service.port, [post("nobody", a_comment(), close=False)] * 3)
+
+    assert all(answer.startswith(b"HTTP/1.1 401 ") for answer in answers)
+    assert usual_way == ["answer"] * 3
+    assert time.monotonic() - began < 4  # who said all is not waited for
+
+
+def test_whose_key_cannot_be_looked_up_is_told_so_at_once(
+    tmp_path: Path, usual_way: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def away(_: Store, key: str) -> None:
+        asked.append(key)
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(Store, "site_of_key", away)
+    with running(tmp_path) as service:
+        [answer] = sent_by(service.port, [post(service.key, a_comment())])
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert told(answer)[2]["code"] == "store_unavailable"
+    assert (len(asked), usual_way) == (1, [])
+
+
+def test_what_arrives_while_a_key_is_looked_up_waits_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look_up = Store.site_of_key
+
+    def slow(store: Store, key: str) -> Site | None:
+        time.sleep(0.3)
+        return look_up(store, key)
+
+    monkeypatch.setattr(Store, "site_of_key", slow)
+    with running(tmp_path) as service:
+        first = post(service.key, a_comment("Trước"), close=False)
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+            connection.sendall(first)
+            time.sleep(0.1)
+            connection.sendall(post(service.key, a_comment("Sau")))
+            answered = b"".join(iter(lambda: connection.recv(65_536), b""))
+
+    assert answered.count(b"HTTP/1.1 200 OK") == 2
+    assert answered.count(b"connection: close") == 1
+
+
+def test_who_leaves_before_the_key_is_known_leaves_nothing_behind(tmp_path: Path) -> None:
+    with running(tmp_path) as service:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", service.port)) as one:
+                one.sendall(post(service.key, a_comment("Đi rồi")))
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        answer = exchanged(service.port, post(service.key, a_comment("Còn đây")))
+
+    assert answer.startswith(b"HTTP/1.1 200 OK")
 
 
 def test_what_arrives_while_one_is_answered_waits_its_turn(

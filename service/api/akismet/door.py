@@ -25,6 +25,7 @@ from service.api.akismet.answers import (
 )
 from service.api.akismet.calls import Call, call_of, is_set
 from service.api.akismet.forms import Form
+from service.api.straight import Begun
 from service.moderation import Answer as Judged
 from service.moderation import Answered, Failed, Moderation
 from service.rates import RateLimits
@@ -94,13 +95,17 @@ class AkismetDoor:
         host: str,
         user_agent: str,
         tell: Callable[[Callable[[], Answer]], None],
-    ) -> bool:
+    ) -> Begun:
         """As `comment_check`, but waits for nothing: `tell` is told, later, on this event loop.
 
-        False, and nothing has been done, for what is not simply judged. Raises Overloaded.
+        False for what is not simply judged, a look-up where the key is not known just now. Raises
+        Overloaded.
         """
-        known = self._keys.known_akismet(_key_of(form, host))
-        if known is None or self._rates.has_limit(known.site) or _refusal(known, form):
+        key = _key_of(form, host)
+        known = self._keys.known_akismet(key)
+        if known is None:
+            return self._keys.asked_akismet(key) or False
+        if self._rates.has_limit(known.site) or _refusal(known, form):
             return False
         if len(form["comment_content"]) > _LONG:
             return False

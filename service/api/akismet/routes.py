@@ -16,7 +16,7 @@ from service.api.akismet.answers import Answer, unavailable
 from service.api.akismet.described import answers_of, fields_of
 from service.api.akismet.door import AkismetDoor
 from service.api.akismet.forms import Form, FormReader, charset_of
-from service.api.straight import Tell
+from service.api.straight import Begun, Tell
 
 PREFIXES = ("/1.1/", "/1.2/")
 CHECK = "/1.1/comment-check"
@@ -117,7 +117,7 @@ async def check(
     return _parts_of(answer)
 
 
-def begin(door: AkismetDoor, sent: Mapping[bytes, bytes], body: bytes, tell: Tell) -> bool:
+def begin(door: AkismetDoor, sent: Mapping[bytes, bytes], body: bytes, tell: Tell) -> Begun:
     """Begin to answer a comment-check that is all there: see `AkismetDoor.begin_check`."""
     headers = {name: value.decode("latin-1") for name, value in sent.items()}
     reader = FormReader(charset_of(headers.get(b"content-type", "")), is_check=True)
