@@ -118,6 +118,7 @@ def build(
         post=post,
         now=now,
         is_idle=moderation.is_idle,
+        is_flooded=moderation.is_flooded,
     ) + learning_chores(trainings, promoting)
 
     @asynccontextmanager

@@ -61,6 +61,10 @@ PAUSE_SECONDS = 0.001
 PATIENCE_SECONDS = 0.005
 """How long a chore waits then at most for a moment in which nobody waits for an answer."""
 
+PATIENCE_IN_FLOOD_SECONDS = 0.025
+"""The same while callers are turned away: such a moment hardly comes then, and who is let in waits
+for every row that it takes longer."""
+
 PRUNE_SECONDS = 3600.0
 KEEP_SECONDS = 3600.0
 """How often partitions are made ahead, and what is too old is forgotten."""
@@ -103,16 +107,18 @@ def chores_of(  # noqa: PLR0913  each part has a chore
     post: DigestPost | None,
     now: Callable[[], datetime],
     is_idle: Callable[[], bool] = lambda: True,
+    is_flooded: Callable[[], bool] = lambda: False,
 ) -> list[Chore]:
     """All chores of a worker; for what is None there is none.
 
-    What takes long gives way where `is_idle` does not say that nobody waits for an answer.
+    What takes long gives way where `is_idle` does not say that nobody waits for an answer, and for
+    longer where `is_flooded`.
     """
     kept = Retention(settings.retention_days, settings.spoken_retention_days)
     statistics = Statistics(store)
     watchman = Watchman(store, metrics, serving.histogram)
     late = LateVerdicts(store, now=now)
-    give_way = partial(_give_way, is_idle)
+    give_way = partial(_give_way, is_idle, is_flooded)
     finder = CampaignFinder(store, pause=give_way)
 
     def count_queue() -> None:
@@ -179,13 +185,14 @@ async def every(chore: Chore) -> None:
         await asyncio.sleep(chore.seconds)
 
 
-def _give_way(is_idle: Callable[[], bool]) -> None:
+def _give_way(is_idle: Callable[[], bool], is_flooded: Callable[[], bool]) -> None:
     """Let comments that are being judged go first, for a moment.
 
     Who waits for the interpreter does so after each statement to the database, so that a chore that
     goes on without a pause is paid for in full by the batch beside it.
     """
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic()
+    until += PATIENCE_IN_FLOOD_SECONDS if is_flooded() else PATIENCE_SECONDS
     time.sleep(PAUSE_SECONDS)
     while not is_idle() and time.monotonic() < until:
         time.sleep(PAUSE_SECONDS)

@@ -328,6 +328,10 @@ class Moderation:
         runner = self._runner
         return runner is None or runner.done()
 
+    def is_flooded(self) -> bool:
+        """Whether somebody was turned away a moment ago. May be asked by any thread."""
+        return self._admission.is_turning_away
+
     def _enter(self, call: _Call) -> None:
         self._admission.enters(call.site.id, len(call.answers), call.characters)
         self._calls.append(call)
