@@ -55,6 +55,9 @@ DELIVERIES_KEPT = timedelta(days=30)
 FIND_SECONDS = 5.0
 """How often one worker of all looks for campaigns in what is new in the queue."""
 
+FIND_IN_FLOOD_SECONDS = 30.0
+"""The same while callers are turned away: what it writes locks SQLite, and then all wait for it."""
+
 PAUSE_SECONDS = 0.001
 """How long other threads have the interpreter between two comments that a chore looks at."""
 
@@ -120,6 +123,14 @@ def chores_of(  # noqa: PLR0913  each part has a chore
     late = LateVerdicts(store, now=now)
     give_way = partial(_give_way, is_idle, is_flooded)
     finder = CampaignFinder(store, pause=give_way)
+    found_at = 0.0
+
+    def find() -> None:
+        nonlocal found_at
+        if is_flooded() and time.monotonic() < found_at + FIND_IN_FLOOD_SECONDS:
+            return
+        finder.turn()
+        found_at = time.monotonic()
 
     def count_queue() -> None:
         metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
@@ -141,7 +152,7 @@ def chores_of(  # noqa: PLR0913  each part has a chore
         Chore(REFRESH_SECONDS, serving.refresh),
         Chore(CHECKPOINT_SECONDS, store.checkpoint),
         Chore(DELIVER_SECONDS, partial(_deliver, late, store, metrics)),
-        Chore(FIND_SECONDS, finder.turn),
+        Chore(FIND_SECONDS, find),
         Chore(QUEUE_COUNT_SECONDS, count_queue),
         Chore(COUNT_SECONDS, count),
         Chore(SAMPLE_SECONDS, statistics.sample_queue),
