@@ -191,28 +191,32 @@ class _Remembered(Generic[Found]):
         remembered = self.remembered(key)
         if remembered is not None and self._spool is not None and self._spool.is_holding():
             return remembered
-        try:
-            # A caller who leaves must not end it for the others.
-            return await asyncio.shield(self._ask(key))
-        except StoreUnavailable:
-            if remembered is None or self._spool is None:
-                raise
-            self._remember(key, remembered)
-            return remembered
+        # A caller who leaves must not end it for the others.
+        return await asyncio.shield(self._ask(key))
 
     def _ask(self, key: str) -> asyncio.Future[Found | None]:
         """Look it up, once for all requests that want to know now."""
         asked = self._asked.get(key)
         if asked is None:
-            asked = asyncio.ensure_future(run_in_threadpool(self._look_up, key))
+            asked = asyncio.ensure_future(self._told(key))
             self._asked[key] = asked
             asked.add_done_callback(partial(self._is_told, key))
         return asked
 
+    async def _told(self, key: str) -> Found | None:
+        try:
+            found = await run_in_threadpool(self._look_up, key)
+        except StoreUnavailable:
+            found = self.remembered(key)
+            if found is None or self._spool is None:
+                raise
+        self._remember(key, found)
+        return found
+
     def _is_told(self, key: str, asked: asyncio.Future[Found | None]) -> None:
         del self._asked[key]
-        if not asked.cancelled() and asked.exception() is None:
-            self._remember(key, asked.result())
+        if not asked.cancelled():
+            asked.exception()  # seen: ahead, nobody waits for it
 
     def _remember(self, key: str, found: Found | None) -> None:
         self._known[key] = (found, self._clock() + REMEMBERED_SECONDS)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, wraps
 
 from service.campaigns import CampaignFinder
 from service.digest import DigestPost
@@ -123,14 +123,6 @@ def chores_of(  # noqa: PLR0913  each part has a chore
     late = LateVerdicts(store, now=now)
     give_way = partial(_give_way, is_idle, is_flooded)
     finder = CampaignFinder(store, pause=give_way)
-    found_at = 0.0
-
-    def find() -> None:
-        nonlocal found_at
-        if is_flooded() and time.monotonic() < found_at + FIND_IN_FLOOD_SECONDS:
-            return
-        finder.turn()
-        found_at = time.monotonic()
 
     def count_queue() -> None:
         metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
@@ -152,7 +144,7 @@ def chores_of(  # noqa: PLR0913  each part has a chore
         Chore(REFRESH_SECONDS, serving.refresh),
         Chore(CHECKPOINT_SECONDS, store.checkpoint),
         Chore(DELIVER_SECONDS, partial(_deliver, late, store, metrics)),
-        Chore(FIND_SECONDS, find),
+        Chore(FIND_SECONDS, _rarely(finder.turn, FIND_IN_FLOOD_SECONDS, is_flooded)),
         Chore(QUEUE_COUNT_SECONDS, count_queue),
         Chore(COUNT_SECONDS, count),
         Chore(SAMPLE_SECONDS, statistics.sample_queue),
@@ -194,6 +186,23 @@ async def every(chore: Chore) -> None:
             log.info("a chore works again", extra={"chore": chore.name})
         failing = failed
         await asyncio.sleep(chore.seconds)
+
+
+def _rarely(
+    do: Callable[[], object], seconds: float, is_flooded: Callable[[], bool]
+) -> Callable[[], None]:
+    """What does it each time, but every so many seconds while `is_flooded`."""
+    done_at = 0.0
+
+    @wraps(do)
+    def done() -> None:
+        nonlocal done_at
+        if is_flooded() and time.monotonic() < done_at + seconds:
+            return
+        do()
+        done_at = time.monotonic()
+
+    return done
 
 
 def _give_way(is_idle: Callable[[], bool], is_flooded: Callable[[], bool]) -> None:

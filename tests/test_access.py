@@ -10,6 +10,7 @@ import pytest
 
 from service.access import LOOKED_UP_AHEAD_SECONDS, REMEMBERED_SECONDS, SiteKeys
 from service.keyring import Keyring
+from service.spool import Spool
 from service.storage import Site, Store, StoreUnavailable
 from tests.api.service import UNAUDITED
 from tests.migrated import lay_database
@@ -143,3 +144,22 @@ def test_what_is_no_key_is_not_looked_up(keys: Keys, authorization: str) -> None
 
     assert asyncio.run(asked()) is None
     assert not keys.asked
+
+
+def test_with_a_spool_a_key_counts_as_it_was_while_the_store_is_away(
+    keys: Keys, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "spool", 1_000_000)
+    known = SiteKeys(keys.store, clock=lambda: keys.now, spool=spool)
+    monkeypatch.setattr(spool.sites, "site_of", lambda _: None)  # as if the disk had taken nothing
+
+    async def away() -> tuple[Site, Site | None]:
+        site = await known.site_of(keys.authorization)
+        keys.fails = True
+        keys.now += 2 * REMEMBERED_SECONDS
+        asked = known.asked(keys.authorization)
+        assert asked is not None
+        return site, await asked
+
+    site, still = asyncio.run(away())
+    assert still == site

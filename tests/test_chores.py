@@ -8,7 +8,14 @@ from contextlib import suppress
 
 import pytest
 
-from service.chores import PATIENCE_IN_FLOOD_SECONDS, PATIENCE_SECONDS, Chore, _give_way, every
+from service.chores import (
+    PATIENCE_IN_FLOOD_SECONDS,
+    PATIENCE_SECONDS,
+    Chore,
+    _give_way,
+    _rarely,
+    every,
+)
 from service.storage import StoreUnavailable
 
 
@@ -30,6 +37,20 @@ def test_a_chore_goes_on_as_soon_as_nobody_waits() -> None:
     _give_way(lambda: next(answers), lambda: True)
 
     assert next(answers, None) is None
+
+
+def test_what_is_done_rarely_in_a_flood_is_done_each_time_outside() -> None:
+    done: list[bool] = []
+    flooded = False
+    find = _rarely(lambda: done.append(flooded), 60.0, lambda: flooded)
+
+    find()
+    flooded = True
+    find()
+    flooded = False
+    find()
+
+    assert done == [False, False]
 
 
 def test_a_failure_that_lasts_is_told_once_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
