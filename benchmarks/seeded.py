@@ -36,6 +36,7 @@ from service.deliverability import Deliverability
 from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import Answered, Moderation
+from service.pauses import Pauses
 from service.serving import Serving, registry_of
 from service.settings import Settings, load_settings
 from service.storage import EVERY_SITE, Role, Site, Store
@@ -345,6 +346,7 @@ def _catch_up(settings: Settings, store: Store) -> None:
         spool=None,
         post=None,
         now=lambda: datetime.now(UTC),
+        pauses=Pauses(),
     )
     for chore in chores:
         for _ in range(_TURNS):

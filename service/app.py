@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -33,6 +33,7 @@ from service.digest import DigestPost
 from service.keyring import Keyring
 from service.metrics import Metrics
 from service.moderation import Moderation
+from service.pauses import Pauses
 from service.promoting import Promoting
 from service.rates import RateLimits
 from service.readiness import Readiness
@@ -109,6 +110,7 @@ def build(
     shadow_of = Shadows(store).of
     promoting = Promoting(store, registry, shadow_of)
     trainings = _trainings(settings, store, metrics, promoting)
+    pauses = Pauses(moderation.is_idle, moderation.is_flooded)
     chores = chores_of(
         settings,
         store,
@@ -117,8 +119,7 @@ def build(
         spool=spool,
         post=post,
         now=now,
-        is_idle=moderation.is_idle,
-        is_flooded=moderation.is_flooded,
+        pauses=pauses,
     ) + learning_chores(trainings, promoting)
 
     @asynccontextmanager
@@ -135,10 +136,7 @@ def build(
             "turn_away": TurningAway(keys, moderation.admission, metrics),
             "take_over": app.straight_ways,
         }
-        for chore in doing:
-            chore.cancel()
-        # Whatever became of the chores, what was accepted is answered.
-        await asyncio.gather(*doing, return_exceptions=True)
+        await _stopped(doing, pauses)
         await moderation.drain()
         await _given_back(trainings)
         await rates.close()
@@ -251,6 +249,14 @@ def _trainings(
     folder = settings.data_dir / "jobs"
     command = (*COMMAND, "--memory", f"{settings.training_max_bytes // 10**6}MB")
     return TrainingJobs(store, folder, metrics, command=command, is_watching=promoting.is_watching)
+
+
+async def _stopped(chores: Sequence[asyncio.Task[None]], pauses: Pauses) -> None:
+    """Whatever becomes of the chores, what was accepted is answered after it."""
+    pauses.end()
+    for chore in chores:
+        chore.cancel()
+    await asyncio.gather(*chores, return_exceptions=True)
 
 
 async def _given_back(trainings: TrainingJobs) -> None:

@@ -5,16 +5,16 @@ Knows when each chore is due, and that one which fails is tried again. Does noth
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial, wraps
+from functools import partial
 
 from service.campaigns import CampaignFinder
 from service.digest import DigestPost
 from service.late_verdicts import LateVerdicts
 from service.metrics import Metrics
+from service.pauses import Pauses, ServiceEnds
 from service.promoting import Promoting
 from service.serving import Serving
 from service.settings import Settings
@@ -58,16 +58,6 @@ FIND_SECONDS = 5.0
 FIND_IN_FLOOD_SECONDS = 30.0
 """The same while callers are turned away: what it writes locks SQLite, and then all wait for it."""
 
-PAUSE_SECONDS = 0.001
-"""How long other threads have the interpreter between two comments that a chore looks at."""
-
-PATIENCE_SECONDS = 0.005
-"""How long a chore waits then at most for a moment in which nobody waits for an answer."""
-
-PATIENCE_IN_FLOOD_SECONDS = 0.025
-"""The same while callers are turned away: such a moment hardly comes then, and who is let in waits
-for every row that it takes longer."""
-
 PRUNE_SECONDS = 3600.0
 KEEP_SECONDS = 3600.0
 """How often partitions are made ahead, and what is too old is forgotten."""
@@ -77,9 +67,6 @@ COUNT_SECONDS = 60.0
 
 SAMPLE_SECONDS = 300.0
 """How often the length of the queue is noted."""
-
-FORGET_PAUSE_SECONDS = 0.05
-"""How long others may write between two batches of comments that are forgotten."""
 
 IDEMPOTENCY_KEPT = timedelta(days=7)
 """How long a request is recognised when it is sent again."""
@@ -109,27 +96,21 @@ def chores_of(  # noqa: PLR0913  each part has a chore
     spool: Spool | None,
     post: DigestPost | None,
     now: Callable[[], datetime],
-    is_idle: Callable[[], bool] = lambda: True,
-    is_flooded: Callable[[], bool] = lambda: False,
+    pauses: Pauses,
 ) -> list[Chore]:
-    """All chores of a worker; for what is None there is none.
-
-    What takes long gives way where `is_idle` does not say that nobody waits for an answer, and for
-    longer where `is_flooded`.
-    """
+    """All chores of a worker; for what is None there is none. What takes long makes `pauses`."""
     kept = Retention(settings.retention_days, settings.spoken_retention_days)
     statistics = Statistics(store)
     watchman = Watchman(store, metrics, serving.histogram)
     late = LateVerdicts(store, now=now)
-    give_way = partial(_give_way, is_idle, is_flooded)
-    finder = CampaignFinder(store, pause=give_way)
+    finder = CampaignFinder(store, pause=pauses.give_way)
 
     def count_queue() -> None:
         metrics.queue_is(store.queue_size(None), store.oldest_waiting(None), now())
 
     def count() -> None:
         statistics.count_decisions()
-        statistics.count_arrivals(pause=_let_others_write, give_way=give_way)
+        statistics.count_arrivals(pause=pauses.let_others_write, give_way=pauses.give_way)
 
     def prune() -> None:
         store.prune_idempotency(now() - IDEMPOTENCY_KEPT)
@@ -138,13 +119,13 @@ def chores_of(  # noqa: PLR0913  each part has a chore
     def keep() -> None:
         store.make_partitions(kept)
         if kept.days:
-            store.forget(kept, pause=_let_others_write)
+            store.forget(kept, pause=pauses.let_others_write)
 
     chores = [
         Chore(REFRESH_SECONDS, serving.refresh),
         Chore(CHECKPOINT_SECONDS, store.checkpoint),
         Chore(DELIVER_SECONDS, partial(_deliver, late, store, metrics)),
-        Chore(FIND_SECONDS, _rarely(finder.turn, FIND_IN_FLOOD_SECONDS, is_flooded)),
+        Chore(FIND_SECONDS, pauses.rarely_in_flood(finder.turn, FIND_IN_FLOOD_SECONDS)),
         Chore(QUEUE_COUNT_SECONDS, count_queue),
         Chore(COUNT_SECONDS, count),
         Chore(SAMPLE_SECONDS, statistics.sample_queue),
@@ -167,7 +148,7 @@ def learning_chores(trainings: TrainingJobs, promoting: Promoting) -> list[Chore
 
 
 async def every(chore: Chore) -> None:
-    """Do a chore again and again. One that fails is tried again next time.
+    """Do a chore again and again until the service ends. One that fails is tried again next time.
 
     Of the same failure in a row the first is logged, and that it is over.
     """
@@ -178,6 +159,8 @@ async def every(chore: Chore) -> None:
         failed = ""
         try:
             await asyncio.to_thread(chore.do)
+        except ServiceEnds:
+            return
         except (StoreError, OSError) as problem:
             failed = type(problem).__name__
         if failed and failed != failing:
@@ -186,40 +169,6 @@ async def every(chore: Chore) -> None:
             log.info("a chore works again", extra={"chore": chore.name})
         failing = failed
         await asyncio.sleep(chore.seconds)
-
-
-def _rarely(
-    do: Callable[[], object], seconds: float, is_flooded: Callable[[], bool]
-) -> Callable[[], None]:
-    """What does it each time, but every so many seconds while `is_flooded`."""
-    done_at = 0.0
-
-    @wraps(do)
-    def done() -> None:
-        nonlocal done_at
-        if is_flooded() and time.monotonic() < done_at + seconds:
-            return
-        do()
-        done_at = time.monotonic()
-
-    return done
-
-
-def _give_way(is_idle: Callable[[], bool], is_flooded: Callable[[], bool]) -> None:
-    """Let comments that are being judged go first, for a moment.
-
-    Who waits for the interpreter does so after each statement to the database, so that a chore that
-    goes on without a pause is paid for in full by the batch beside it.
-    """
-    until = time.monotonic()
-    until += PATIENCE_IN_FLOOD_SECONDS if is_flooded() else PATIENCE_SECONDS
-    time.sleep(PAUSE_SECONDS)
-    while not is_idle() and time.monotonic() < until:
-        time.sleep(PAUSE_SECONDS)
-
-
-def _let_others_write() -> None:
-    time.sleep(FORGET_PAUSE_SECONDS)
 
 
 def _deliver(late: LateVerdicts, store: Store, metrics: Metrics) -> None:
