@@ -1,8 +1,9 @@
 """Who is calling: the site behind a key.
 
 Looked up in the store and remembered for two seconds, so that the hot path asks the database
-rarely and a revoked key or a changed policy counts almost at once, on every machine. With a spool
-it is kept on disk as well: a process that starts while the store is away knows its callers.
+rarely and a revoked key or a changed policy counts almost at once, on every machine. A key in use
+is looked up again before those are over, so that nobody waits for it. With a spool it is kept on
+disk as well: a process that starts while the store is away knows its callers.
 """
 
 import asyncio
