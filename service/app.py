@@ -110,7 +110,7 @@ def build(
     shadow_of = Shadows(store).of
     promoting = Promoting(store, registry, shadow_of)
     trainings = _trainings(settings, store, metrics, promoting)
-    pauses = Pauses(moderation.is_idle, moderation.is_flooded)
+    pauses = Pauses(moderation.is_idle, moderation.is_turning_away)
     chores = chores_of(
         settings,
         store,

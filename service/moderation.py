@@ -328,7 +328,7 @@ class Moderation:
         runner = self._runner
         return runner is None or runner.done()
 
-    def is_flooded(self) -> bool:
+    def is_turning_away(self) -> bool:
         """Whether somebody was turned away a moment ago. May be asked by any thread."""
         return self._admission.is_turning_away
 

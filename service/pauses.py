@@ -29,16 +29,16 @@ class ServiceEnds(Exception):
 class Pauses:
     """Lets chores pause. May be used by any thread.
 
-    `is_idle` says that nobody waits for an answer, `is_flooded` that callers are turned away.
+    `is_idle` says that nobody waits for an answer, `is_turning_away` that callers are turned away.
     """
 
     def __init__(
         self,
         is_idle: Callable[[], bool] = lambda: True,
-        is_flooded: Callable[[], bool] = lambda: False,
+        is_turning_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._is_idle = is_idle
-        self._is_flooded = is_flooded
+        self._is_turning_away = is_turning_away
         self._ends = threading.Event()
 
     def end(self) -> None:
@@ -52,7 +52,7 @@ class Pauses:
         that goes on without a pause is paid for in full by the batch beside it.
         """
         until = time.monotonic()
-        until += PATIENCE_IN_FLOOD_SECONDS if self._is_flooded() else PATIENCE_SECONDS
+        until += PATIENCE_IN_FLOOD_SECONDS if self._is_turning_away() else PATIENCE_SECONDS
         time.sleep(PAUSE_SECONDS)
         while not self._is_idle() and time.monotonic() < until:
             time.sleep(PAUSE_SECONDS)
@@ -71,7 +71,7 @@ class Pauses:
         @wraps(do)
         def done() -> None:
             nonlocal done_at
-            if self._is_flooded() and time.monotonic() < done_at + seconds:
+            if self._is_turning_away() and time.monotonic() < done_at + seconds:
                 return
             do()
             done_at = time.monotonic()

@@ -40,7 +40,7 @@ def test_a_chore_goes_on_as_soon_as_nobody_waits() -> None:
 def test_what_is_done_rarely_in_a_flood_is_done_each_time_outside() -> None:
     done: list[bool] = []
     flooded = False
-    pauses = Pauses(is_flooded=lambda: flooded)
+    pauses = Pauses(is_turning_away=lambda: flooded)
     find = pauses.rarely_in_flood(lambda: done.append(flooded), 60.0)
 
     find()
