@@ -11,7 +11,6 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -61,6 +60,7 @@ from service.storage import (
     new_id,
 )
 from service.tracing import Stages, Tracing
+from service.work_thread import WorkThread
 
 log = logging.getLogger(__name__)
 
@@ -216,11 +216,12 @@ class Moderation:
         self._metrics = metrics
         self._tracing = tracing
         self._stages: Stages | None = None  # of the last batch
+        self._uncounted: list[Callable[[], None]] = []  # what of it is counted once it is answered
         self._learning = Learning(store, metrics)
         self._ruling = Ruling(store)
         self._calls: deque[_Call] = deque()
         self._runner: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="moderation")
+        self._thread = WorkThread("moderation")
 
     def start(self) -> None:
         """Begin what goes on beside the judging; `drain` ends it."""
@@ -347,12 +348,12 @@ class Moderation:
                 batch = self._next_batch()
                 began = time.perf_counter()
                 answers = await self._worked(batch)
-                self._metrics.arriving_are(self._admission.waiting)
                 self._admission.took(time.perf_counter() - began)
                 for waiting, answer in zip(batch, answers, strict=True):
                     waiting.call.stages = self._stages
                     waiting.call.settle(waiting.place, answer)
                 batch = []
+                self._count_what_was_answered()
                 if self._admission.is_flooded:
                     self._turn_away()
                 await self._let_come()
@@ -366,11 +367,14 @@ class Moderation:
         thread would have to wait for the interpreter after each row that it reads or writes, while
         those that come are no sooner refused than they would be after it.
         """
-        work = self._thread.submit(self._answers, batch)
-        if self._admission.is_turning_away:
-            with suppress(TimeoutError):
-                return work.result(STANDS_STILL_SECONDS)
-        return await asyncio.wrap_future(work)
+        still = STANDS_STILL_SECONDS if self._admission.is_turning_away else 0.0
+        return await self._thread.do(partial(self._answers, batch), stand_still_seconds=still)
+
+    def _count_what_was_answered(self) -> None:
+        self._metrics.arriving_are(self._admission.waiting)
+        for count in self._uncounted:
+            count()
+        self._uncounted.clear()
 
     async def _let_come(self) -> None:
         """Let those in whose requests are there already: more in a batch cost less each.
@@ -502,7 +506,7 @@ class Moderation:
         except (OSError, SpoolFull) as problem:
             log.error("nothing could be spooled: %s", type(problem).__name__)
             return [Failed(StoreUnavailable("the store is away, the spool full")) for _ in entries]
-        self._count(queued, {})
+        self._uncounted.append(partial(self._count, queued, {}))
         verdicts = iter(queued)
         answers: list[Answer] = []
         for entry in entries:
@@ -548,8 +552,7 @@ class Moderation:
             self._store.record(kept)
         recorded = time.perf_counter()
         self._stages = Stages(len(entries), started, gathered, started_judging, judged, recorded)
-        self._metrics.judged_together(self._stages)
-        self._count(kept, learnt)
+        self._uncounted.append(partial(self._count, kept, learnt, self._stages))
         if classifier is not None and self._shadow is not None and self._shadow.is_wanted:
             policies = {entry.site.id: entry.site.policy for entry, _ in asked}
             self._shadow.offer(kept, policies, classifier)
@@ -559,7 +562,11 @@ class Moderation:
             answers.append(_answer(entry, k, next(checked) if new else None, answers))
         return answers
 
-    def _count(self, batch: Sequence[Checked], learnt: _Learnt) -> None:
+    def _count(
+        self, batch: Sequence[Checked], learnt: _Learnt, stages: Stages | None = None
+    ) -> None:
+        if stages is not None:
+            self._metrics.judged_together(stages)
         self._metrics.scored([own for c in batch if (own := own_scores(c.verdict)) is not None])
         for outcome, times in Counter(checked.verdict.outcome for checked in batch).items():
             self._metrics.verdict_given(outcome, times)

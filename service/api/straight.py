@@ -125,9 +125,10 @@ class _Exchanging:
 
     def _answer(self, answered: Response | Told) -> None:
         reply, problem = _reply_of(answered)
-        self._way.tell(reply.status, time.perf_counter() - self._began, problem, self._identity)
+        seconds = time.perf_counter() - self._began
         own = (b"x-request-id", self._identity.encode())
         self._reply(reply._replace(headers=(*reply.headers, own)))
+        self._way.tell(reply.status, seconds, problem, self._identity)
 
 
 def _reply_of(answered: Response | Told) -> tuple[Reply, str]:

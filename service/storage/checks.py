@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from model.submission import History
 from service.storage import rows
-from service.storage.engine import Driver
+from service.storage.direct import Driver
 from service.storage.records import Asked, Changes, Known, MatchKeys, StoredComment
 from service.storage.tables import comments, idempotency, in_utc, time_of
 

@@ -6,7 +6,7 @@ Knows SQLite's and PostgreSQL's settings. Does not know a table.
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -49,7 +49,7 @@ CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 15
 ANSWER_SECONDS = STATEMENT_SECONDS + 5  # how long PostgreSQL may say nothing at all
 # What a driver says outside of a statement, as when a new connection breaks, comes unwrapped.
-_FAILURES = (
+FAILURES = (
     StatementError,
     sqlite3.Error,
     psycopg.Error,
@@ -75,7 +75,7 @@ _DRIVERS = {
 
 
 def open_engines(url: str, *, connections: int = CONNECTIONS) -> tuple[sa.Engine, sa.Engine]:
-    """Engines as of `open_engine`, the second for the hot path alone, which `directly` takes.
+    """Engines as of `open_engine`, the second for the hot path alone, for a `Direct`.
 
     To PostgreSQL both together open at most `connections`, 3 or more, so that the hot path
     finds one whatever others do. To SQLite the hot path's keep more pages in memory.
@@ -158,34 +158,38 @@ def checkpoint(engine: sa.Engine) -> None:
     Another one who does it already has done so. To PostgreSQL nothing. Raises as `transaction`.
     """
     if engine.dialect.name == "sqlite":
-        directly(
-            engine, lambda driver: driver.fetch("PRAGMA wal_checkpoint(PASSIVE)", ()), writes=False
-        )
+        with errors_translated():
+            pooled = engine.raw_connection()
+            try:
+                pooled.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)")
+            finally:
+                pooled.close()
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """What SQLite answers as soon as no other process is in its way. Raises sqlite3.Error.
+
+    SQLite itself asks again after ever longer pauses, of 100 ms in the end, so that of two busy
+    processes one waits for seconds while the other has turn after turn: its own patience, the
+    connection's `busy_timeout`, is to be 0.
+    """
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return ask()
+        except sqlite3.OperationalError as error:
+            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not is_busy or time.monotonic() >= until:
+                raise
+        time.sleep(_TURN_SECONDS)
 
 
 def _begin_write(connection: sqlite3.Connection) -> None:
-    """Begin to write as soon as no other process does.
-
-    SQLite itself asks again after ever longer pauses, of 100 ms in the end, so that of two busy
-    processes one waits for seconds while the other has turn after turn.
-    """
-    until = time.monotonic() + BUSY_SECONDS
     connection.execute("PRAGMA busy_timeout = 0")
     try:
-        while not _has_begun(connection, must=time.monotonic() >= until):
-            time.sleep(_TURN_SECONDS)
+        patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
     finally:
         connection.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
-
-
-def _has_begun(connection: sqlite3.Connection, *, must: bool) -> bool:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-    except sqlite3.OperationalError as error:
-        if must or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-            raise
-        return False
-    return True
 
 
 def _open_postgres(
@@ -285,81 +289,10 @@ def transaction(
             connection.begin(),
         ):
             yield connection
-    except _FAILURES as error:
-        problem = _translated(error)
+    except FAILURES as error:
+        problem = translated(error)
     if problem is not None:  # outside the handler: a chained error would quote what was stored
         raise problem
-
-
-class Driver:
-    """A connection as the driver has it, for the hot path; statements in the driver's own form."""
-
-    def __init__(self, dialect: str, connection: Any) -> None:
-        self.dialect = dialect
-        self._connection = connection
-
-    def fetch(self, statement: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """All rows of a statement."""
-        found: list[tuple[Any, ...]] = self._connection.execute(statement, values).fetchall()
-        return found
-
-    def run(self, statement: str, values: Sequence[Any]) -> None:
-        """A statement that gives no rows."""
-        self._connection.execute(statement, values)
-
-    def run_for_each(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        """A statement for each row of values."""
-        cursor = self._connection.cursor()
-        try:
-            cursor.executemany(statement, rows)
-        finally:
-            cursor.close()
-
-
-def directly(engine: sa.Engine, work: Callable[[Driver], T], *, writes: bool) -> T:
-    """What `work` gives, done in one transaction by the driver itself; `engine` is the hot one.
-
-    But for what writes to SQLite, every statement is a transaction by itself, which saves two round
-    trips to PostgreSQL: `work` must be one statement there. Raises as `transaction` does.
-    """
-    problem: Exception | None = None
-    try:
-        return _done(engine, work, writes=writes)
-    except _FAILURES as error:
-        problem = _translated(error)
-    raise problem  # outside the handler, as above
-
-
-def _done(engine: sa.Engine, work: Callable[[Driver], T], *, writes: bool) -> T:
-    pooled = engine.raw_connection()
-    try:
-        connection: Any = pooled.driver_connection
-        if isinstance(connection, sqlite3.Connection):
-            return _done_on_sqlite(connection, work, writes=writes)
-        connection.autocommit = True
-        try:
-            connection.plan_now_and_then()
-            return work(Driver("postgresql", connection))
-        finally:
-            if not connection.closed:
-                connection.autocommit = False
-    except psycopg.Error as error:
-        if connection.closed:
-            pooled.invalidate(error)
-        raise
-    finally:
-        pooled.close()  # what has not been committed is rolled back by the pool
-
-
-def _done_on_sqlite(
-    connection: sqlite3.Connection, work: Callable[[Driver], T], *, writes: bool
-) -> T:
-    if not writes:
-        return work(Driver("sqlite", connection))
-    _begin_write(connection)
-    found = work(Driver("sqlite", connection))
-    connection.commit()
-    return found
 
 
 @contextmanager
@@ -368,8 +301,8 @@ def errors_translated() -> Iterator[None]:
     problem: Exception | None = None
     try:
         yield
-    except _FAILURES as error:
-        problem = _translated(error)
+    except FAILURES as error:
+        problem = translated(error)
     if problem is not None:  # outside the handler, as above
         raise problem
 
@@ -387,7 +320,8 @@ def _foreign_keys(connection: sa.Connection, *, checked: bool) -> Iterator[None]
         driver.execute("PRAGMA foreign_keys = ON")
 
 
-def _translated(error: Exception) -> Exception:
+def translated(error: Exception) -> Exception:
+    """What one of FAILURES is to those who know no driver."""
     cause: Any = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None)
     named = f"{type(cause).__name__}{f' {code}' if code else ''}"

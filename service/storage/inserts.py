@@ -20,7 +20,7 @@ from sqlalchemy.dialects import postgresql
 from model.outcome import Outcome
 from service.keyring import Keyring
 from service.storage import rows
-from service.storage.engine import Driver
+from service.storage.direct import Driver
 from service.storage.errors import IdempotencyRace, Unstorable
 from service.storage.records import Checked
 from service.storage.tables import (

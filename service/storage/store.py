@@ -43,6 +43,7 @@ from service.storage import (
 )
 from service.storage.akismet import AkismetCheck, AkismetChoices, AkismetSite, Counts, Months
 from service.storage.decided import decided_page
+from service.storage.direct import Direct
 from service.storage.doors import CoralChoices, CoralSite
 from service.storage.errors import TablesChanged, Unstorable
 from service.storage.events import Actor
@@ -99,6 +100,7 @@ class Store:
     ) -> None:
         self._engine = engine
         self._hot = hot or engine
+        self._direct = Direct(self._hot)
         self._keyring = keyring
         self._now = now
         self._replica = replica
@@ -125,6 +127,7 @@ class Store:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
+        self._direct.close()
         self._engine.dispose()
         self._hot.dispose()
         if self._replica is not None:
@@ -440,9 +443,7 @@ class Store:
             return []
         with database.errors_translated():
             keys = [rows.match_keys(self._keyring, asked) for asked in batch]
-        found = database.directly(
-            self._hot, lambda driver: checks.look_up(driver, batch, keys), writes=False
-        )
+        found = self._direct.read(lambda driver: checks.look_up(driver, batch, keys))
         replays: dict[str, StoredComment] = {}
         if ids := checks.replayed_ids(keys, found):
             with database.transaction(self._hot, writes=False) as connection:
@@ -463,7 +464,7 @@ class Store:
             return
         with database.errors_translated():
             judged = inserts.judged_rows(self._keyring, batch, self._engine.dialect.name)
-        database.directly(self._hot, lambda driver: inserts.insert(driver, judged), writes=True)
+        self._direct.write(lambda driver: inserts.insert(driver, judged))
 
     def checkpoint(self) -> None:
         """Move what was committed to where it stays, so that no commit has to: for a chore.

@@ -108,9 +108,9 @@ def test_a_full_disk_is_unavailable_and_loses_nothing(
     (before,) = record(store, asked(site, clock()))
     late = asked(site, clock())
     (known,) = store.gather([late])
-    with store._hot.connect() as connection:  # the only one of its pool so far
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+    ((pages,),) = store._direct.read(lambda driver: driver.fetch("PRAGMA page_count", ()))
+    # On the connection that was kept, as it is the only one so far.
+    store._direct.read(lambda driver: driver.fetch(f"PRAGMA max_page_count = {pages}", ()))
 
     with pytest.raises(StoreUnavailable, match="SQLITE_FULL") as refusal:
         store.record([Checked(late, known, VERDICT, 1.0), *_more(store, site, clock)])
