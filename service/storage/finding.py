@@ -32,7 +32,17 @@ from service.storage.tables import (
     waiting,
 )
 from service.storage.tables import waiting_texts as texts
-from service.storage.traits import BATCH, BINS, Band, in_cells, sizes, traits_of, unread, write
+from service.storage.traits import (
+    BATCH,
+    BINS,
+    Band,
+    in_cells,
+    rows_of,
+    sizes,
+    traits_of,
+    unread,
+    write,
+)
 
 MOST_COUNTED = 10_000
 """Counts stop here: what they are for is to know whether it is worth looking."""
@@ -125,13 +135,14 @@ def catch_up(
             break
         read = {}
         for comment_id, one in new.items():  # most of the time; no transaction waits for it
-            read[comment_id] = (traits_of(one), one.scores)
+            read[comment_id] = (one, traits_of(one))
             if pause is not None:
                 pause()
         with store.reads() as connection:
-            of_cell = in_cells(connection, {traits.cell for traits, _ in read.values()})
+            of_cell = in_cells(connection, {traits.cell for _, traits in read.values()})
+        rows = rows_of(read, of_cell)
         with store.writes() as connection:
-            write(connection, read, of_cell)
+            write(connection, rows)
         left, most = max(0, left - len(read)), most - len(read)
     return left
 

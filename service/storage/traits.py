@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from model.addresses import mask_addresses
 from model.folding import folded
@@ -20,6 +21,7 @@ from model.links import links_in
 from model.memory import cell_of
 from model.outcome import Head, Scores
 from service.storage.records import StoredComment, Waiting
+from service.storage.rows import compact
 from service.storage.tables import (
     campaign_members,
     comments,
@@ -72,6 +74,7 @@ class Traits:
 class Read(NamedTuple):
     """What traits are read off; `codes` are those of its reasons."""
 
+    site_id: str
     content: str
     name: str
     url: str
@@ -86,6 +89,7 @@ class Read(NamedTuple):
         """That of a whole comment."""
         sent, verdict = comment.submission, comment.verdict
         return cls(
+            site_id=comment.site_id,
             content=sent.content,
             name=sent.author.name,
             url=sent.author.url,
@@ -186,6 +190,7 @@ def unread(connection: sa.Connection, limit: int) -> dict[str, Read]:
 # Whole comments would cost as much again as their traits: every queued one is read here.
 _READ = sa.select(
     comments.c.id,
+    comments.c.site_id,
     comments.c.content,
     comments.c.author_name,
     comments.c.author_url,
@@ -199,8 +204,9 @@ _READ = sa.select(
 
 
 def _read(row: Sequence[Any]) -> Read:
-    content, name, url, permalink, title, history, explanation, spam, toxicity = row
+    site_id, content, name, url, permalink, title, history, explanation, spam, toxicity = row
     return Read(
+        site_id=site_id,
         content=content,
         name=name,
         url=url,
@@ -212,63 +218,118 @@ def _read(row: Sequence[Any]) -> Read:
     )
 
 
-# One that waited before, as its decision was undone, may be of a campaign, or taken out of one.
-_STILL = sa.select(
-    queue,
-    sa.exists().where(reports.c.comment_id == queue.c.comment_id).label("is_reported"),
-    sa.exists().where(waiting.c.comment_id == queue.c.comment_id).label("is_known"),
-    campaign_members.c.comment_id.label("member"),
-    campaign_members.c.campaign_id,
-).outerjoin(campaign_members, campaign_members.c.comment_id == queue.c.comment_id)
+Row = list[Any]
+"""Of a comment that waits: its id, then what `_GIVEN` names, then its text."""
+
+_GIVEN = (
+    waiting.c.doubt,
+    waiting.c.teaches,
+    waiting.c.cell,
+    waiting.c.spam_bin,
+    waiting.c.spam_level,
+    waiting.c.toxicity_bin,
+    waiting.c.toxicity_level,
+    waiting.c.band,
+    waiting.c.language,
+    waiting.c.article,
+    waiting.c.is_new_author,
+    waiting.c.codes,
+    waiting.c.domains,
+)
 
 
-def write(
-    connection: sa.Connection,
-    read: Mapping[str, tuple[Traits, Scores | None]],
-    of_cell: Counter[tuple[str, int]],
-) -> None:
-    """Keep the traits of those that wait and have none; `of_cell` is as of `in_cells`.
-
-    SQLite is locked meanwhile, and comments wait to be recorded: nothing that can be read before
-    is read here.
-    """
-    still = _STILL.where(queue.c.comment_id.in_(list(read)))
-    # Held, so that none is decided before its traits are there.
-    held = connection.execute(still.order_by(queue.c.comment_id).with_for_update(of=queue))
-    rows, texts = [], []
-    for row in held.mappings():
-        if row["is_known"]:
-            continue
-        traits, scores = read[row["comment_id"]]
-        place, doubt = (row["site_id"], traits.cell), doubt_of(scores)
+def rows_of(
+    read: Mapping[str, tuple[Read, Traits]], of_cell: Counter[tuple[str, int]]
+) -> list[Row]:
+    """What is kept of some comments; `of_cell` is as of `in_cells`, and counts them afterwards."""
+    rows = []
+    for comment_id, (one, traits) in read.items():
+        scores, place = one.scores, (one.site_id, traits.cell)
+        doubt = doubt_of(scores)
         rows.append(
-            {
-                "comment_id": row["comment_id"],
-                "site_id": row["site_id"],
-                "waiting_since": row["waiting_since"],
-                "risk": row["risk"],
-                "doubt": doubt,
-                "teaches": teaches(doubt, of_cell[place]),
-                "cell": traits.cell,
-                "spam_bin": bin_of(scores.spam if scores else None),
-                "spam_level": level_of(traits.codes, Head.SPAM),
-                "toxicity_bin": bin_of(scores.toxicity if scores else None),
-                "toxicity_level": level_of(traits.codes, Head.TOXICITY),
-                "band": traits.band,
-                "language": traits.language,
-                "article": traits.article,
-                "is_new_author": traits.is_new_author,
-                "is_reported": row["is_reported"] or row["why"] == Waiting.REPORT,
-                "codes": listed(traits.codes),
-                "domains": listed(traits.domains),
-                "campaign": (row["campaign_id"] or "") if row["member"] else None,
-            }
+            [
+                comment_id,
+                doubt,
+                teaches(doubt, of_cell[place]),
+                traits.cell,
+                bin_of(scores.spam if scores else None),
+                level_of(traits.codes, Head.SPAM),
+                bin_of(scores.toxicity if scores else None),
+                level_of(traits.codes, Head.TOXICITY),
+                traits.band.value,
+                traits.language,
+                traits.article,
+                traits.is_new_author,
+                listed(traits.codes),
+                listed(traits.domains),
+                traits.text,
+            ]
         )
-        texts.append({"comment_id": row["comment_id"], "text": traits.text})
         of_cell[place] += 1
-    if rows:
-        connection.execute(waiting.insert(), rows)
-        connection.execute(waiting_texts.insert(), texts)
+    return rows
+
+
+def write(connection: sa.Connection, rows: Sequence[Row]) -> None:
+    """Keep the traits of those that wait and have none.
+
+    SQLite is locked meanwhile, and comments wait to be recorded. So it is two statements however
+    many there are, and all that can be made before is: with one for each, this thread would wait
+    for the interpreter as often.
+    """
+    for statement in _WRITTEN[connection.dialect.name]:
+        connection.execute(statement, {"rows": compact(rows)})
+
+
+def _written(is_postgres: bool) -> tuple[sa.Insert, sa.Insert]:
+    given = sa.bindparam("rows", type_=sa.Text)
+    if is_postgres:
+        each = sa.func.jsonb_array_elements(sa.cast(given, postgresql.JSONB))
+    else:
+        each = sa.func.json_each(given)
+    row = each.table_valued("value").render_derived() if is_postgres else each.table_valued("value")
+
+    def at(place: int, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        text: sa.ColumnElement[Any] = row.c.value.op("->>")(sa.literal_column(str(place)))
+        return sa.cast(text, column.type).label(column.name)
+
+    comment_id = at(0, queue.c.comment_id)
+    given_columns = [at(place, column) for place, column in enumerate(_GIVEN, 1)]
+    reported = sa.exists().where(reports.c.comment_id == queue.c.comment_id)
+    # One that waited before, as its decision was undone, may be of a campaign, or taken out of one.
+    member = campaign_members.c
+    campaign = sa.case(
+        (member.comment_id.is_(None), None), else_=sa.func.coalesce(member.campaign_id, "")
+    )
+    columns: dict[str, sa.ColumnElement[Any]] = {
+        "comment_id": queue.c.comment_id,
+        "site_id": queue.c.site_id,
+        "waiting_since": queue.c.waiting_since,
+        "risk": queue.c.risk,
+        "is_reported": sa.or_(queue.c.why == Waiting.REPORT.value, reported),
+        "campaign": campaign,
+    }
+    columns |= {column.name: column for column in given_columns}
+    still = (
+        sa.select(*columns.values())
+        .select_from(
+            row.join(queue, queue.c.comment_id == comment_id.element).outerjoin(
+                campaign_members, member.comment_id == queue.c.comment_id
+            )
+        )
+        .where(sa.true())  # SQLite would take ON CONFLICT for a condition of the join
+        .order_by(queue.c.comment_id)
+        .with_for_update(of=queue)  # none is decided before its traits are there
+    )
+    known = sa.exists().where(waiting.c.comment_id == comment_id.element)
+    said = sa.select(comment_id, at(len(_GIVEN) + 1, waiting_texts.c.text)).where(known)
+    insert = postgresql.insert if is_postgres else sqlite.insert
+    return (
+        insert(waiting).from_select([*columns], still).on_conflict_do_nothing(),
+        insert(waiting_texts).from_select(["comment_id", "text"], said).on_conflict_do_nothing(),
+    )
+
+
+_WRITTEN = {"sqlite": _written(is_postgres=False), "postgresql": _written(is_postgres=True)}
 
 
 def in_cells(connection: sa.Connection, cells: Collection[int]) -> Counter[tuple[str, int]]:
