@@ -1,4 +1,4 @@
-"""The hot path: what is known of a batch in one read, a judged batch in one write.
+"""The hot path: what is known of a batch, in one read.
 
 Knows the matching of authors, IPs, texts and repeated requests. Judges nothing. Its statements
 go to the driver itself: what SQLAlchemy does for each of them cost as much as the rest.
