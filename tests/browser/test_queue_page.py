@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
-from model.decision import RejectReason
+from model.decision import Decision, RejectReason
 from model.outcome import Head, Outcome, Scores
 from model.submission import Article, Author, Submission
 from model.verdict import Reason, Span, Verdict
@@ -136,6 +136,33 @@ def test_the_second_of_two_moderators_is_told_which_decision_stands(
     expect(an.get_by_role("heading", level=1)).to_have_text("Someone decided first")
     expect(an.locator("main")).to_contain_text("\u2068mai\u2069: \u2068rejected as spam\u2069")
     assert newsroom.comment(waiting).state is Outcome.REJECT
+
+
+@pytest.mark.parametrize("state", ["accepted", "rejected", "decided"])
+def test_what_does_not_wait_stays_on_the_page_that_lists_it(
+    newsroom: Newsroom, signed_in: SignedIn, state: str
+) -> None:
+    mai = signed_in("mai")
+    outcome = Outcome.REJECT if state == "rejected" else Outcome.ACCEPT
+    for words in ("a first one about zalo", "another one about zalo"):
+        sent = replace(SPAM, content=words)
+        judged = replace(verdict_on(sent), outcome=outcome)
+        listed = newsroom.put(sent, None if state == "decided" else judged)
+        if state == "decided":
+            decision = Decision(Outcome.ACCEPT, None, "mai", newsroom.clock())
+            newsroom.store.decide(None, listed, decision)
+
+    mai.goto(f"{newsroom.url}/queue?state={state}&q=zalo")
+    mai.wait_for_load_state("networkidle")  # never, where the page goes on listening
+    mai.wait_for_timeout(500)
+
+    assert cards(mai) == 2
+    expect(mai.locator("#empty")).to_be_hidden()
+    if state == "accepted":  # one that is rejected leaves, and comes back
+        mai.locator("[data-card]").first.get_by_role("button", name="Spam").click()
+        expect(mai.locator("[data-card]")).to_have_count(1)
+        mai.keyboard.press("u")
+        expect(mai.locator("[data-card]")).to_have_count(2)
 
 
 def test_keys_move_reject_undo_and_accept(newsroom: Newsroom, signed_in: SignedIn) -> None:

@@ -1,5 +1,6 @@
 // Live updates: what others decide leaves this page, what they take back returns, what is new is
-// offered. A page that is not seen does not listen: browsers have few connections to spare.
+// offered. A page that is not seen does not listen: browsers have few connections to spare. Nor does
+// one of comments that do not wait: all of them would leave it.
 
 import {
   annotate, cardOf, cards, hasLeft, idOf, isSettled, putBack, settle, takeOut, unsettle,
@@ -19,7 +20,7 @@ let lastId = "";
 let wait = FIRST_WAIT_MS;
 let timer = 0;
 let isNew = 0;
-let isOver = false;
+let isOver = !desk.dataset.events;
 
 function whoDid(what) {
   return what.said ? words(`gone.${what.said}`, { who: what.by }) : "";
