@@ -39,6 +39,10 @@ LAST_CALL_SECONDS = 0.5
 AT_THE_END = "at_the_end"
 """In a request's state: what ends an answer that has no end by itself, when the service does."""
 
+_PIECE_BYTES, _PIECE_OF_BODY_BYTES = 1024, 16_384
+"""Bytes that are parsed at a time. What follows a request that has to wait is left as it came: as
+requests, the shortest ones of a whole read would take eighty times their size."""
+
 _OF_SERVER: WeakKeyDictionary[ServerState, Room] = WeakKeyDictionary()
 
 
@@ -48,6 +52,10 @@ class HeadTooLarge(Exception):
 
 class UnknownCoding(Exception):
     """Stops it as well, at a body that comes in another way than in plain chunks."""
+
+
+class UnreadableTarget(Exception):
+    """And this at a request line that names nothing here."""
 
 
 class HeadLimited(HttpToolsProtocol):
@@ -69,7 +77,8 @@ class HeadLimited(HttpToolsProtocol):
     second, of more callers than can be served, take next to nothing from those that can.
 
     A plain POST to one of the targets in `take_over` there is offered to its `TakeOver` before
-    anything else is done for it. While that answers it, whatever else arrives has to wait.
+    anything else is done for it. While that answers it, whatever else arrives has to wait; so has
+    what arrives behind a request that waits for another one's answer.
     """
 
     max_head_bytes = 32 * 1024
@@ -147,15 +156,31 @@ class HeadLimited(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._abort_if_unread()
-        elif self._last is not None and not goes_on:
+        elif goes_on:
+            if not self.pipeline and not self._in_head:
+                self._does(self._room.talking)  # whose body is still to come
+            self._read_on()
+        elif self._last is not None:
             self._say_the_last(self._last)
+        elif self._has_said_all and not self._early:
+            self.transport.close()
         elif not self._in_head:
             # Answered before its body was complete; nobody reads that, and it must end as well.
             self._timer = self.loop.call_later(self.head_seconds, self.transport.close)
-        elif not self.pipeline:
+            self._read_on()
+        else:
             self._does(self._room.talking if self._arrived else self._room.idle)
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read what was left as it came, unless a request waits already."""
+        if self._early:
+            self.flow.pause_reading()
+            if not self.pipeline:
+                self.loop.call_soon(self._read_early)
 
     def _wait_for_next(self) -> None:
+        self._unset_keepalive_if_required()
         self._does(self._room.idle)
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -164,7 +189,7 @@ class HeadLimited(HttpToolsProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """Close it, even if the last answer is still unread."""
         used_for = self._answered_at + self.timeout_keep_alive - self.loop.time()
-        if self._is_taken_over:
+        if self._is_taken_over or self._is_answering():
             used_for = self.timeout_keep_alive
         if used_for > 0:
             self.timeout_keep_alive_task = self.loop.call_later(
@@ -176,7 +201,7 @@ class HeadLimited(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, unless the connection is only waiting for the caller to read the answer."""
-        if self._is_taken_over:
+        if self._is_taken_over or self._early or self.pipeline:
             self._early += data
             self.flow.pause_reading()
             return
@@ -190,7 +215,7 @@ class HeadLimited(HttpToolsProtocol):
         self._parse(data)
         if self._refused:
             return
-        if self._has_begun and self._in_head and not self._arrived:
+        if self._has_begun and self._in_head and not self._arrived and not self._early:
             # The end of these bytes is the beginning of another head.
             self._arrived = 1
             if self._timer is None:
@@ -203,8 +228,13 @@ class HeadLimited(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         rest = memoryview(data)
         try:
-            while rest:
-                rest = rest[self._parsed(rest) :]
+            while rest and not self._refused:
+                most = _PIECE_BYTES if self._in_head else _PIECE_OF_BODY_BYTES
+                rest = rest[self._parsed(rest[:most]) :]
+                if self.pipeline and rest:
+                    self._early = bytes(rest)
+                    self.flow.pause_reading()
+                    return
         except httptools.HttpParserError:
             self.send_400_response("")
 
@@ -243,7 +273,9 @@ class HeadLimited(HttpToolsProtocol):
         if not is_waited_for:
             return None
         self._has_said_all = True
-        if not self._is_taken_over and self._last is None:
+        if not self._is_taken_over and not self._early and self._last is None:
+            if not self._in_head and self.pipeline:
+                self._drop_unfinished()  # its body never comes
             last = self.pipeline[0][0] if self.pipeline else self.cycle
             last.keep_alive = False
         return True
@@ -265,9 +297,10 @@ class HeadLimited(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Count a header."""
+        """Count a header; one that follows the body is none of the request's (RFC 9110, 6.5.1)."""
         self._keep(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        if self._in_head:
+            super().on_header(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """The head is read; the body has limits of its own."""
@@ -277,6 +310,8 @@ class HeadLimited(HttpToolsProtocol):
         codings = [value for name, value in self.headers if name == b"transfer-encoding"]
         if codings and [value.strip().lower() for value in codings] != [b"chunked"]:
             raise UnknownCoding
+        if not _is_readable(self.url):
+            raise UnreadableTarget
         if self._is_turned_away():
             return  # its clock goes on: the body has to come as well
         self._in_head, self._arrived = False, 0
@@ -415,9 +450,17 @@ class HeadLimited(HttpToolsProtocol):
                 return
             self._drop_unfinished()
         if is_waited_for or self._is_answering():
-            self._last = _raw(problem)  # after their answers
+            self._last = self._raw(problem)  # after their answers
         else:
-            self._say_the_last(_raw(problem))
+            self._say_the_last(self._raw(problem))
+
+    def _raw(self, problem: Problem) -> bytes:
+        response = problem.response()
+        lines = [f"HTTP/1.1 {problem.status} {problem.title}".encode()]
+        for name, value in (*self.server_state.default_headers, *response.raw_headers):
+            lines.append(name + b": " + value)
+        lines += [b"connection: close", b"", bytes(response.body)]
+        return b"\r\n".join(lines)
 
     def _drop_unfinished(self) -> None:
         """The request whose body is broken: what answers it is told that its caller has left."""
@@ -449,7 +492,7 @@ class HeadLimited(HttpToolsProtocol):
             return False
         if turn_away is not None and turn_away.is_needed:
             if (answer := turn_away(post.target, post.headers)) is not None:
-                self.transport.write(answer)
+                self.transport.write(answer if post.keeps_open else _with_the_end(answer))
                 self._has_answered(keeps_open=post.keeps_open)
                 return True
             self._is_let_in = True
@@ -551,10 +594,12 @@ class HeadLimited(HttpToolsProtocol):
         self._answer = None
         if self._refused:
             return
-        self.transport.write(answer)
+        # An older client would have to be told that its connection stays open.
+        keeps_open = self.parser.should_keep_alive() and self.parser.get_http_version() == "1.1"
+        self.transport.write(answer if keeps_open else _with_the_end(answer))
         self._arrived = self._kept = 0
         self._stop_clock()
-        if self.parser.should_keep_alive():
+        if keeps_open:
             self._wait_for_next()
         else:
             self.transport.close()
@@ -580,9 +625,15 @@ def _head_too_large(most: int) -> Problem:
     return Problem("head_too_large", f"Request line and headers may have {most} bytes together.")
 
 
-def _raw(problem: Problem) -> bytes:
-    response = problem.response()
-    lines = [f"HTTP/1.1 {problem.status} {problem.title}".encode()]
-    lines += [name + b": " + value for name, value in response.raw_headers]
-    lines += [b"connection: close", b"", bytes(response.body)]
-    return b"\r\n".join(lines)
+def _with_the_end(answer: bytes) -> bytes:
+    """An answer that says of itself that it is the connection's last."""
+    return answer.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n", 1)
+
+
+def _is_readable(target: bytes) -> bool:
+    """Whether the target of a request can be taken apart as uvicorn does."""
+    try:
+        path: bytes | None = httptools.parse_url(target).path
+    except httptools.HttpParserInvalidURLError:
+        return False
+    return path is not None and path.isascii()

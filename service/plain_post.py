@@ -55,7 +55,9 @@ _HEAD = re.compile(
     rb"POST ([!-~]++) HTTP/1\.1\r\n((?:[\w-]++:[\t\x20-\x7e\x80-\xff]*+\r\n)++)\r\n", re.ASCII
 )
 _LINE = re.compile(rb"([^:]++):([^\r]*+)\r\n")
-_OUT_OF_THE_WAY = frozenset((b"transfer-encoding", b"content-encoding", b"expect", b"upgrade"))
+_OUT_OF_THE_WAY = frozenset(
+    (b"transfer-encoding", b"content-encoding", b"expect", b"upgrade", b"proxy-connection")
+)
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,9}")
 _KEEPS_OPEN = {b"keep-alive": True, b"close": False}
 
