@@ -61,6 +61,8 @@ class WorkThread:
 
 
 def _fulfil(beside: Future[T], work: Callable[[], T]) -> None:
+    if not beside.set_running_or_notify_cancel():
+        return
     try:
         beside.set_result(work())
     except BaseException as error:  # noqa: BLE001  it belongs to whoever waits

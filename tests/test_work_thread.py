@@ -101,3 +101,17 @@ def test_work_whose_loop_is_gone_is_done_all_the_same() -> None:
     assert done.wait(5)
     asyncio.run(thread.do(lambda: None))
     thread.shutdown()
+
+
+def test_one_that_was_cancelled_after_the_loop_stood_still_ends_no_thread() -> None:
+    async def asked() -> str:
+        thread = WorkThread("tried")
+        slow = asyncio.create_task(thread.do(lambda: time.sleep(0.1), stand_still_seconds=0.02))
+        await asyncio.sleep(0.03)
+        slow.cancel()
+        async with asyncio.timeout(5):
+            after = await thread.do(lambda: "done")
+        thread.shutdown()
+        return after
+
+    assert asyncio.run(asked()) == "done"

@@ -22,9 +22,11 @@ from service.metrics import shared_by_workers
 from service.room import connections_that_fit
 from service.settings import Settings, variable
 from service.storage import StoreError, StoreUnavailable, WrongEncoding, utc_now
+from service.storage.engine import BUSY_SECONDS
 
-GRACE_SECONDS = 10
-"""How long requests may take to end after the service was told to stop."""
+GRACE_SECONDS = 2 * BUSY_SECONDS + 5
+"""How long requests may take to end after the service was told to stop: while another process holds
+SQLite's lock, a batch in work waits for it, and then the one behind it."""
 
 ASK_AGAIN_SECONDS = 1.0
 """How often a database that was away at the start is asked whether it is there."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 
-from service.storage.engine import FAILURES, patiently, translated
+from service.storage.engine import FAILURES, HOT_CONNECTIONS, patiently, translated
 
 T = TypeVar("T")
 
@@ -103,6 +103,12 @@ class Direct:
         return connection
 
     def _on_postgres(self, work: Callable[[Driver], T]) -> T:
+        for _ in range(HOT_CONNECTIONS):
+            with suppress(psycopg.errors.FeatureNotSupported):
+                return self._once_on_postgres(work)
+        return self._once_on_postgres(work)
+
+    def _once_on_postgres(self, work: Callable[[Driver], T]) -> T:
         pooled = self._engine.raw_connection()
         try:
             connection: Any = pooled.driver_connection
@@ -114,7 +120,8 @@ class Direct:
                 if not connection.closed:
                     connection.autocommit = False
         except psycopg.Error as error:
-            if connection.closed:
+            # Where a column's type was changed, a statement that was prepared before never works.
+            if connection.closed or isinstance(error, psycopg.errors.FeatureNotSupported):
                 pooled.invalidate(error)
             raise
         finally:

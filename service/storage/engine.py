@@ -178,8 +178,9 @@ def patiently(ask: Callable[[], T]) -> T:
         try:
             return ask()
         except sqlite3.OperationalError as error:
-            is_busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not is_busy or time.monotonic() >= until:
+            # What the driver itself found, such as a text that is not UTF-8, has no code.
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+            if code & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
                 raise
         time.sleep(_TURN_SECONDS)
 

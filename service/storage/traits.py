@@ -114,7 +114,8 @@ def traits_of(read: Read) -> Traits:
         article=folded(mask_addresses(f"{read.permalink} {read.title}")),
         is_new_author=read.author_accepted == 0,
         codes=codes,
-        domains=tuple(one for one in domains if one)[:MOST_DOMAINS],
+        # A host may hold a line's end, as browsers leave it out; here it would be two.
+        domains=tuple(one for one in domains if one.split() == [one])[:MOST_DOMAINS],
         # What is shown masked must not be found letter by letter either.
         text=folded(mask_addresses("\n".join(said))),
         cell=cell_of(read.content),
@@ -218,8 +219,13 @@ def _read(row: Sequence[Any]) -> Read:
     )
 
 
-Row = list[Any]
-"""Of a comment that waits: its id, then what `_GIVEN` names, then its text."""
+class Rows(NamedTuple):
+    """What is kept of some comments that wait, as JSON: rows of ids with what `_GIVEN` names, and
+    of ids with texts."""
+
+    traits: str
+    texts: str
+
 
 _GIVEN = (
     waiting.c.doubt,
@@ -238,9 +244,7 @@ _GIVEN = (
 )
 
 
-def rows_of(
-    read: Mapping[str, tuple[Read, Traits]], of_cell: Counter[tuple[str, int]]
-) -> list[Row]:
+def rows_of(read: Mapping[str, tuple[Read, Traits]], of_cell: Counter[tuple[str, int]]) -> Rows:
     """What is kept of some comments; `of_cell` is as of `in_cells`, and counts them afterwards."""
     rows = []
     for comment_id, (one, traits) in read.items():
@@ -262,25 +266,35 @@ def rows_of(
                 traits.is_new_author,
                 listed(traits.codes),
                 listed(traits.domains),
-                traits.text,
             ]
         )
         of_cell[place] += 1
-    return rows
+    texts = [[comment_id, traits.text] for comment_id, (_, traits) in read.items()]
+    return Rows(compact(rows), compact(texts))
 
 
-def write(connection: sa.Connection, rows: Sequence[Row]) -> None:
+def write(connection: sa.Connection, rows: Rows) -> None:
     """Keep the traits of those that wait and have none.
 
     SQLite is locked meanwhile, and comments wait to be recorded. So it is two statements however
     many there are, and all that can be made before is: with one for each, this thread would wait
     for the interpreter as often.
     """
-    for statement in _WRITTEN[connection.dialect.name]:
-        connection.execute(statement, {"rows": compact(rows)})
+    written = _WRITTEN[connection.dialect.name]
+    connection.execute(written.traits, {"rows": rows.traits})
+    connection.execute(written.texts, {"rows": rows.texts})
+    if connection.dialect.name == "postgresql":
+        connection.execute(written.reported, {"rows": rows.traits})
 
 
-def _written(is_postgres: bool) -> tuple[sa.Insert, sa.Insert]:
+class _Statements(NamedTuple):
+    traits: sa.Insert
+    texts: sa.Insert
+    reported: sa.Update
+    """Notes what was reported before the first one held a comment, and after it began."""
+
+
+def _written(is_postgres: bool) -> _Statements:
     given = sa.bindparam("rows", type_=sa.Text)
     if is_postgres:
         each = sa.func.jsonb_array_elements(sa.cast(given, postgresql.JSONB))
@@ -321,11 +335,14 @@ def _written(is_postgres: bool) -> tuple[sa.Insert, sa.Insert]:
         .with_for_update(of=queue)  # none is decided before its traits are there
     )
     known = sa.exists().where(waiting.c.comment_id == comment_id.element)
-    said = sa.select(comment_id, at(len(_GIVEN) + 1, waiting_texts.c.text)).where(known)
+    said = sa.select(comment_id, at(1, waiting_texts.c.text)).where(known)
+    reported_since = sa.exists().where(reports.c.comment_id == waiting.c.comment_id)
+    of_these = waiting.c.comment_id.in_(sa.select(comment_id.element))
     insert = postgresql.insert if is_postgres else sqlite.insert
-    return (
+    return _Statements(
         insert(waiting).from_select([*columns], still).on_conflict_do_nothing(),
         insert(waiting_texts).from_select(["comment_id", "text"], said).on_conflict_do_nothing(),
+        waiting.update().where(of_these, reported_since).values(is_reported=True),
     )
 
 
@@ -341,6 +358,8 @@ def in_cells(connection: sa.Connection, cells: Collection[int]) -> Counter[tuple
 
 
 def note_report(connection: sa.Connection, comment_id: str) -> None:
-    """A site reported a comment that may wait already."""
+    """A site reported a comment that may wait already, and whose traits may just be written."""
+    held = sa.select(queue.c.comment_id).where(queue.c.comment_id == comment_id)
+    connection.execute(held.with_for_update())
     statement = waiting.update().where(waiting.c.comment_id == comment_id)
     connection.execute(statement.values(is_reported=True))

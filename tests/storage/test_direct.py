@@ -117,3 +117,9 @@ def test_close_leaves_no_connection_open(direct: Direct) -> None:
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         kept.execute("SELECT 1")
     assert numbers(direct) == [], "and another one is opened when it is asked again"
+
+
+def test_a_text_that_is_none_is_unavailable_and_quotes_nothing(direct: Direct) -> None:
+    with pytest.raises(StoreUnavailable) as refusal:
+        direct.read(lambda driver: driver.fetch("SELECT CAST(x'6162ff' AS TEXT)", ()))
+    assert refusal.value.__context__ is None

@@ -1,13 +1,19 @@
 """What is PostgreSQL's own: connections that break, statements that hang, a read-only server."""
 
+import threading
+from collections import Counter
 from collections.abc import Callable
 
 import psycopg
 import pytest
 import sqlalchemy as sa
 
+from model.decision import ReportKind
 from service.storage import Checked, Site, Store, StoreUnavailable, TablesChanged, engine
 from service.storage.engine import open_engine, transaction
+from service.storage.review import report
+from service.storage.tables import waiting
+from service.storage.traits import rows_of, traits_of, unread, write
 from tests.storage.cases import EMAIL, VERDICT, Clock, asked, record
 
 pytestmark = pytest.mark.postgres
@@ -150,3 +156,57 @@ def test_a_row_that_meets_a_new_partition_on_its_way_is_to_be_written_again(empt
         connection.execute(sa.text("INSERT INTO rest VALUES (5)"))
 
     engine.dispose()
+
+
+def test_a_column_of_another_type_is_read_at_once(store: Store, site: Site, clock: Clock) -> None:
+    for _ in range(20):  # more often than psycopg takes to prepare a statement
+        record(store, asked(site, clock()))
+    with store.writes() as connection:
+        connection.execute(sa.text("ALTER TABLE sites ALTER COLUMN rules_version TYPE integer"))
+
+    record(store, asked(site, clock()))
+
+
+def test_a_report_counts_whose_comment_is_just_being_read_for_the_filters(
+    open_store: Callable[[], Store], store: Store, site: Site, clock: Clock
+) -> None:
+    ids = [record(store, asked(site, clock()))[0].id for _ in range(2)]
+    other = open_store()
+    with store.reads() as connection:
+        new = unread(connection, 10)
+    rows = rows_of({one: (read, traits_of(read)) for one, read in new.items()}, Counter())
+
+    reporting = threading.Thread(target=lambda: other.report(None, ids[0], ReportKind.SPAM))
+    with store.writes() as connection:
+        write(connection, rows)
+        reporting.start()
+        reporting.join(0.3)
+        assert reporting.is_alive(), "it waits for the comment's place in the queue"
+    reporting.join(10)
+    with store.reads() as connection:
+        found = connection.execute(sa.select(waiting.c.comment_id, waiting.c.is_reported))
+        assert {row.comment_id: row.is_reported for row in found} == {ids[0]: True, ids[1]: False}
+
+
+def test_a_report_counts_that_the_writing_of_its_traits_has_waited_for(
+    open_store: Callable[[], Store], store: Store, site: Site, clock: Clock
+) -> None:
+    (comment,) = record(store, asked(site, clock()))
+    other = open_store()
+    with store.reads() as connection:
+        new = unread(connection, 10)
+    rows = rows_of({one: (read, traits_of(read)) for one, read in new.items()}, Counter())
+
+    def written() -> None:
+        with other.writes() as connection:
+            write(connection, rows)
+
+    writing = threading.Thread(target=written)
+    with store.writes() as connection:
+        report(connection, None, comment.id, kind=ReportKind.SPAM, at=clock())
+        writing.start()
+        writing.join(0.3)
+        assert writing.is_alive(), "it waits for the same place"
+    writing.join(10)
+    with store.reads() as connection:
+        assert connection.execute(sa.select(waiting.c.is_reported)).scalars().all() == [True]
