@@ -363,6 +363,10 @@ def test_all_problems_of_a_policy_are_named_and_nothing_changes(desk, tmp_path):
         "thresholds.toxicity",
     ]
     assert "did you mean audit_rate?" in said
+    (tmp_path / "policy.json").write_text('{"toxicity_lead": 1, "thresholds": {}}')
+    _, _, said = desk("sites", "policy", "blog", str(tmp_path / "policy.json"))
+    assert "toxicity_lead is not known; there are: form, reject_risk," in said
+    assert "with spam and toxicity, each with queue_at and reject_at" in said
     assert "canary" not in said
     assert desk.store.sites()[0].policy == Policy()
 

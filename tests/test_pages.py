@@ -410,6 +410,13 @@ def test_what_is_not_there_is_a_page_for_people_and_a_problem_for_programs(
     assert problem.json()["code"] == "not_found"
 
 
+def test_the_services_own_address_leads_to_the_queue(newsroom: Newsroom) -> None:
+    with newsroom.visitor() as visitor:
+        front = visitor.get("/")
+
+    assert (front.status_code, front.headers["location"]) == (303, "/queue")
+
+
 def test_a_conflict_tells_who_decided_what_and_when(newsroom: Newsroom) -> None:
     waiting = newsroom.put()
     with newsroom.moderator("an") as an, newsroom.moderator("mai") as mai:

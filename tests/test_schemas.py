@@ -428,6 +428,14 @@ def test_lines_that_are_all_blank_are_an_empty_batch() -> None:
     assert read_batch(b"\n\n \n", "application/x-ndjson") == []
 
 
+def test_an_array_in_an_object_is_told_to_come_alone() -> None:
+    with pytest.raises(Problem, match="the array itself"):
+        read_batch(b'{"comments": [{"content": "a"}]}', JSON)
+    assert contents(read_batch(b'{"content": "a", "tags": "b"}', JSON)) == ["a"]
+    lines = b'{"content": "a", "tags": ["b"]}'
+    assert contents(read_batch(lines, "application/x-ndjson")) == ["a"]
+
+
 @pytest.mark.parametrize("separator", [b",", b"\n"])
 def test_a_thousand_are_taken_and_one_more_is_not(separator: bytes) -> None:
     opening, closing = (b"[", b"]") if separator == b"," else (b"", b"")

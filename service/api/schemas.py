@@ -276,7 +276,10 @@ def read_batch(body: bytes, content_type: str | None) -> list[Submission | Probl
     body = body.removeprefix(_BOM)
     first = body.lstrip()[:1]
     if lines or first == b"{":
-        return [_from_line(line) for line in _at_most(_lines_of(body))]
+        found = list(_at_most(_lines_of(body)))
+        if len(found) == 1 and not lines and _is_around_a_batch(found[0]):
+            raise Problem("wrong_fields", "Send the array itself, with nothing around it.")
+        return [_from_line(line) for line in found]
     if first != b"[":
         _parsed(body)  # what is not JSON at all is told so
         raise Problem("wrong_fields", "Send an array of comments, or one comment a line.")
@@ -316,6 +319,16 @@ def _parsed(body: bytes) -> Any:
         return from_json(_repaired(body))
     except ValueError as error:
         raise _broken(body, error) from None
+
+
+def _is_around_a_batch(line: bytes) -> bool:
+    """Whether an object is no comment: an array stands in it where a comment has nothing."""
+    try:
+        said = from_json(line)
+    except ValueError:
+        return False
+    others = said.keys() - CommentIn.model_fields.keys() if isinstance(said, dict) else ()
+    return any(isinstance(said[name], list) for name in others)
 
 
 def _from_line(line: bytes) -> Submission | Problem:

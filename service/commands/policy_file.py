@@ -72,7 +72,9 @@ def _field_problems(
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             shown = f"{prefix}{name}" if name.isidentifier() and len(name) < 40 else "a field"
-            yield f"{shown} is not known" + (f"; did you mean {prefix}{near[0]}?" if near else "")
+            yield f"{shown} is not known" + (
+                f"; did you mean {prefix}{near[0]}?" if near else f"; there are: {', '.join(known)}"
+            )
         elif (problem := _value_problem(value, old[name], _LEAST.get(name, 0))) is not None:
             yield f"{prefix}{name} must be {problem}"
 
@@ -120,7 +122,10 @@ def _threshold_problems(body: Mapping[str, Any]) -> Iterator[str]:
         return
     heads = {head.value for head in Head}
     if not isinstance(thresholds, dict) or thresholds.keys() != heads:
-        yield f"thresholds must be null, or an object with {' and '.join(sorted(heads))}"
+        yield (
+            f"thresholds must be null, or an object with {' and '.join(sorted(heads))},"
+            " each with queue_at and reject_at"
+        )
         return
     for head, at in thresholds.items():
         if not _rise(at):

@@ -44,7 +44,7 @@ from service.web import (
     status,
 )
 from service.web.desk import Anyone, Desk
-from service.web.rendering import PageRoute, Refusal, refused, static
+from service.web.rendering import PageRoute, Refusal, refused, see_other, static
 from service.web.sessions import Sessions
 
 PARTS = (
@@ -133,7 +133,13 @@ async def _nothing_here(request: Request, error: Exception) -> Response:
 def _routes() -> tuple[APIRouter, ...]:
     files = APIRouter(route_class=PageRoute, include_in_schema=False)
     files.add_api_route("/static/{version}/{name}", _static, methods=["GET"], response_model=None)
+    files.add_api_route("/", _front, methods=["GET"], response_model=None)
     return (*(part.routes() for part in PARTS), files)
+
+
+def _front(request: Request, _: Anyone) -> Response:
+    """Whoever types the service's address is looking for the queue."""
+    return see_other(request, "/queue")
 
 
 def _static(_: Anyone, version: str, name: str) -> Response:
