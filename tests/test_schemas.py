@@ -429,8 +429,9 @@ def test_lines_that_are_all_blank_are_an_empty_batch() -> None:
 
 
 def test_an_array_in_an_object_is_told_to_come_alone() -> None:
-    with pytest.raises(Problem, match="the array itself"):
+    with pytest.raises(Problem) as refused:
         read_batch(b'{"comments": [{"content": "a"}]}', JSON)
+    assert "the array itself" in refused.value.detail
     assert contents(read_batch(b'{"content": "a", "tags": "b"}', JSON)) == ["a"]
     lines = b'{"content": "a", "tags": ["b"]}'
     assert contents(read_batch(lines, "application/x-ndjson")) == ["a"]
