@@ -35,6 +35,10 @@ MOST_LINES_AT_ONCE = 14
 Kind = Literal["plain", "mask", "hidden"]
 
 
+FOLDED_FROM = 0.9
+"""The toxicity, in [0, 1], from which a text is folded that was queued for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A piece of text as shown.
@@ -357,8 +361,15 @@ def language_tag(text: str) -> str:
 
 
 def reads_as_toxic(verdict: Verdict) -> bool:
-    """Whether a text is shown only to whoever asks for it."""
-    return any(reason.code == f"score.{Head.TOXICITY}_likely" for reason in verdict.reasons)
+    """Whether a text is shown only to whoever asks for it.
+
+    A default policy rejects nothing for its toxicity, so that it calls nothing likely.
+    """
+    codes = {reason.code for reason in verdict.reasons}
+    is_sure = verdict.scores is not None and verdict.scores.toxicity >= FOLDED_FROM
+    return f"score.{Head.TOXICITY}_likely" in codes or (
+        is_sure and f"score.{Head.TOXICITY}_unsure" in codes
+    )
 
 
 def _hosts(*texts: str) -> tuple[str, ...]:

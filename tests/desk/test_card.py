@@ -145,6 +145,15 @@ def test_history_form_facts_and_the_parent_are_on_the_card(newsroom: Newsroom) -
     assert "&lt;b&gt;77" in text
 
 
+@pytest.mark.parametrize(("toxicity", "folded"), [(0.89, False), (0.9, True), (0.999, True)])
+def test_what_waits_for_its_toxicity_is_folded_where_that_is_nearly_sure(
+    newsroom: Newsroom, toxicity: float, folded: bool
+) -> None:
+    judged = with_reasons(Reason("score.toxicity_unsure", "content"), toxicity=toxicity)
+    card = shown(newsroom.comment(newsroom.put(SPAM, judged)))
+    assert (card.standing, card.is_folded) == ("unsure", folded)
+
+
 def test_a_folded_card_repeats_nothing_of_the_text_outside_of_the_fold(newsroom: Newsroom) -> None:
     reason = Reason("score.toxicity_likely", "content", "lãi suất 0%")
     newsroom.put(SPAM, with_reasons(reason))
