@@ -65,6 +65,9 @@ SECTIONS: dict[str, dict[str, LazyCommand]] = {
         "backup": LazyCommand(
             "service.commands.backup:backup", "Copy the database while it is in use."
         ),
+        "move-database": LazyCommand(
+            "service.commands.moving:move_database", "Move from SQLite to PostgreSQL."
+        ),
         "forget": LazyCommand("service.commands.keep:forget", "Forget comments that are too old."),
         "erase": LazyCommand("service.commands.erase:erase", "Erase a person and their comments."),
         "sites": LazyCommand(

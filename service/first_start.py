@@ -136,6 +136,17 @@ Open the queue. The link works once, within 24 hours:
   {sign_in_url(settings, token)}
 
 `duyet sign-in` makes a new link, `duyet sites rotate-key {SITE}` a new key.
+{_left_behind(settings)}"""
+
+
+def _left_behind(settings: Settings) -> str:
+    file = settings.sqlite_file
+    if settings.sqlalchemy_url.startswith("sqlite:") or not file.exists():
+        return ""
+    return f"""
+There is an installation in {file} already, of which nothing is here. To go on with that one, make
+the other database empty again and copy it there: `duyet move-database URL`, with DUYET_DATABASE_URL
+unset.
 """
 
 

@@ -155,10 +155,15 @@ class Settings(BaseSettings):
     )
 
     @property
+    def sqlite_file(self) -> Path:
+        """Where the store is when no database is named."""
+        return self.data_dir / "duyet.db"
+
+    @property
     def sqlalchemy_url(self) -> str:
         """Where the store is, with its password: for the store alone, never to be shown."""
         if self.database_url is None:
-            return f"sqlite:///{self.data_dir / 'duyet.db'}"
+            return f"sqlite:///{self.sqlite_file}"
         url = self.database_url.get_secret_value()
         return url.replace("postgresql://", "postgresql+psycopg://", 1)
 

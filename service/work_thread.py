@@ -11,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -60,26 +60,37 @@ class WorkThread:
             del job  # else what it holds would be kept until the next one comes
 
 
-def _fulfil(beside: Future[T], work: Callable[[], T]) -> None:
-    if not beside.set_running_or_notify_cancel():
-        return
+Outcome = tuple[T | None, BaseException | None]
+
+
+def _outcome(work: Callable[[], T]) -> Outcome[T]:
     try:
-        beside.set_result(work())
+        return work(), None
     except BaseException as error:  # noqa: BLE001  it belongs to whoever waits
-        beside.set_exception(error)
+        return None, error
+
+
+def _fulfil(beside: Future[T], work: Callable[[], T]) -> None:
+    if beside.set_running_or_notify_cancel():
+        _settle(beside, _outcome(work))
 
 
 def _work_for(
     loop: asyncio.AbstractEventLoop, done: asyncio.Future[T], work: Callable[[], T]
 ) -> None:
-    try:
-        settle = partial(done.set_result, work())
-    except BaseException as error:  # noqa: BLE001  as above
-        settle = partial(done.set_exception, error)
+    outcome = _outcome(work)
     with suppress(RuntimeError):  # the loop has ended
-        loop.call_soon_threadsafe(_unless_gone, done, settle)
+        loop.call_soon_threadsafe(_unless_gone, done, outcome)
 
 
-def _unless_gone(done: asyncio.Future[T], settle: Callable[[], None]) -> None:
+def _unless_gone(done: asyncio.Future[T], outcome: Outcome[T]) -> None:
     if not done.done():  # whoever waited was cancelled
-        settle()
+        _settle(done, outcome)
+
+
+def _settle(future: Any, outcome: Outcome[T]) -> None:
+    result, error = outcome
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)

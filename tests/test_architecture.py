@@ -86,6 +86,7 @@ BROAD_EXCEPTS = {
     ("service.learning", "_advance"): "the learning of one site",
     ("service.moderation", "_answers"): "one batch, to find the one submission at fault",
     ("service.shadow", "_compared"): "one comment in the challenger's shadow",
+    ("service.work_thread", "_outcome"): "what is handed back to whoever asked",
     ("service.web.rendering", "with_pages"): "the edge of pages, which people read",
     ("service.problems", "__call__"): "the edge, behind which the server prints what it gets",
 }

@@ -30,9 +30,7 @@ def copied(database: Path, to: Path) -> int:
         os.close(handle)
         try:
             with (
-                closing(
-                    sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
-                ) as own,
+                closing(sqlite3.connect(_read_only(database), uri=True)) as own,
                 closing(sqlite3.connect(draft)) as copy,
             ):
                 own.backup(copy)  # all pages in one step, so that none is written in between
