@@ -12,7 +12,14 @@ from typing import Any, TypeVar
 import psycopg
 import sqlalchemy as sa
 
-from service.storage.engine import FAILURES, HOT_CONNECTIONS, patiently, translated
+from service.storage.engine import (
+    FAILURES,
+    HOT_CONNECTIONS,
+    OpenedFile,
+    file_of,
+    patiently,
+    translated,
+)
 
 T = TypeVar("T")
 
@@ -53,6 +60,7 @@ class Direct:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._file = file_of(engine)
         self._kept: deque[sqlite3.Connection] = deque()
 
     def read(self, work: Callable[[Driver], T]) -> T:
@@ -70,19 +78,20 @@ class Direct:
 
     def _done(self, work: Callable[[Driver], T], *, writes: bool) -> T:
         try:
-            if self._engine.dialect.name == "sqlite":
-                return self._on_sqlite(work, writes=writes)
+            if self._file is not None:
+                return self._on_sqlite(self._file, work, writes=writes)
             return self._on_postgres(work)
         except FAILURES as error:
             problem = translated(error)
         raise problem  # outside the handler: a chained error would quote what was stored
 
-    def _on_sqlite(self, work: Callable[[Driver], T], *, writes: bool) -> T:
+    def _on_sqlite(self, file: OpenedFile, work: Callable[[Driver], T], *, writes: bool) -> T:
         connection = self._taken()
         driver = Driver("sqlite", connection)
         try:
             if not writes:
                 return patiently(lambda: work(driver))
+            file.check()
             patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
             found = work(driver)
             connection.commit()

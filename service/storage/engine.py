@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 import sqlalchemy as sa
@@ -117,17 +118,15 @@ def _open_sqlite(url: sa.URL, *, pages_kib: int) -> sa.Engine:
         pool_use_lifo=True,
         pool_timeout=BUSY_SECONDS,
     )
-    path = Path(url.database)
+    file = _FILES[engine] = OpenedFile(Path(url.database))
 
     @sa.event.listens_for(engine, "do_connect")
     def make_private(*_: object) -> None:
-        # SQLite gives its -wal and -shm files the mode of the database file. A file that is
-        # there is not opened: closing it would release the locks of this process' connections.
-        with _creating, suppress(FileExistsError):
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        file.make()
 
     @sa.event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, _: object) -> None:
+        file.check()
         # None switches off the driver's own idea of when a transaction begins.
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -145,11 +144,56 @@ def _open_sqlite(url: sa.URL, *, pages_kib: int) -> sa.Engine:
         if connection.get_execution_options().get("writes", False):
             driver = connection.connection.driver_connection
             assert isinstance(driver, sqlite3.Connection)
+            file.check()
             _begin_write(driver)
         else:
             connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+class FileReplaced(OSError):
+    """A SQLite database's file is not the one that was opened."""
+
+
+class OpenedFile:
+    """The file of a SQLite database, the one that is there when it is opened first.
+
+    SQLite goes on with a file that was deleted or replaced: what is written then is lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: tuple[int, int] | None = None
+
+    def make(self) -> None:
+        """Make it, for its owner alone, unless it was opened before. Raises OSError.
+
+        SQLite gives its -wal and -shm files the mode of the database file. A file that is there is
+        not opened: closing it would release the locks of this process' connections.
+        """
+        if self._opened is not None:
+            self.check()
+            return
+        with _creating, suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+    def check(self) -> None:
+        """Raise OSError where it is not there any more, or another one in its place."""
+        there = os.stat(self._path)
+        found = (there.st_dev, there.st_ino)
+        if self._opened is None:
+            self._opened = found
+        elif found != self._opened:
+            raise FileReplaced
+
+
+_FILES: WeakKeyDictionary[sa.Engine, OpenedFile] = WeakKeyDictionary()
+
+
+def file_of(engine: sa.Engine) -> OpenedFile | None:
+    """The file of an engine's database, None for one on a server."""
+    return _FILES.get(engine)
 
 
 def checkpoint(engine: sa.Engine) -> None:

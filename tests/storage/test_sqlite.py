@@ -184,3 +184,27 @@ def test_a_transaction_cut_off_before_its_commit_leaves_nothing(
 
     assert restarted.comment(None, kept.id) == kept
     restarted.close()
+
+
+@pytest.mark.parametrize("way", ["deleted", "replaced"])
+def test_nothing_is_acknowledged_into_a_file_that_is_gone(
+    store: Store, site: Site, clock: Clock, path: Path, way: str
+) -> None:
+    (before,) = record(store, asked(site, clock()))
+    late = asked(site, clock())
+    (known,) = store.gather([late])
+    aside = path.rename(path.with_name("aside.db"))
+    if way == "replaced":
+        path.write_bytes(aside.read_bytes())
+
+    with pytest.raises(StoreUnavailable):
+        store.record([Checked(late, known, VERDICT, 1.0)])
+    with pytest.raises(StoreUnavailable):
+        store.try_writing()
+    with pytest.raises(StoreUnavailable):
+        store.add_site("another", Policy())
+    assert path.exists() == (way == "replaced"), "and none is made in its place"
+
+    aside.replace(path)
+    store.record([Checked(late, known, VERDICT, 1.0)])
+    assert store.comment(None, before.id) == before
