@@ -55,7 +55,7 @@ class UnknownCoding(Exception):
 
 
 class UnreadableTarget(Exception):
-    """And this at a request line that names nothing here."""
+    """And this at a head that does not say what is meant."""
 
 
 class HeadLimited(HttpToolsProtocol):
@@ -310,7 +310,7 @@ class HeadLimited(HttpToolsProtocol):
         codings = [value for name, value in self.headers if name == b"transfer-encoding"]
         if codings and [value.strip().lower() for value in codings] != [b"chunked"]:
             raise UnknownCoding
-        if not _is_readable(self.url):
+        if not _is_readable(self.url) or not self._names_one_host():
             raise UnreadableTarget
         if self._is_turned_away():
             return  # its clock goes on: the body has to come as well
@@ -319,6 +319,11 @@ class HeadLimited(HttpToolsProtocol):
         super().on_headers_complete()
         if self._ends:
             self.cycle.keep_alive = False
+
+    def _names_one_host(self) -> bool:
+        """Whether it is said which host is meant: RFC 9112, 3.2."""
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        return hosts == 1 or (hosts == 0 and self.parser.get_http_version() == "1.0")
 
     def on_body(self, body: bytes) -> None:
         """A part of the body is not part of any header."""

@@ -98,6 +98,8 @@ def _head(head: bytes) -> _Head | None:
     names = [name for name, _ in headers]
     if names.count(b"content-length") > 1 or names.count(b"connection") > 1:
         return None
+    if names.count(b"host") != 1:
+        return None
     return _Head(plain[1], headers, int(length[0]), keeps_open)
 
 

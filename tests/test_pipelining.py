@@ -96,7 +96,7 @@ def test_what_comes_behind_one_that_waits_is_left_as_it_came(port: int) -> None:
 def test_all_of_many_are_answered_in_their_order(port: int) -> None:
     sent = b"".join(post(b"x" * size, path="/slow") for size in range(3))
     sent += b"".join(
-        f"GET /headers HTTP/1.1\r\nX-Number: {at}\r\n\r\n".encode() for at in range(300)
+        f"GET /headers HTTP/1.1\r\nHost: x\r\nX-Number: {at}\r\n\r\n".encode() for at in range(300)
     )
     said = exchanged(port, sent + request("/slow", b"12345"))
     assert statuses(said) == [200] * 304
@@ -166,3 +166,14 @@ def test_what_follows_the_chunks_is_no_header(port: int) -> None:
 
 def test_a_refusal_of_the_connections_own_says_when_it_was(port: int) -> None:
     assert b"\r\ndate: " in exchanged(port, unreadable(b"http://x")).lower()
+
+
+@pytest.mark.parametrize("hosts", ["", "Host: a\r\nHost: b\r\n"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_that_does_not_name_one_host_is_refused(
+    port: int, hosts: str, method: str
+) -> None:
+    head = f"{method} /headers HTTP/1.1\r\n{hosts}Content-Length: 0\r\n\r\n"
+    assert statuses(exchanged(port, head.encode())) == [400]
+    older = head.replace("HTTP/1.1", "HTTP/1.0")
+    assert statuses(exchanged(port, older.encode())) == [400 if hosts else 200]

@@ -413,7 +413,7 @@ GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 @pytest.mark.parametrize("way", [STRAIGHT, USUAL])
 def test_what_goes_on_with_a_head_is_no_request(both: Both, way: bool) -> None:
-    begun = b"POST /nowhere HTTP/1.1\r\nHost: x\r\nX-Junk: "
+    begun = b"POST /nowhere HTTP/1.1\r\nX-Junk: "
 
     for before in (b"", GET, GET + post(both.key, a_comment(), close=False)):
         whole = (before + begun, post(both.key, a_comment()))
@@ -473,9 +473,10 @@ def test_what_was_accepted_is_answered_before_what_is_broken(both: Both, way: bo
 
 
 def test_blanks_within_a_value_are_read_once(both: Both) -> None:
-    sent = b"POST /x HTTP/1.1\r\nX: a" + b" " * 1_000_000 + b"b\t\r\nContent-Length: 0\r\n\r\n"
+    value = b"a" + b" " * 1_000_000 + b"b"
+    sent = b"POST /x HTTP/1.1\r\nX: " + value + b"\t\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
 
     found = plain_post(sent)  # read again from each blank it would take minutes
 
     assert found is not None
-    assert found.headers[0] == (b"x", b"a" + b" " * 1_000_000 + b"b")
+    assert found.headers[0] == (b"x", value)
