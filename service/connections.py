@@ -54,7 +54,7 @@ class UnknownCoding(Exception):
     """Stops it as well, at a body that comes in another way than in plain chunks."""
 
 
-class UnreadableTarget(Exception):
+class UnclearHead(Exception):
     """And this at a head that does not say what is meant."""
 
 
@@ -267,7 +267,7 @@ class HeadLimited(HttpToolsProtocol):
 
     def eof_received(self) -> bool | None:  # type: ignore[override]  # uvicorn's hangs up
         """The caller has said all: it hears the answers that it waits for, then that is the end."""
-        is_waited_for = self._is_taken_over or self._is_answering()
+        is_waited_for = self._is_taken_over or self._is_answering() or bool(self._early)
         if self._refused and not is_waited_for:
             self.transport.close()
         if not is_waited_for:
@@ -311,7 +311,7 @@ class HeadLimited(HttpToolsProtocol):
         if codings and [value.strip().lower() for value in codings] != [b"chunked"]:
             raise UnknownCoding
         if not _is_readable(self.url) or not self._names_one_host():
-            raise UnreadableTarget
+            raise UnclearHead
         if self._is_turned_away():
             return  # its clock goes on: the body has to come as well
         self._in_head, self._arrived = False, 0

@@ -372,9 +372,9 @@ class Moderation:
 
     def _count_what_was_answered(self) -> None:
         self._metrics.arriving_are(self._admission.waiting)
-        for count in self._uncounted:
+        uncounted, self._uncounted = self._uncounted, []
+        for count in uncounted:
             count()
-        self._uncounted.clear()
 
     async def _let_come(self) -> None:
         """Let those in whose requests are there already: more in a batch cost less each.
