@@ -114,6 +114,8 @@ class _Waiting:
     origin: AkismetOrigin | None
     is_test: bool
     has_form: bool
+    size: int
+    """In characters."""
 
 
 class _Call:
@@ -153,10 +155,11 @@ class _Call:
             origin=origin,
             is_test=is_test,
             has_form=has_form and origin is None,
+            size=_size_of(submission),
         )
         self.waiting.append(waiting)
         self.answers.append(_UNANSWERED)
-        self.characters += _size_of(submission)
+        self.characters += waiting.size
         self._left += 1
 
     def settle(self, place: int, answer: Answer) -> None:
@@ -246,10 +249,9 @@ class Moderation:
         self._admission.admit(len(submissions))
         done = asyncio.get_running_loop().create_future()
         call = _Call(site, partial(_set, done))
-        for submission, key in zip(
-            submissions, idempotency_keys or [""] * len(submissions), strict=True
-        ):
-            call.add(submission, key, self._now())
+        now, keys = self._now(), idempotency_keys or [""] * len(submissions)
+        for submission, key in zip(submissions, keys, strict=True):
+            call.add(submission, key, now)
         return await self._answered(call, done)
 
     async def check_one(
@@ -400,7 +402,7 @@ class Moderation:
         while self._calls and len(batch) < most and characters < LONGEST_BATCH:
             call = self._calls.popleft()
             batch.append(call.waiting.popleft())
-            sizes.append(_size_of(batch[-1].submission))
+            sizes.append(batch[-1].size)
             characters += sizes[-1]
             if call.waiting:
                 self._calls.append(call)
