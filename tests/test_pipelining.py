@@ -63,6 +63,16 @@ def unreadable(target: bytes) -> bytes:
     return b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
+def is_served_soon(port: int) -> bool:
+    """Whether a new caller finds room, at last."""
+    until = time.monotonic() + 10
+    while statuses(exchanged(port, request("/slow"))) != [200]:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 @pytest.mark.parametrize("target", UNREADABLE)
 def test_a_target_that_cannot_be_read_is_400_after_the_answers_before_it(
     port: int, target: bytes
@@ -77,8 +87,7 @@ def test_it_leaves_nothing_of_its_connection(port: int, target: bytes) -> None:
     for _ in range(32):  # twice as many as may be open at once
         with socket.create_connection(("127.0.0.1", port), timeout=5) as gone:
             gone.sendall(post() + unreadable(target))
-    time.sleep(0.5)
-    assert statuses(exchanged(port, request("/slow"))) == [200]
+    assert is_served_soon(port)
 
 
 def test_what_comes_behind_one_that_waits_is_left_as_it_came(port: int) -> None:
@@ -120,27 +129,32 @@ def test_a_body_behind_an_answered_request_has_its_own_time(port: int) -> None:
     assert statuses(said) == [200, 200]
 
 
-def test_who_owes_a_body_behind_an_answered_request_makes_room(port: int) -> None:
+def test_who_owes_a_body_behind_an_answered_request_makes_room(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Short, "head_seconds", 15.0)  # no clock makes it
     held = [socket.create_connection(("127.0.0.1", port), timeout=5) for _ in range(16)]
     try:
         for connection in held:
             connection.sendall(post() + post(b"abc")[:-1])
-        time.sleep(0.4)
-        assert statuses(exchanged(port, request("/slow"))) == [200]
+        assert is_served_soon(port)
     finally:
         for connection in held:
             connection.close()
 
 
-def test_who_says_no_more_in_the_middle_of_a_request_hears_the_answer_before(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+def test_who_says_no_more_in_the_middle_of_a_request_hears_the_answer_before(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Short, "head_seconds", 15.0)  # what it would be waited for otherwise
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(post() + post(b"abc")[:-1])
         connection.shutdown(socket.SHUT_WR)
         began, said = time.monotonic(), b""
         while part := connection.recv(65_536):
             said += part
     assert statuses(said) == [200]
-    assert time.monotonic() - began < 0.3, "and then the connection ends"
+    assert time.monotonic() - began < 10, "and then the connection ends"
 
 
 @pytest.mark.parametrize("pieces", [1, 2])

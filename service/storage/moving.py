@@ -3,7 +3,7 @@
 Knows the tables, in the order of what refers to what; not one of their columns.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
@@ -45,6 +45,9 @@ def moved(
     """
     own, other = open_engine(source), open_engine(to)
     try:
+        with transaction(other, writes=False) as connection:
+            if schema.revision_of(connection) is not None:  # nor is another one's schema changed
+                _refuse_what_is_in_use(connection)
         with errors_translated():
             schema.upgrade(other)
         with (
@@ -85,17 +88,13 @@ def _copied(
     number = 0
     found = read.execute(sa.select(table).execution_options(yield_per=AT_ONCE)).mappings()
     for part in found.partitions():
-        _write(written, table, part)
+        written.execute(table.insert(), [dict(row) for row in part])
         number += len(part)
         told(table.name, number)
     there = written.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
     if there != number:
         raise StoreError(f"of {number} rows of {table.name} {there} are there")
     return number
-
-
-def _write(connection: sa.Connection, table: sa.Table, part: Sequence[sa.RowMapping]) -> None:
-    connection.execute(table.insert(), [dict(row) for row in part])
 
 
 def _go_on_counting(connection: sa.Connection) -> None:

@@ -291,7 +291,8 @@ class _Statements(NamedTuple):
     traits: sa.Insert
     texts: sa.Insert
     reported: sa.Update
-    """Notes what was reported before the first one held a comment, and after it began."""
+    """Notes what was reported before the first one held a comment, and after it began: on SQLite
+    nothing is, as writers take turns."""
 
 
 def _written(is_postgres: bool) -> _Statements:
